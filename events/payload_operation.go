@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+// AlertDelivered says where an alert went.
+type AlertDelivered struct {
+	Channel  string `json:"channel"`
+	Thread   string `json:"thread"`
+	Event    string `json:"event"` // id of the event that it is about
+	Resolved bool   `json:"resolved,omitempty"`
+}
+
+// AlertFailed says why an alert can't be delivered.
+type AlertFailed struct {
+	Channel string `json:"channel"`
+	Event   string `json:"event"`
+	Reason  Reason `json:"reason"`
+	Message string `json:"message"`
+}
+
+// MessageRejected is an input that a service could not take.
+type MessageRejected struct {
+	Service  string `json:"service"`
+	Subject  string `json:"subject"` // that it came on
+	Stored   uint64 `json:"stored"`  // its sequence in the log
+	Reason   Reason `json:"reason"`
+	Message  string `json:"message"`
+	Attempts int    `json:"attempts,omitempty"` // where it was counted out
+	// Original is the message as it came; nil where it could not be kept.
+	Original *Blob `json:"original,omitempty"`
+}
+
+// SyncRequested asks everyone to look now: at one application, or, without
+// one, everywhere.
+type SyncRequested struct {
+	By string `json:"by"` // the operator's name for itself
+}
+
+// ApprovalGiven lets what is held under Hold go.
+type ApprovalGiven struct {
+	Hold string `json:"hold"`
+	By   string `json:"by"`
+}
+
+func (*AlertDelivered) payload()  {}
+func (*AlertFailed) payload()     {}
+func (*MessageRejected) payload() {}
+func (*SyncRequested) payload()   {}
+func (*ApprovalGiven) payload()   {}

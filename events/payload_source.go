@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events
+
+import "time"
+
+// CommitObserved is a new revision for an application.
+type CommitObserved struct {
+	Revision    Revision    `json:"revision"`
+	Declaration Declaration `json:"declaration"`
+	// DeclarationDigest is sha256:<hex> of the canonical declaration.
+	DeclarationDigest string `json:"declarationDigest"`
+	// Source is the encrypted pack of the commit's whole tree.
+	Source Blob `json:"source"`
+	// FleetCommit is the commit of the fleet repository that declares the
+	// application so.
+	FleetCommit string `json:"fleetCommit"`
+}
+
+// CommitRejected is a commit that was refused; the revision before it stays.
+type CommitRejected struct {
+	Repository string `json:"repository"`
+	Ref        string `json:"ref"`
+	Commit     string `json:"commit"`
+	Author     Person `json:"author"`
+	Reason     Reason `json:"reason"`
+	Message    string `json:"message"`
+}
+
+// SourceUnreachable is the start of an outage of a repository, or of a ref in
+// it: the branch deleted, the repository emptied.
+type SourceUnreachable struct {
+	Repository string    `json:"repository"`
+	URL        string    `json:"url"` // without credentials
+	Reason     Reason    `json:"reason"`
+	Message    string    `json:"message"`
+	Since      time.Time `json:"since"`
+	// Refs are the refs that are gone, where the repository itself answers.
+	Refs []string `json:"refs,omitempty"`
+	// Applications are those that stay at their last good state meanwhile.
+	Applications []string `json:"applications,omitempty"`
+}
+
+// SourceRecovered is the end of an outage.
+type SourceRecovered struct {
+	Repository string    `json:"repository"`
+	URL        string    `json:"url"`
+	Since      time.Time `json:"since"` // start of the outage
+	After      Duration  `json:"after"`
+}
+
+// FleetObserved is the complete list of the applications that the fleet
+// declares for one cluster.
+type FleetObserved struct {
+	URL    string `json:"url"`
+	Path   string `json:"path"`
+	Commit string `json:"commit"`
+	// Count is the number of entries in List, a JSON array of [FleetEntry].
+	Count int  `json:"count"`
+	Held  int  `json:"held"` // how many of them are held
+	List  Blob `json:"list"`
+}
+
+// FleetEntry is one application of a fleet list.
+type FleetEntry struct {
+	Application string `json:"application"`
+	// DeclarationDigest is empty for an application that is held before a
+	// valid declaration of it was ever seen.
+	DeclarationDigest string `json:"declarationDigest,omitempty"`
+	// Held says that its declaration is invalid now: what it declared before
+	// stays, and it is not withdrawn.
+	Held bool `json:"held,omitempty"`
+}
+
+// FleetRejected is a declaration, or a whole file, that was refused.
+type FleetRejected struct {
+	Kind     string    `json:"kind,omitempty"` // of the declaration, where it can be told
+	Name     string    `json:"name,omitempty"`
+	File     string    `json:"file"`
+	Problems []Problem `json:"problems"`
+	Commit   string    `json:"commit"`
+	// Holds are the applications that stay as they were declared before.
+	Holds []string `json:"holds,omitempty"`
+}
+
+// Problem is one fault in a declaration.
+type Problem struct {
+	Line    int    `json:"line"`            // 1-based; 0: unknown
+	Field   string `json:"field,omitempty"` // spec.source.path
+	Message string `json:"message"`         // what is wrong and what would be right
+}
+
+func (*CommitObserved) payload()    {}
+func (*CommitRejected) payload()    {}
+func (*SourceUnreachable) payload() {}
+func (*SourceRecovered) payload()   {}
+func (*FleetObserved) payload()     {}
+func (*FleetRejected) payload()     {}
