@@ -47,11 +47,11 @@ var ErrSubject = errors.New("not a subject of Plumbline's events")
 func ParseSubject(subject string) (*Type, Address, error) {
 	rest, ok := strings.CutPrefix(subject, Root+".")
 	if !ok {
-		return nil, Address{}, fmt.Errorf("%w: %q", ErrSubject, subject)
+		return nil, Address{}, fmt.Errorf("%w: %s", ErrSubject, quote(subject))
 	}
 	tokens := strings.Split(rest, ".")
 	if len(tokens) < 4 {
-		return nil, Address{}, fmt.Errorf("%w: %q is too short", ErrSubject, subject)
+		return nil, Address{}, fmt.Errorf("%w: %s is too short", ErrSubject, quote(subject))
 	}
 	t := TypeNamed(tokens[0] + "." + tokens[1])
 	want := 4
@@ -59,17 +59,41 @@ func ParseSubject(subject string) (*Type, Address, error) {
 		want = 5
 	}
 	if t == nil || len(tokens) != want {
-		return nil, Address{}, fmt.Errorf("%w: %q", ErrSubject, subject)
+		return nil, Address{}, fmt.Errorf("%w: %s", ErrSubject, quote(subject))
 	}
 	var plain [3]string
 	for i, token := range tokens[2:] {
 		text, err := DecodeToken(token)
 		if err != nil {
-			return nil, Address{}, fmt.Errorf("%w: %q: %w", ErrSubject, subject, err)
+			return nil, Address{}, fmt.Errorf("%w: %s: %w", ErrSubject, quote(subject), err)
 		}
 		plain[i] = text
 	}
-	return t, Address{plain[0], plain[1], plain[2]}, nil
+	a := Address{plain[0], plain[1], plain[2]}
+	if err := t.fits(a); err != nil {
+		return nil, Address{}, fmt.Errorf("%w: %s: %w", ErrSubject, quote(subject), err)
+	}
+	return t, a, nil
+}
+
+// fits reports whether a has what a subject of type t ends in, and no more:
+// an event has one subject.
+func (t *Type) fits(a Address) error {
+	switch {
+	case t.Scope == ScopeKey && a.Key == "":
+		return errors.New("no key")
+	case t.Scope != ScopeKey && a.Key != "":
+		return errors.New("a key, and its subject has none")
+	case t.Scope == ScopeCluster && a.Cluster == "":
+		return errors.New("no cluster")
+	case t.Scope == ScopeCluster && a.Application != "":
+		return errors.New("an application, and its subject has none")
+	case t.Name() == "sync.requested": // nothing named means everything
+		return nil
+	case t.Scope == ScopeApplication && (a.Application == "" || a.Cluster == ""):
+		return errors.New("no application or no cluster")
+	}
+	return nil
 }
 
 const hexDigits = "0123456789abcdef"
@@ -112,11 +136,11 @@ func DecodeToken(token string) (string, error) {
 			continue
 		}
 		if c != '_' || i+2 >= len(token) {
-			return "", fmt.Errorf("token %q: byte %d", token, i)
+			return "", fmt.Errorf("token %s: byte %d", quote(token), i)
 		}
 		hi, lo := strings.IndexByte(hexDigits, token[i+1]), strings.IndexByte(hexDigits, token[i+2])
 		if hi < 0 || lo < 0 || plainByte(byte(hi<<4|lo)) {
-			return "", fmt.Errorf("token %q: escape at byte %d", token, i)
+			return "", fmt.Errorf("token %s: escape at byte %d", quote(token), i)
 		}
 		b.WriteByte(byte(hi<<4 | lo))
 		i += 2
