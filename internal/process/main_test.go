@@ -114,8 +114,8 @@ func TestSecondSignalEndsAtOnce(t *testing.T) {
 	c.line(t, "stopping")
 	// NotifyContext is undone concurrently with what the service sees: signal
 	// until it takes.
-	done := make(chan error, 1)
-	go func() { done <- c.Wait() }()
+	done := make(chan struct{})
+	go func() { defer close(done); _ = c.Wait() }() // how it ended is in ProcessState
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
@@ -198,7 +198,7 @@ func TestHealthTellsTheTruth(t *testing.T) {
 	}
 	expect("/healthz", 200, "ok")
 	expect("/readyz", 503, "starting")
-	var missing error = errors.New("not connected")
+	missing := errors.New("not connected")
 	h.Check("bus", func() error { return missing })
 	h.Check("git", func() error { return nil })
 	expect("/readyz", 503, "bus: not connected")

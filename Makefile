@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+
+SHELL := /usr/bin/env bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS += --no-print-directory
+
+module   := github.com/plumbline-dev/plumbline
+services := watcher renderer applier auditor
+commands := plumbline $(services)
+version  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
+ldflags  := -X $(module)/internal/process.version=$(version)
+
+# On two cores two packages at once keep both busy; the end-to-end tests, which
+# measure time and start many processes, run alone.
+testflags := -race -shuffle=on -count=1
+
+.PHONY: help
+help: ## show this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: build
+build: $(commands) kubelab ## build bin/plumbline, a binary per service, and bin/kubelab
+
+.PHONY: $(commands)
+$(commands):
+	@echo "build bin/$@"
+	@go build -trimpath -ldflags '$(ldflags)' -o bin/$@ ./cmd/$@
+
+.PHONY: kubelab
+kubelab: # a real control plane; the first build takes minutes and says so
+	@echo "build bin/kubelab"
+	@go run ./test/kubelab/install bin/kubelab
+
+.PHONY: test
+test: kubelab ## run every test, with the race detector and a real control plane
+	go test $(testflags) -p 2 -timeout 15m $$(go list ./... | grep -v '/test/e2e')
+	go test $(testflags) -p 1 -timeout 30m ./test/e2e/...
+
+.PHONY: test-unit
+test-unit: ## run the tests that need no control plane: quick
+	go test -shuffle=on -count=1 -timeout 5m $$(go list -f '$(without_kubelab)' ./...)
+
+# Packages whose tests import neither test/kubelab nor what stands on it.
+without_kubelab := {{$$k := false}}{{range .TestImports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{range .Imports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{if not $$k}}{{.ImportPath}}{{end}}
+
+.PHONY: demo
+demo: build ## tell the story on a real cluster; WITHOUT=service leaves one out, KEEP=1 keeps it running
+	@go run ./test/demo
+
+.PHONY: bench
+bench: ## run the benchmarks
+	go test -run '^$$' -bench . -benchmem -timeout 30m $$(go list ./... | grep -v '/test/e2e')
+
+.PHONY: generate
+generate: ## write what is generated: schemas, docs/events.md
+	go generate ./...
+
+.PHONY: lint
+lint: ## run golangci-lint as pinned in tools/lint
+	@tools=$$(tools/lint/build); echo "golangci-lint run"; "$$tools/golangci-lint" run ./...
+
+.PHONY: format
+format: ## format every Go file
+	@tools=$$(tools/lint/build); $(gofiles) | xargs -0 "$$tools/gofumpt" -w
+
+gofiles := git ls-files -coz --exclude-standard '*.go'
+
+.PHONY: check
+check: check-format check-vet lint check-generate check-floors ## everything short of the tests: format, vet, lint, generated files, floors
+
+.PHONY: check-format
+check-format:
+	@echo "gofumpt -l"
+	@tools=$$(tools/lint/build); bad=$$($(gofiles) | xargs -0 "$$tools/gofumpt" -l); \
+	if [[ -n $$bad ]]; then printf 'not formatted (run make format):\n%s\n' "$$bad" >&2; exit 1; fi
+
+.PHONY: check-vet
+check-vet:
+	go vet ./...
+
+# Compares the files before and after, so that it holds in a changed tree too.
+.PHONY: check-generate
+check-generate:
+	@echo "go generate ./... changes nothing"
+	@state() { git ls-files -coz --exclude-standard | xargs -0 sha256sum 2>/dev/null || true; }; \
+	before=$$(state); go generate ./...; after=$$(state); \
+	if [[ $$before != "$$after" ]]; then \
+	  echo "generated files were out of date; they are written now, commit them:" >&2; \
+	  diff <(echo "$$before") <(echo "$$after") | awk '/^[<>]/ {print "  " $$3}' | sort -u >&2; exit 1; fi
+
+.PHONY: check-floors
+check-floors:
+	go test -count=1 ./internal/floors
+
+.PHONY: clean
+clean: ## remove bin; caches stay
+	rm -rf bin
