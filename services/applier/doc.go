@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Package applier converges one cluster to Git. One applier runs per cluster;
+// it alone holds the cluster's write credentials and its decryption key.
+//
+// It consumes manifests.rendered and manifests.unchanged (what to converge
+// to), divergence.detected (what to heal), approval.given (what may be
+// deleted although a guard stands before it), fleet.observed (which
+// applications are declared) and sync.requested (look now).
+//
+// It emits convergence.applied, completed, failed, degraded, held and
+// superseded, and application.withdrawn.
+//
+// It owns, in the cluster: the objects of the applications, each with the
+// label plumbline.dev/application and the annotation plumbline.dev/object,
+// and one ConfigMap per application in the namespace plumbline-system: its
+// inventory and fence.
+//
+// It does not read Git, render, compare values field by field (the auditor
+// does), delete and recreate an object that can't be changed in place, or
+// remove finalizers. It never writes for an application in mode observe, and
+// publishes nothing about it: what is known of such an application comes
+// from the auditor.
+//
+// # Observe, decide, act
+//
+// Observation costs no request for an object that is ours: one label-filtered
+// watch per kind delivers metadata (whole objects, stripped, where health
+// needs status). An object seen for the first time is looked up once, by
+// metadata: one GET, or one LIST for several of a kind in a namespace.
+// [decide] is pure and returns a [Plan], the same thing that a dry run shows.
+// Acting costs one PATCH per object that changes and two writes of the
+// inventory: one that widens it and raises the fence before the first write,
+// one that narrows it and records what the API server returned. A
+// reconciliation that changes nothing sends no request at all.
+//
+// # Safety
+//
+// The fence (epoch, sequence, digest) never goes down, and is written with a
+// resourceVersion precondition before the first write and confirmed again
+// before each batch. A PATCH of an existing object carries its uid and the
+// last seen resourceVersion. Nothing is deleted but what the inventory holds,
+// a whole and newer bundle lacks, and the guard lets go; with prune off it
+// stays, listed in the inventory, until it is declared again or prune is on.
+package applier

@@ -1,0 +1,111 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// Op is what a plan does with one object.
+type Op string
+
+const (
+	OpCreate Op = "create"
+	OpUpdate Op = "update" // write it: it differs, or what it is can't be told
+	OpAdopt  Op = "adopt"  // write it: it exists, and no application owned it
+	OpKeep   Op = "keep"   // no request
+	OpWait   Op = "wait"   // it is being deleted: again when it is gone
+	OpDelete Op = "delete"
+	OpHold   Op = "hold"   // a guard stands before its deletion
+	OpPass   Op = "pass"   // another application claims it: out of the inventory
+	OpOrphan Op = "orphan" // no longer labelled as ours: out of the inventory, it stays
+	OpForget Op = "forget" // gone already: out of the inventory
+)
+
+// Writes says whether op writes the object as Git declares it.
+func (op Op) Writes() bool { return op == OpCreate || op == OpUpdate || op == OpAdopt }
+
+// Step is what a plan does with one object, and why.
+type Step struct {
+	events.Object
+	Op    Op
+	Phase phase
+	Why   string
+	// Target is the declaration of an object that is declared.
+	Target *Target
+	// UID and ResourceVersion are the preconditions: the object as it was
+	// seen. Empty for an object that isn't there.
+	UID, ResourceVersion string
+	// Left are the ignored fields that are left out.
+	Left []string
+}
+
+// Plan is what was decided for an application: applies in the order of the
+// phases, then everything that leaves, in reverse order.
+type Plan struct {
+	Application string
+	Digest      string
+	// Refused are the objects for which the whole bundle is refused; then
+	// Steps is empty.
+	Refused []Refusal
+	Steps   []Step
+	// Hold is what a guard keeps from being deleted; nil: nothing.
+	Hold *Hold
+	// Locked says that what should be deleted waits for one full compare.
+	Locked bool
+}
+
+// Refusal is why an object must not be written.
+type Refusal struct {
+	Target
+	Reason  events.Reason
+	Message string
+}
+
+// Requests is the number of steps that take a request.
+func (p Plan) Requests() int {
+	n := 0
+	for _, s := range p.Steps {
+		if s.Op.Writes() || s.Op == OpDelete {
+			n++
+		}
+	}
+	return n
+}
+
+// Settled says that nothing is left to do but what waits for an approval:
+// no request, and no change of the inventory.
+func (p Plan) Settled() bool {
+	if len(p.Refused) > 0 {
+		return false
+	}
+	for _, s := range p.Steps {
+		if s.Op != OpKeep && s.Op != OpHold {
+			return false
+		}
+	}
+	return true
+}
+
+// String prints the plan for people, one object a line.
+func (p Plan) String() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "%s to %s\n", p.Application, p.Digest)
+	for _, r := range p.Refused {
+		fmt.Fprintf(&b, "refuse %s: %s\n", r.Object, r.Message)
+	}
+	for _, s := range p.Steps {
+		fmt.Fprintf(&b, "%-6s %s", s.Op, s.Object)
+		if s.Why != "" {
+			fmt.Fprintf(&b, " (%s)", s.Why)
+		}
+		for _, path := range s.Left {
+			fmt.Fprintf(&b, " without %s", path)
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
