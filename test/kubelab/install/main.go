@@ -47,7 +47,8 @@ func install(ctx context.Context, path string) error {
 		return fmt.Errorf("install kubelab: %w", err)
 	}
 	temp := fmt.Sprintf("%s.%d", path, os.Getpid()) // two installs don't meet
-	if os.Link(binary, temp) != nil { // another file system
+	if os.Link(binary, temp) != nil {
+		// The cache is on another file system.
 		if err := copyFile(binary, temp); err != nil {
 			return fmt.Errorf("install kubelab: %w", err)
 		}

@@ -1,0 +1,240 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelab_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+)
+
+func createConfigMap(t *testing.T, api kubernetes.Interface, name string) {
+	t.Helper()
+	_, err := api.CoreV1().ConfigMaps("default").Create(t.Context(), &corev1.ConfigMap{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+}
+
+func address(cluster *kubelab.Cluster) string {
+	return strings.TrimPrefix(cluster.Server(), "https://")
+}
+
+// The client that was made before an end must go on working after it: that is
+// what a service under test has.
+func TestRestartKeepsObjectsAndAddress(t *testing.T) {
+	cluster := kubelab.New(t, kubelab.Options{})
+	api := client(t, cluster.Kubeconfig())
+	user, err := cluster.UserKubeconfig("minted-before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := cluster.Server()
+
+	for _, end := range []struct {
+		name string
+		end  func() error
+	}{{"stopped", cluster.Stop}, {"killed", cluster.Kill}} {
+		createConfigMap(t, api, end.name)
+		if err := end.end(); err != nil {
+			t.Fatal(err)
+		}
+		if err := refused(t.Context(), address(cluster)); err != nil {
+			t.Fatalf("%s: %v", end.name, err)
+		}
+		if err := cluster.Restart(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		t.Logf("%s; started again in %s", end.name, cluster.BootTime().Round(time.Millisecond))
+		if cluster.Server() != server {
+			t.Fatalf("%s: server moved from %s to %s", end.name, server, cluster.Server())
+		}
+		if _, err := api.CoreV1().ConfigMaps("default").Get(t.Context(), end.name, metav1.GetOptions{}); err != nil {
+			t.Fatalf("%s: %v", end.name, err)
+		}
+		if _, err := client(t, user).Discovery().ServerVersion(); err != nil {
+			t.Fatalf("%s: a kubeconfig minted before: %v", end.name, err)
+		}
+	}
+}
+
+func TestPauseAndResume(t *testing.T) {
+	cluster := kubelab.New(t, kubelab.Options{})
+	config := restConfig(t, cluster.Kubeconfig())
+	config.Timeout = 500 * time.Millisecond
+	api, err := kubernetes.NewForConfig(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cluster.Pause(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.Discovery().ServerVersion(); err == nil {
+		t.Error("a paused server answers")
+	}
+	if err := cluster.Resume(); err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 30*time.Second, func(context.Context) error {
+		_, err := api.Discovery().ServerVersion()
+		return err
+	})
+}
+
+func TestNodesFollowTheirNumber(t *testing.T) {
+	dir := t.TempDir()
+	for _, count := range []int{3, 1} {
+		cluster, err := kubelab.Start(t.Context(), kubelab.Options{Dir: dir, Nodes: count})
+		if err != nil {
+			t.Fatal(err)
+		}
+		nodes, listErr := client(t, cluster.Kubeconfig()).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+		if err := errors.Join(listErr, cluster.Stop()); err != nil {
+			t.Fatal(err)
+		}
+		if len(nodes.Items) != count {
+			t.Errorf("%d nodes, want %d", len(nodes.Items), count)
+		}
+	}
+}
+
+// startByHand runs kubelab up as a person would and returns once it is ready.
+func startByHand(t *testing.T, binary, dir string) (*exec.Cmd, *bytes.Buffer) {
+	t.Helper()
+	cmd := exec.Command(binary, "up", "--dir", dir)
+	var stderr bytes.Buffer
+	cmd.Stderr = &stderr
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if cmd.ProcessState == nil {
+			_ = cmd.Process.Kill() // the test failed before it ended
+			_ = cmd.Wait()
+		}
+	})
+	line, err := bufio.NewReader(stdout).ReadString('\n')
+	if err != nil || !strings.HasPrefix(line, "kubelab ready kubeconfig="+filepath.Join(dir, "kubeconfig")+" server=https://127.0.0.1:") {
+		t.Fatalf("ready line %q, %v; %s", line, err, &stderr)
+	}
+	return cmd, &stderr
+}
+
+func TestSignalsStopCleanly(t *testing.T) {
+	binary, err := kubelab.Binary(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
+		cmd, stderr := startByHand(t, binary, t.TempDir())
+		if err := cmd.Process.Signal(sig); err != nil {
+			t.Fatal(err)
+		}
+		began := time.Now()
+		if err := cmd.Wait(); err != nil || stderr.Len() != 0 {
+			t.Errorf("%s: %v, standard error %q", sig, err, stderr)
+		}
+		t.Logf("%s: ended after %s", sig, time.Since(began).Round(time.Millisecond))
+	}
+}
+
+func TestDown(t *testing.T) {
+	binary, err := kubelab.Binary(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	cmd, _ := startByHand(t, binary, dir)
+
+	out, err := exec.Command(binary, "up", "--dir", dir).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "already running") || !strings.Contains(string(out), "kubelab down --dir "+dir) {
+		t.Errorf("a second one in the same directory: %v, %s", err, out)
+	}
+	for range 2 { // the second time there is nothing to stop
+		if out, err := exec.Command(binary, "down", "--dir", dir).CombinedOutput(); err != nil || len(out) != 0 {
+			t.Errorf("down: %v, %s", err, out)
+		}
+	}
+	if err := cmd.Wait(); err != nil {
+		t.Errorf("the process that was told to stop: %v", err)
+	}
+}
+
+func TestEndsWithKilledParent(t *testing.T) {
+	dir := t.TempDir()
+	parent := exec.Command(os.Args[0])
+	parent.Env = append(os.Environ(), parentEnv+"="+dir)
+	parent.Stderr = os.Stderr
+	stdout, err := parent.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := parent.Start(); err != nil {
+		t.Fatal(err)
+	}
+	var server string
+	_, scanErr := fmt.Fscanln(stdout, &server)
+	// The parent stays a zombie until the end of the test: one that nobody has
+	// reaped must count as ended.
+	if err := errors.Join(scanErr, parent.Process.Kill()); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now()
+	eventually(t, 30*time.Second, func(ctx context.Context) error {
+		return refused(ctx, strings.TrimPrefix(server, "https://"))
+	})
+	// A process that still runs holds the directory and fails every start.
+	var cluster *kubelab.Cluster
+	eventually(t, 30*time.Second, func(ctx context.Context) (err error) {
+		cluster, err = kubelab.Start(ctx, kubelab.Options{Dir: dir})
+		return err
+	})
+	t.Logf("ended, and started again, %s after its parent's end", time.Since(began).Round(time.Millisecond))
+	if err := errors.Join(cluster.Stop(), parent.Process.Release()); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestStartExplainsFailure(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "file")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	_, err := kubelab.Start(t.Context(), kubelab.Options{Dir: file})
+	if err == nil || !strings.Contains(err.Error(), "not a directory") {
+		t.Errorf("a file for a directory: %v", err)
+	}
+	if _, err := kubelab.Start(t.Context(), kubelab.Options{}); err == nil {
+		t.Error("no directory: no error")
+	}
+}
+
+func TestKubeconfigNeedsACluster(t *testing.T) {
+	binary, err := kubelab.Binary(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	out, err := exec.Command(binary, "kubeconfig", "--dir", t.TempDir(), "--user", "u", "--out", filepath.Join(t.TempDir(), "k")).CombinedOutput()
+	if err == nil || !strings.Contains(string(out), "kubelab up --dir") {
+		t.Errorf("%v, %s", err, out)
+	}
+}
