@@ -1,0 +1,242 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+var web = events.Object{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "web"}
+
+// situations yields every combination of what can be known of an object.
+func situations(yield func(name string, d Desired, l Live)) {
+	type bits struct{ observe, settled, overdue, listed, exists, gone, seen, deleting, annotated, labelled, learnt bool }
+	digests := []string{"", "A", "B", "C"}
+	for n := range 1 << 11 {
+		on := func(i int) bool { return n>>i&1 == 1 }
+		b := bits{on(0), on(1), on(2), on(3), on(4), on(5), on(6), on(7), on(8), on(9), on(10)}
+		if b.exists && b.gone {
+			continue
+		}
+		for _, target := range []string{"", "A"} {
+			for _, before := range []string{"", "A", "B"} {
+				for _, at := range digests {
+					for doubt := range 2 {
+						d := Desired{Object: web, Application: "shop-web", Observe: b.observe, Target: target, Before: before, Settled: b.settled, Overdue: b.overdue, Learnt: map[string]string{}}
+						l := Live{Listed: b.listed, Exists: b.exists, Gone: b.gone, Seen: b.seen, Doubt: doubt}
+						l.Meta = Meta{UID: "u", Digest: at, Deleting: b.deleting, Annotated: b.annotated, Ours: Entry{Fields: "sha256:f", Raw: "sha256:r"}}
+						if b.labelled {
+							l.Application = "shop-web"
+						}
+						if b.learnt {
+							d.Learnt[at] = "f"
+						}
+						yield(fmt.Sprintf("%+v target=%q before=%q at=%q doubt=%d", b, target, before, at, doubt), d, l)
+					}
+				}
+			}
+		}
+	}
+}
+
+// look is what a GET adds: the object is gone, or a comparison.
+func look(l Live, v Verdict, differs bool) Live {
+	if !l.Exists {
+		l.Gone = true
+		return l
+	}
+	l.Compared = &Comparison{Digest: v.Digest, Signature: l.Signature(), Fields: l.Ours.Fields, Doubt: l.Doubt}
+	if differs {
+		l.Compared.Differences = []Difference{{FieldDifference: events.FieldDifference{Path: "/spec/replicas"}}}
+	}
+	return l
+}
+
+func TestAssessHoldsItsInvariants(t *testing.T) {
+	count := 0
+	situations(func(name string, d Desired, l Live) {
+		count++
+		v := assess(d, l)
+		fail := func(why string) { t.Errorf("%s: %s: %+v", why, name, v) }
+		if (v.State == Undeclared) != (d.Target == "") {
+			fail("undeclared if and only if Git has no such object")
+		}
+		if d.Target == "" {
+			return
+		}
+		if !l.Listed && v.State != Wait {
+			fail("what was not listed says nothing")
+		}
+		there := l.Exists && !l.Deleting
+		if v.State == Differs && there {
+			fail("differs without a comparison")
+		}
+		if v.State == Differs && !l.Gone && !l.Deleting {
+			fail("said to be gone without a look")
+		}
+		inFlight := !d.Settled && !d.Observe
+		if v.State == Differs && inFlight && d.Before == "" {
+			fail("a new object is missed while it is on its way")
+		}
+		if v.State == Same && (l.Doubt > 0 || d.Observe || l.Application != d.Application || d.Learnt[l.Digest] == "") {
+			fail("taken on trust")
+		}
+		if inFlight && !d.Overdue && there && v.State == Look && l.Digest != d.Target && v.Digest == d.Target && d.Before != d.Target {
+			fail("held against a revision that has not reached it")
+		}
+		if v.State == Look {
+			for _, differs := range []bool{false, true} {
+				after := assess(d, look(l, v, differs))
+				if after.State == Look {
+					fail("a look settles nothing")
+				}
+				if there && (after.State == Differs) != differs {
+					fail(fmt.Sprintf("a look that found differs=%v gives %+v", differs, after))
+				}
+			}
+		}
+	})
+	if count < 10_000 {
+		t.Errorf("only %d situations", count)
+	}
+}
+
+func TestAssessForgetsAStaleComparison(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true, Learnt: map[string]string{"A": "f"}}
+	l := Live{Listed: true, Exists: true, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web", Annotated: true, Ours: Entry{Fields: "sha256:f"}}}
+	if v := assess(d, l); v.State != Same {
+		t.Fatalf("learnt: %+v", v)
+	}
+	l = look(l, Verdict{Digest: "A"}, false)
+	for name, change := range map[string]func(*Live){
+		"our entry shrank":         func(l *Live) { l.Ours.Fields = "sha256:g" },
+		"written under our name":   func(l *Live) { l.Doubt++ },
+		"the annotation was taken": func(l *Live) { l.Digest, l.Annotated = "X", false },
+		"relabelled":               func(l *Live) { l.Application = "other" },
+	} {
+		changed := l
+		change(&changed)
+		if v := assess(d, changed); v.State != Look {
+			t.Errorf("%s: %+v, want a look", name, v)
+		}
+	}
+	foreign := l
+	foreign.Others, foreign.Surface = "someone", "a label"
+	if v := assess(d, foreign); v.State != Same {
+		t.Errorf("a foreign write that left our entry alone: %+v, want same", v)
+	}
+	// Where our entry doesn't own what counts, anyone's write is looked at.
+	foreign.Compared.Unowned = []string{"/spec/replicas"}
+	if v := assess(d, Live{Listed: true, Exists: true, Doubt: 1, Meta: foreign.Meta, Compared: foreign.Compared}); v.State != Look {
+		t.Errorf("unowned field, foreign write: %+v, want a look", v)
+	}
+}
+
+func TestIgnoreRulesAddedAndTakenAway(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true}
+	l := Live{Listed: true, Exists: true, Doubt: 1, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web"}}
+	l = look(l, Verdict{Digest: "A"}, true)
+	if v := assess(d, l); v.State != Differs || v.Kind != events.DivergenceChanged {
+		t.Fatalf("without a rule: %+v", v)
+	}
+	d.Rules = []events.IgnoreRule{{Kind: "Deployment", Path: "/spec/replicas"}}
+	if v := assess(d, l); v.State != Same || how(v) != Ignored {
+		t.Errorf("with a rule: %+v, %s", v, how(v))
+	}
+	d.Rules = nil
+	if v := assess(d, l); v.State != Differs {
+		t.Errorf("the rule taken away: %+v", v)
+	}
+}
+
+// logOf applies transitions as the log would record them and checks that each
+// divergence is detected, persisted and resolved once and in that order.
+type logOf struct {
+	t     *testing.T
+	known Known
+	last  Step
+	n     uint64
+}
+
+func (g *logOf) publish(tr Transition, now time.Time) {
+	allowed := map[Step][]Step{Keep: {Detect}, Resolve: {Detect}, Detect: {Persist, Resolve}, Persist: {Resolve}}
+	ok := false
+	for _, next := range allowed[g.last] {
+		ok = ok || next == tr.Step
+	}
+	if !ok {
+		g.t.Fatalf("step %d follows %d", tr.Step, g.last)
+	}
+	g.last, g.n = tr.Step, g.n+1
+	g.known.Last = g.n
+	switch tr.Step {
+	case Detect:
+		g.known.Phase, g.known.Divergence = Detected, events.Divergence{Since: now}
+	case Persist:
+		g.known.Phase = Persisted
+	case Resolve:
+		g.known.Phase = Closed
+		if tr.How == "" {
+			g.t.Fatal("resolved without saying how")
+		}
+	}
+}
+
+func TestTransitionsComeOnceAndInOrder(t *testing.T) {
+	const alertAfter = 2 * time.Minute
+	r := rand.New(rand.NewPCG(7, 11))
+	states := []Verdict{{State: Wait}, {State: Same, Owned: true}, {State: Same}, {State: Same, Ignored: 1}, {State: Differs}, {State: Differs, Kind: events.DivergenceDeleted}, {State: Undeclared}}
+	for range 2_000 {
+		g := &logOf{t: t}
+		now := time.Unix(1_000_000, 0)
+		var since time.Time
+		for range 60 {
+			v := states[r.IntN(len(states))]
+			now = now.Add(time.Duration(r.IntN(90)) * time.Second)
+			before := g.known
+			// A restart or a redelivery asks the same question again until
+			// there is nothing left to do.
+			for asked := 0; ; asked++ {
+				tr := advance(g.known, v, alertAfter, now)
+				if tr.Step == Keep {
+					if tr.Wake.Before(now) && !tr.Wake.IsZero() {
+						t.Fatalf("wakes in the past")
+					}
+					break
+				}
+				if asked == 2 {
+					t.Fatalf("%+v never comes to rest", v)
+				}
+				if tr.Step == Persist && now.Sub(since) < alertAfter {
+					t.Fatalf("persisted after %s", now.Sub(since))
+				}
+				if tr.Step == Detect {
+					since = now
+				}
+				g.publish(tr, now)
+			}
+			switch v.State {
+			case Wait, Look:
+				if g.known.Phase != before.Phase || g.known.Last != before.Last {
+					t.Fatal("a transition out of not knowing")
+				}
+			case Differs:
+				if g.known.Phase == Closed {
+					t.Fatal("differs, and nothing is open")
+				}
+				if g.known.Phase == Detected && now.Sub(since) >= alertAfter {
+					t.Fatal("not said to persist")
+				}
+			default:
+				if g.known.Phase != Closed {
+					t.Fatal("is the same, and still open")
+				}
+			}
+		}
+	}
+}

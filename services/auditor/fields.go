@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+// Meta is what the auditor keeps of a live object: its metadata, reduced to
+// what can tell a foreign write.
+type Meta struct {
+	UID, ResourceVersion string
+	Generation           int64
+	Application          string // the label plumbline.dev/application
+	Digest               string // the annotation plumbline.dev/object
+	Ours                 Entry  // what manager plumbline applied; zero: no entry
+	Others               string // hash of every other entry but those of status
+	Surface              string // hash of labels and annotations
+	All                  string // hash of all of managedFields, times included
+	Deleting             bool   // it has a deletionTimestamp
+	// Annotated says that our entry owns the annotation: what it says was
+	// written under our name.
+	Annotated bool
+}
+
+// Entry is our entry of managedFields.
+type Entry struct {
+	Fields string    // sha256:<hex> of the entry's fieldsV1 in canonical form
+	Raw    string    // the same of its bytes, as the API server sent them
+	Time   time.Time // whole seconds
+}
+
+// ours reports whether e records what Plumbline applies. An entry of our
+// manager with the operation Update isn't ours: it holds what an admission
+// webhook changed while we applied, or what someone wrote under our name.
+func ours(e metav1.ManagedFieldsEntry) bool {
+	return e.Manager == manifest.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
+}
+
+// metaOf reads the metadata of a live object.
+func metaOf(o metav1.Object) Meta {
+	m := Meta{
+		UID: string(o.GetUID()), ResourceVersion: o.GetResourceVersion(), Generation: o.GetGeneration(),
+		Application: o.GetLabels()[manifest.LabelApplication],
+		Digest:      o.GetAnnotations()[manifest.AnnotationObject],
+		Surface:     surface(o.GetLabels(), o.GetAnnotations()),
+		Deleting:    o.GetDeletionTimestamp() != nil,
+	}
+	others, all := sha256.New(), sha256.New()
+	for _, e := range o.GetManagedFields() {
+		line := fmt.Sprintf("%q %q %q %s %s\n", e.Manager, e.Operation, e.Subresource, stamp(e).Format(time.RFC3339), rawOf(e))
+		all.Write([]byte(line))
+		switch {
+		case ours(e):
+			raw := rawOf(e)
+			m.Annotated = annotated(raw)
+			m.Ours = Entry{Fields: hashFields(raw), Raw: sum(raw), Time: stamp(e)}
+		case e.Subresource != "status":
+			others.Write([]byte(line))
+		}
+	}
+	m.Others, m.All = hex.EncodeToString(others.Sum(nil)[:12]), hex.EncodeToString(all.Sum(nil)[:12])
+	return m
+}
+
+// Signature changes whenever a field that Git declares may have changed
+// without our entry showing it.
+func (m Meta) Signature() string {
+	return strings.Join([]string{m.UID, m.Application, m.Digest, m.Ours.Fields, m.Ours.Time.Format(time.RFC3339), m.Others, m.Surface}, " ")
+}
+
+// nextDoubt counts the writes since an object came, or got its digest, that
+// may have changed values under our own name. fieldsV1 holds no values and its
+// time is whole seconds, so such a write shows as a change or a later time of
+// our entry, or, in the same second, as a new resourceVersion that nothing in
+// the metadata explains. A status write looks like the latter where it is its
+// writer's second within a second; metadata.generation tells them apart for
+// the kinds that have one. A write that changes the digest leaves no doubt:
+// its hash is compared with what the applier learnt of that digest.
+func nextDoubt(doubt int, was, is Meta) int {
+	switch {
+	case was.UID == "":
+		return 0
+	case is.UID != was.UID:
+		return 1
+	case is.ResourceVersion == was.ResourceVersion:
+		return doubt
+	case is.Digest != was.Digest:
+		return 0
+	case is.Ours.Fields != was.Ours.Fields || !is.Ours.Time.Equal(was.Ours.Time):
+		return doubt + 1
+	case is.All != was.All || is.Surface != was.Surface:
+		return doubt
+	case is.Generation == 0 || is.Generation != was.Generation:
+		return doubt + 1
+	}
+	return doubt
+}
+
+// sameFields reports whether hash, as the applier learnt it, is that of e.
+// Both forms of it are taken: of the bytes, and of the canonical form.
+func (e Entry) sameFields(hash string) bool {
+	hash = strings.TrimPrefix(hash, "sha256:")
+	return hash != "" && (hash == strings.TrimPrefix(e.Fields, "sha256:") || hash == strings.TrimPrefix(e.Raw, "sha256:"))
+}
+
+// Owners are the entries of one object's managedFields with their sets of
+// paths; all but those of the status subresource.
+type Owners []Owner
+
+// Owner is one entry.
+type Owner struct {
+	events.Writer
+	Ours bool
+	Set  *fieldpath.Set
+}
+
+// ownersOf reads managedFields. An entry that can't be read is left out: what
+// it owned then looks unowned, and is compared.
+func ownersOf(entries []metav1.ManagedFieldsEntry) Owners {
+	var out Owners
+	for _, e := range entries {
+		if e.Subresource == "status" {
+			continue
+		}
+		set := &fieldpath.Set{}
+		if err := set.FromJSON(bytes.NewReader(rawOf(e))); err != nil {
+			continue
+		}
+		out = append(out, Owner{
+			Writer: events.Writer{Manager: e.Manager, Operation: string(e.Operation), Subresource: e.Subresource, Time: stamp(e)},
+			Ours:   ours(e), Set: set,
+		})
+	}
+	return out
+}
+
+// ourSet is what we own; nil if we have no entry.
+func (o Owners) ourSet() *fieldpath.Set {
+	var set *fieldpath.Set
+	for _, owner := range o {
+		if !owner.Ours {
+			continue
+		}
+		if set == nil {
+			set = owner.Set
+		} else {
+			set = set.Union(owner.Set)
+		}
+	}
+	return set
+}
+
+// writer is the last recorded foreign writer of a path, nil if there is none.
+func (o Owners) writer(p fieldpath.Path) *events.Writer {
+	var last *events.Writer
+	for i := range o {
+		if o[i].Ours || !covers(o[i].Set, p) {
+			continue
+		}
+		if last == nil || o[i].Time.After(last.Time) {
+			last = &o[i].Writer
+		}
+	}
+	return last
+}
+
+// our is our own entry as a writer, nil if there is none.
+func (o Owners) our() *events.Writer {
+	for i := range o {
+		if o[i].Ours {
+			return &o[i].Writer
+		}
+	}
+	return nil
+}
+
+// covers reports whether set has the path, something below it, or an atomic
+// value above it.
+func covers(set *fieldpath.Set, p fieldpath.Path) bool {
+	if set == nil {
+		return false
+	}
+	for _, element := range p {
+		child := set.WithPrefix(element)
+		if child.Empty() {
+			return set.Members.Has(element)
+		}
+		set = child
+	}
+	return true
+}
+
+var annotationPath = fieldpath.MakePathOrDie("metadata", "annotations", manifest.AnnotationObject)
+
+func annotated(raw []byte) bool {
+	set := &fieldpath.Set{}
+	return set.FromJSON(bytes.NewReader(raw)) == nil && set.Has(annotationPath)
+}
+
+func hashFields(raw []byte) string {
+	set := &fieldpath.Set{}
+	if err := set.FromJSON(bytes.NewReader(raw)); err != nil {
+		return sum(raw)
+	}
+	canonical, err := set.ToJSON()
+	if err != nil {
+		return sum(raw)
+	}
+	return sum(canonical)
+}
+
+func rawOf(e metav1.ManagedFieldsEntry) []byte {
+	if e.FieldsV1 == nil {
+		return nil
+	}
+	return e.FieldsV1.GetRawBytes()
+}
+
+func stamp(e metav1.ManagedFieldsEntry) time.Time {
+	if e.Time == nil {
+		return time.Time{}
+	}
+	return e.Time.UTC()
+}
+
+func surface(labels, annotations map[string]string) string {
+	h := sha256.New()
+	for _, m := range []map[string]string{labels, annotations} {
+		for _, k := range slices.Sorted(maps.Keys(m)) {
+			fmt.Fprintf(h, "%q=%q\n", k, m[k])
+		}
+		h.Write([]byte{0})
+	}
+	return hex.EncodeToString(h.Sum(nil)[:12])
+}
+
+func sum(b []byte) string {
+	s := sha256.Sum256(b)
+	return "sha256:" + hex.EncodeToString(s[:])
+}
