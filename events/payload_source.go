@@ -35,9 +35,11 @@ type SourceUnreachable struct {
 	Reason     Reason    `json:"reason"`
 	Message    string    `json:"message"`
 	Since      time.Time `json:"since"`
-	// Refs are the refs that are gone, where the repository itself answers.
+	// Refs are the refs that are gone, where the repository itself answers, at
+	// most [MaxInline] of them.
 	Refs []string `json:"refs,omitempty"`
-	// Applications are those that stay at their last good state meanwhile.
+	// Applications are those that stay at their last good state meanwhile, at
+	// most [MaxInline] of them.
 	Applications []string `json:"applications,omitempty"`
 }
 
@@ -59,6 +61,10 @@ type FleetObserved struct {
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
 	List  Blob `json:"list"`
+	// Partial says that something in the fleet can't be read and that what it
+	// declared before is not remembered: what List lacks is unknown, and
+	// nothing is withdrawn by it.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // FleetEntry is one application of a fleet list.
@@ -79,8 +85,10 @@ type FleetRejected struct {
 	File     string    `json:"file"`
 	Problems []Problem `json:"problems"`
 	Commit   string    `json:"commit"`
-	// Holds are the applications that stay as they were declared before.
-	Holds []string `json:"holds,omitempty"`
+	// Holds are the applications that stay as they were declared before, at
+	// most [MaxInline] of them; HeldCount counts them all.
+	Holds     []string `json:"holds,omitempty"`
+	HeldCount int      `json:"heldCount,omitempty"`
 }
 
 // Problem is one fault in a declaration.

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// Digest is sha256:<hex> over what a declaration says. Where it stands in the
+// fleet (file and line) is left out: moving it changes nothing.
+func Digest(d events.Declaration) string {
+	d.File, d.Line = "", 0
+	var b bytes.Buffer
+	if err := json.NewEncoder(&b).Encode(d); err != nil {
+		panic("fleet: a declaration can't be encoded: " + err.Error()) // it holds texts, numbers and lists alone
+	}
+	sum := sha256.Sum256(b.Bytes())
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// Lists is, per cluster, the complete list of its applications in order of
+// name: of [LocalCluster], of every cluster that is declared, and of every
+// other that still has an application. A cluster that is no longer declared
+// and has none gets no list, so that nothing in it is withdrawn.
+func (s State) Lists() map[string][]events.FleetEntry {
+	lists := map[string][]events.FleetEntry{LocalCluster: {}}
+	for _, c := range s.Clusters {
+		lists[c.Name] = []events.FleetEntry{}
+	}
+	for _, e := range s.Applications {
+		if e.Cluster != "" && lists[e.Cluster] == nil {
+			lists[e.Cluster] = []events.FleetEntry{}
+		}
+	}
+	for _, e := range s.Applications {
+		entry := events.FleetEntry{Application: e.Name, Held: e.Held}
+		if e.Declaration != nil {
+			entry.DeclarationDigest = Digest(*e.Declaration)
+		}
+		for cluster := range lists {
+			if e.Cluster == "" || e.Cluster == cluster {
+				lists[cluster] = append(lists[cluster], entry)
+			}
+		}
+	}
+	return lists
+}
+
+// Key tells rejections apart: one per file, kind and name. It is the last
+// token of a fleet.rejected's subject.
+func (r Rejection) Key() string {
+	text, err := json.Marshal([]string{r.File, r.Kind, r.Name})
+	if err != nil {
+		panic("fleet: texts can't be encoded: " + err.Error())
+	}
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:16])
+}
+
+// Payload is the fleet.rejected of r in the fleet's commit. A long list of
+// held applications is cut; HeldCount counts them all.
+func (r Rejection) Payload(commit string) *events.FleetRejected {
+	return &events.FleetRejected{
+		Kind: r.Kind, Name: r.Name, File: r.File, Problems: r.Problems, Commit: commit,
+		Holds: r.Holds[:min(len(r.Holds), events.MaxInline)], HeldCount: len(r.Holds),
+	}
+}

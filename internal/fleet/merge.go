@@ -1,0 +1,180 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet
+
+import (
+	"maps"
+	"slices"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// State is what is in force: what is declared, and what is held. It is kept as
+// JSON from one reading of the fleet to the next; the zero State remembers
+// nothing.
+type State struct {
+	// Repositories and Clusters are those that are declared, and those that a
+	// held application still needs.
+	Repositories []Repository `json:"repositories"`
+	Clusters     []Cluster    `json:"clusters"`
+	Applications []Entry      `json:"applications"` // in order of name
+	// Rejections are what was refused, with everything that each of them holds.
+	Rejections []Rejection `json:"rejections"`
+	// Complete says that Applications lists everything that may be declared.
+	// It is false while something can't be read and what it declared before is
+	// not remembered: then an application that isn't listed is unknown, not
+	// withdrawn.
+	Complete bool `json:"complete"`
+}
+
+// Entry is one application in force.
+type Entry struct {
+	Name string `json:"name"`
+	// Declaration is nil where the application is held before a valid
+	// declaration of it was ever seen.
+	Declaration *events.Declaration `json:"declaration,omitempty"`
+	// Held says that what is declared now is invalid or can't be read, and
+	// that Declaration is what was declared before.
+	Held bool `json:"held,omitempty"`
+	// Cluster is where it is listed; empty, where it can't be told: on all.
+	Cluster string `json:"cluster,omitempty"`
+	// File is where it was declared last.
+	File string `json:"file"`
+}
+
+// Merge is what is in force once now has been read, after previous was. An
+// application of previous is
+//   - declared, where now has a valid declaration of it;
+//   - held, where its declaration in now is invalid, or where something that
+//     can't be read may declare it: see [Result];
+//   - else withdrawn: it is not in the new State.
+//
+// Each declaration gets the age recipient of its cluster; localRecipient is
+// that of [LocalCluster]. Merge must not be called with the reading of a fleet
+// whose folder is missing: that is an outage, not an empty fleet.
+func Merge(previous State, now Result, localRecipient string) State {
+	entries := map[string]Entry{}
+	for _, d := range now.Applications {
+		entries[d.Application] = Entry{Name: d.Application, Declaration: &d, Cluster: d.Cluster, File: d.File}
+	}
+	before := map[string]Entry{}
+	for _, e := range previous.Applications {
+		before[e.Name] = e
+	}
+	for _, i := range now.invalid {
+		entries[i.name] = i.hold(before[i.name], previous.Complete)
+	}
+	rejections := slices.Clone(now.Rejections)
+	for _, e := range previous.Applications {
+		if _, there := entries[e.Name]; there {
+			continue
+		}
+		for _, u := range now.mayDeclare(e) {
+			e.Held = true
+			entries[e.Name] = e
+			r := &rejections[u.rejection]
+			r.Holds = sorted(append(slices.Clone(r.Holds), e.Name))
+		}
+	}
+	next := State{
+		Repositories: now.Repositories, Clusters: now.Clusters,
+		Rejections: rejections,
+		Complete:   len(now.unread) == 0 || previous.Complete,
+	}
+	for _, name := range slices.Sorted(maps.Keys(entries)) {
+		next.Applications = append(next.Applications, entries[name])
+	}
+	next.keep(previous)
+	next.link(localRecipient)
+	return next
+}
+
+// hold is the entry of an application whose declaration is refused. Without a
+// complete memory, an application that isn't remembered may have been on any
+// cluster, whatever its declaration says now.
+func (i invalid) hold(before Entry, complete bool) Entry {
+	if before.Name == "" {
+		before = Entry{Name: i.name}
+		if complete {
+			before.Cluster = i.cluster
+		}
+	}
+	before.Held, before.File = true, i.file
+	return before
+}
+
+// mayDeclare is what can't be read and may declare an application that is
+// declared nowhere else: the file that declared it before; one that mentions
+// it; one in which names can't be searched for; and any, if the file that
+// declared it is gone, since it may have been moved.
+func (r Result) mayDeclare(e Entry) []unread {
+	var may []unread
+	_, there := slices.BinarySearch(r.files, e.File)
+	for _, u := range r.unread {
+		if u.file == e.File || !there || u.opaque() || strings.Contains(u.text, e.Name) {
+			may = append(may, u)
+		}
+	}
+	return may
+}
+
+// opaque reports whether names may be spelt otherwise than letter by letter.
+func (u unread) opaque() bool {
+	return !utf8.ValidString(u.text) || strings.ContainsAny(u.text, "\\\x00")
+}
+
+// keep takes over the repositories and clusters of before that held
+// applications need and that aren't declared validly now.
+func (s *State) keep(before State) {
+	repositories, clusters := map[string]bool{}, map[string]bool{}
+	for _, e := range s.Applications {
+		if e.Declaration != nil && e.Held {
+			repositories[e.Declaration.Source.Repository] = true
+			clusters[e.Declaration.Cluster] = true
+		}
+	}
+	s.Repositories = keep(s.Repositories, before.Repositories, repositories, func(r Repository) string { return r.Name })
+	s.Clusters = keep(s.Clusters, before.Clusters, clusters, func(c Cluster) string { return c.Name })
+}
+
+func keep[T any](now, before []T, needed map[string]bool, name func(T) string) []T {
+	kept := slices.Clone(now)
+	declared := map[string]bool{}
+	for _, one := range now {
+		declared[name(one)] = true
+	}
+	for _, one := range before {
+		if needed[name(one)] && !declared[name(one)] {
+			kept = append(kept, one)
+		}
+	}
+	slices.SortFunc(kept, func(a, b T) int { return strings.Compare(name(a), name(b)) })
+	return kept
+}
+
+// link writes into each declaration what follows from others: the URL of its
+// repository and the recipient of its cluster. Both hold for held ones too:
+// they are declared on their own.
+func (s *State) link(localRecipient string) {
+	urls, recipients := map[string]string{}, map[string]string{LocalCluster: localRecipient}
+	for _, r := range s.Repositories {
+		urls[r.Name] = r.URL
+	}
+	for _, c := range s.Clusters {
+		recipients[c.Name] = c.Recipient
+	}
+	for i := range s.Applications {
+		e := &s.Applications[i]
+		if e.Declaration == nil {
+			continue
+		}
+		d := *e.Declaration // previous keeps its own
+		if url, known := urls[d.Source.Repository]; known {
+			d.Source.URL = url
+		}
+		d.Recipient = recipients[d.Cluster]
+		e.Declaration = &d
+	}
+}
