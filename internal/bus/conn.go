@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"log/slog"
+	"sync"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/plumbline-dev/plumbline/internal/blob"
+)
+
+// Conn is a connection to the bus. It is safe for concurrent use.
+//
+// Its methods wait for the bus while it is away, for as long as their context
+// lasts.
+type Conn struct {
+	cfg   Config
+	log   *slog.Logger
+	wire  *wire
+	js    jetstream.JetStream
+	blobs *blob.Store
+	meter meters
+	epoch epochCache
+
+	mu     sync.Mutex
+	signal chan struct{} // closed when the connection is lost or comes back
+}
+
+// Connect connects to the bus as cfg.User: it tries until ctx ends, and after
+// that reconnects for ever.
+func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{})}
+	if c.meter, err = newMeters(); err != nil {
+		return nil, err
+	}
+	c.wire.nc, err = dial(ctx, cfg, log, callbacks{
+		changed: c.change,
+		failed:  c.wire.denials.told,
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.js, err = jetstream.New(c.wire.nc); err != nil {
+		c.wire.nc.Close()
+		return nil, err
+	}
+	c.blobs = blob.New(c.wire)
+	return c, nil
+}
+
+// Close ends the connection. Consumers are to have ended before.
+func (c *Conn) Close() { c.wire.nc.Close() }
+
+// Connected reports whether the bus answers now.
+func (c *Conn) Connected() bool { return c.wire.nc.IsConnected() }
+
+// Blobs is the store of bodies.
+func (c *Conn) Blobs() *blob.Store { return c.blobs }
+
+// change is called when the connection is lost or comes back.
+func (c *Conn) change() {
+	c.epoch.forget()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.signal)
+	c.signal = make(chan struct{})
+}
+
+// changed is closed when the connection is lost or comes back.
+func (c *Conn) changed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.signal
+}

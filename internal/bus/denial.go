@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"sync"
+
+	"github.com/nats-io/nats.go"
+)
+
+// ErrDenied says that the server denies this user a subject.
+var ErrDenied = errors.New("the bus denies it")
+
+// denials tells a publisher what the server says of its subject: a refusal
+// comes as an error of the connection and not as an answer, which would be
+// waited for in vain.
+type denials struct {
+	mu      sync.Mutex
+	waiting map[string]map[chan error]struct{}
+}
+
+var deniedPublish = regexp.MustCompile(`(?i)permissions violation for publish to "([^"]+)"`)
+
+// told hands an asynchronous error to those who wait for it.
+func (d *denials) told(err error) {
+	if !errors.Is(err, nats.ErrPermissionViolation) {
+		return
+	}
+	found := deniedPublish.FindStringSubmatch(err.Error())
+	if found == nil {
+		return
+	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	for c := range d.waiting[found[1]] {
+		select {
+		case c <- fmt.Errorf("%w: publish to %s", ErrDenied, found[1]):
+		default:
+		}
+	}
+}
+
+// watch returns a channel for the denial of a subject, and what ends it.
+func (d *denials) watch(subject string) (<-chan error, func()) {
+	c := make(chan error, 1)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.waiting == nil {
+		d.waiting = map[string]map[chan error]struct{}{}
+	}
+	if d.waiting[subject] == nil {
+		d.waiting[subject] = map[chan error]struct{}{}
+	}
+	d.waiting[subject][c] = struct{}{}
+	return c, func() {
+		d.mu.Lock()
+		defer d.mu.Unlock()
+		delete(d.waiting[subject], c)
+		if len(d.waiting[subject]) == 0 {
+			delete(d.waiting, subject)
+		}
+	}
+}

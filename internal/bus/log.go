@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/nats-io/nats.go"
+
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// metadataEpoch is where the provisioner writes the epoch.
+const metadataEpoch = "plumbline-epoch"
+
+// ErrNone says that there is no event on a subject.
+var ErrNone = errors.New("no event")
+
+// Log is the state of the log.
+type Log struct {
+	Epoch       string // which life of the log
+	First, Last uint64 // stored sequences; Last 0: it is empty
+}
+
+// Log asks for the state of the log.
+func (c *Conn) Log(ctx context.Context) (Log, error) {
+	info, err := c.wire.info(ctx, natsconfig.StreamEvents, struct{}{})
+	if err != nil {
+		return Log{}, err
+	}
+	l := Log{Epoch: info.Config.Metadata[metadataEpoch], First: info.State.FirstSeq, Last: info.State.LastSeq}
+	c.epoch.set(l.Epoch)
+	return l, nil
+}
+
+// Last returns the last event on an exact subject, or an error that wraps
+// [ErrNone].
+func (c *Conn) Last(ctx context.Context, subject string) (events.Event, error) {
+	m, err := c.wire.last(ctx, natsconfig.StreamEvents, subject)
+	if err != nil {
+		return events.Event{}, err
+	}
+	if m == nil {
+		return events.Event{}, fmt.Errorf("%w on %s", ErrNone, subject)
+	}
+	return decodeDirect(m)
+}
+
+// decodeDirect decodes an answer to a Direct Get.
+func decodeDirect(m *nats.Msg) (events.Event, error) {
+	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+	if err != nil {
+		return events.Event{}, fmt.Errorf("the server's answer has no sequence: %w", err)
+	}
+	return events.Decode(m.Header.Get("Nats-Subject"), m.Header, m.Data, seq)
+}
+
+// Subjects returns the subjects that match filter and hold an event, sorted.
+func (c *Conn) Subjects(ctx context.Context, filter string) ([]string, error) {
+	type page struct {
+		Filter string `json:"subjects_filter"`
+		Offset int    `json:"offset,omitempty"`
+	}
+	var all []string
+	for {
+		info, err := c.wire.info(ctx, natsconfig.StreamEvents, page{filter, len(all)})
+		if err != nil {
+			return nil, err
+		}
+		for subject := range info.State.Subjects {
+			all = append(all, subject)
+		}
+		if len(info.State.Subjects) == 0 || uint64(len(all)) >= info.State.NumSubjects {
+			slices.Sort(all)
+			return slices.Compact(all), nil
+		}
+	}
+}
+
+// Newest returns the highest revision among the last events on the given
+// subjects, as far as they are of the log's present epoch; the zero Order
+// where there is none. A revision below it is superseded: latest wins.
+func (c *Conn) Newest(ctx context.Context, subjects ...string) (events.Order, error) {
+	epoch, err := c.currentEpoch(ctx)
+	if err != nil {
+		return events.Order{}, err
+	}
+	var newest events.Order
+	for _, subject := range subjects {
+		e, err := c.Last(ctx, subject)
+		switch {
+		case errors.Is(err, ErrNone):
+		case err != nil:
+			return events.Order{}, err
+		case e.Epoch == epoch && e.Sequence > newest.Sequence:
+			newest = events.Order{Epoch: epoch, Sequence: e.Sequence}
+		}
+	}
+	return newest, nil
+}
+
+// epochLife is how long an epoch is believed. A log that was put back gets its
+// new epoch only after it is up again.
+const epochLife = time.Second
+
+type epochCache struct {
+	mu    sync.Mutex
+	value string
+	until time.Time
+}
+
+func (e *epochCache) forget() { e.set("") }
+
+func (e *epochCache) set(epoch string) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.value, e.until = epoch, time.Now().Add(epochLife)
+}
+
+func (e *epochCache) get() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if time.Now().After(e.until) {
+		return ""
+	}
+	return e.value
+}
+
+func (c *Conn) currentEpoch(ctx context.Context) (string, error) {
+	if epoch := c.epoch.get(); epoch != "" {
+		return epoch, nil
+	}
+	l, err := c.Log(ctx)
+	return l.Epoch, err
+}

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// ErrConflict says that an Expectation doesn't hold: another event came first.
+var ErrConflict = errors.New("another event came first")
+
+// Publish publishes what an observation led to and returns the events once
+// they are stored, in order. An event that is in the log already, under its
+// id, is not stored again.
+//
+// Its error wraps [ErrConflict] where an Expectation doesn't hold; the drafts
+// before that one are stored then.
+func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
+	now := time.Now()
+	return c.publish(ctx, cause, stage{now, now}, drafts)
+}
+
+// stage encloses the work that led to an event.
+type stage struct{ start, end time.Time }
+
+func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) ([]events.Event, error) {
+	published := make([]events.Event, 0, len(drafts))
+	for _, d := range drafts {
+		e, err := c.event(ctx, cause, s, d)
+		if err != nil {
+			return published, err
+		}
+		if e, err = c.put(ctx, e, d.Expect); err != nil {
+			return published, err
+		}
+		published = append(published, e)
+	}
+	return published, nil
+}
+
+// event makes the event that a draft stands for.
+func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.Draft) (events.Event, error) {
+	t := events.TypeOf(d.Data)
+	e := events.Event{
+		ID:            events.ID(cause, t, d.Address, d.Variant),
+		Source:        events.Source(c.cfg.Service, c.cfg.Cluster),
+		Type:          t,
+		Address:       d.Address,
+		Time:          d.Time,
+		Epoch:         cause.Epoch,
+		Sequence:      cause.Sequence,
+		Traceparent:   first(d.Trace, cause.Traceparent),
+		CorrelationID: first(d.Correlation, cause.Correlation),
+		CausationID:   cause.ID,
+		StageStart:    s.start,
+		StageEnd:      s.end,
+		Data:          d.Data,
+	}
+	if e.Time.IsZero() {
+		e.Time = s.start
+	}
+	if d.Revision != (events.Order{}) {
+		e.Epoch, e.Sequence = d.Revision.Epoch, d.Revision.Sequence
+	}
+	if e.Traceparent == "" {
+		e.Traceparent = newTraceparent(cause.ID)
+	}
+	if placesRevision(t) {
+		c.epoch.forget() // its own place is in the log as it is now
+		e.Epoch, e.Sequence = "", 0
+	}
+	if e.Epoch == "" {
+		epoch, err := c.currentEpoch(ctx)
+		if err != nil {
+			return events.Event{}, err
+		}
+		e.Epoch = epoch
+	}
+	return e, nil
+}
+
+// placesRevision says that an event's own place in the log is the sequence of
+// the revision that it announces.
+func placesRevision(t *events.Type) bool { return t.Name() == "commit.observed" }
+
+func first(a, b string) string {
+	if a != "" {
+		return a
+	}
+	return b
+}
+
+// put stores e and fills in where it is.
+func (c *Conn) put(ctx context.Context, e events.Event, expect *events.Expectation) (events.Event, error) {
+	headers, body, err := events.Encode(e)
+	if err != nil {
+		return events.Event{}, err
+	}
+	m := &nats.Msg{Subject: e.Type.Subject(e.Address), Header: headers, Data: body}
+	m.Header.Set(nats.MsgIdHdr, e.ID)
+	if expect != nil {
+		m.Header.Set(nats.ExpectedLastSubjSeqHdr, strconv.FormatUint(expect.Last, 10))
+		if expect.Filter != "" {
+			m.Header.Set("Nats-Expected-Last-Subject-Sequence-Subject", expect.Filter)
+		}
+	}
+	ctx, span := startPublishing(ctx, e, m.Header)
+	defer span.End()
+	s, err := c.wire.store(ctx, m)
+	var api *jetstream.APIError
+	if errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence {
+		s, err = c.settle(ctx, m.Subject, e.ID)
+	}
+	if err != nil {
+		return events.Event{}, err
+	}
+	c.meter.published.Add(ctx, 1, metric.WithAttributes(attribute.String("type", e.Type.Name()), attribute.Bool("duplicate", s.Duplicate)))
+	e.Stored = s.Sequence
+	if placesRevision(e.Type) {
+		e.Sequence = s.Sequence
+	}
+	return e, nil
+}
+
+// settle tells whether a compare-and-set failed because the same event is
+// there already: it was stored, and the answer or the one who asked was lost.
+func (c *Conn) settle(ctx context.Context, subject, id string) (stored, error) {
+	last, err := c.Last(ctx, subject)
+	if err != nil && !errors.Is(err, ErrNone) {
+		return stored{}, err
+	}
+	if err == nil && last.ID == id {
+		return stored{Sequence: last.Stored, Duplicate: true}, nil
+	}
+	return stored{}, fmt.Errorf("%w on %s", ErrConflict, subject)
+}

@@ -1,0 +1,328 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"runtime/debug"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/codes"
+	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+// result is what a worker tells the schedule.
+type result struct {
+	task *task
+	// keep: it stays first in its queue until the dependency is back.
+	keep       bool
+	dependency string
+	cause      error
+	// again: an observation comes again after this delay; 0: it doesn't.
+	again time.Duration
+}
+
+// worker works on one input at a time. Its io context outlives the handler's
+// by a little: what was done is said before the consumer ends.
+type worker struct {
+	*Consumer
+	io      context.Context
+	backoff backoff
+}
+
+// work sees one input through: handler, outputs, acknowledgement.
+func (w *worker) work(ctx context.Context, t *task) result {
+	if t.observation != nil {
+		return w.observe(ctx, t)
+	}
+	if t.broken != nil {
+		return w.discard(t)
+	}
+	var r record
+	if d := t.latest(); d.count > 1 {
+		a, err := w.admit(ctx, t)
+		if err != nil {
+			return w.giveBack(t, err)
+		}
+		if !a.call {
+			return w.quarantine(ctx, t, a.record)
+		}
+		r = a.record
+		if a.alone {
+			w.alone.Lock()
+			defer w.alone.Unlock()
+			return w.handle(ctx, t, r)
+		}
+		if a.record.Quarantined {
+			if lifted, err := w.lifted(ctx, t); err != nil || lifted {
+				return w.lift(ctx, t, err)
+			}
+		}
+	}
+	w.alone.RLock()
+	defer w.alone.RUnlock()
+	return w.handle(ctx, t, r)
+}
+
+// admit counts an attempt before it is made.
+func (w *worker) admit(ctx context.Context, t *task) (admission, error) {
+	w.conn.meter.redeliveries.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", w.name)))
+	found, err := w.ledger().read(ctx, t.id.stored)
+	if err != nil {
+		return admission{}, err
+	}
+	a := admit(t.in.ID, found)
+	return a, w.ledger().write(ctx, t.id.stored, a.record)
+}
+
+func (w *worker) ledger() ledger { return ledger{w.conn.wire, w.name} }
+
+// handle calls the handler, publishes and acknowledges.
+func (w *worker) handle(ctx context.Context, t *task, r record) result {
+	start := time.Now()
+	ctx, span := startHandling(ctx, w.name, t.in, t.latest().msg.Headers())
+	defer span.End()
+	drafts, err := w.call(ctx, t.received, func(ctx context.Context) ([]events.Draft, error) { return w.handler(ctx, t.in) })
+	s := stage{start, time.Now()}
+	if err == nil {
+		err = w.publish(ctx, t, s, drafts)
+	}
+	c := classify(err, ctx.Err() != nil)
+	if c == classTerminal {
+		if e := w.publishFailure(ctx, t, s, err); e != nil {
+			err = e
+			c = classify(e, ctx.Err() != nil)
+		}
+	}
+	asked, _ := fault.Delay(err)
+	v := decide(c, r, asked)
+	if v.quarantine {
+		if e := w.publishQuarantine(ctx, t, s, v.record.Failures); e != nil {
+			err, v = e, decide(classLater, r, w.backoff.after(t.latest().count))
+		}
+	}
+	if err != nil {
+		span.SetStatus(codes.Error, string(c))
+	}
+	return w.settle(trace.ContextWithSpan(w.io, span), t, c, r, v, err, start)
+}
+
+// settle writes the count down if it changed, tells the server and says what
+// happened in a line of the log.
+func (w *worker) settle(ctx context.Context, t *task, c class, before record, v verdict, err error, start time.Time) result {
+	w.report(ctx, t, c, v, err, start)
+	if v.ack == ackKeep || v.ack == ackNak {
+		v.record.ID = t.in.ID
+		if before.Open || v.record.Failures > 0 {
+			if e := w.ledger().write(ctx, t.id.stored, v.record); e != nil {
+				w.log.Warn("the count of an event's failures is not kept", "id", t.in.ID, "error", e)
+			}
+		}
+	}
+	w.acknowledge(ctx, t, v)
+	if v.ack == ackKeep {
+		dependency, _ := fault.AsOutage(err)
+		return result{task: t, keep: true, dependency: dependency, cause: err}
+	}
+	return result{task: t}
+}
+
+func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
+	d := t.latest()
+	var err error
+	switch v.ack {
+	case ackDone:
+		// Waits until the server knows: an ack that is lost brings the event
+		// back after the outputs may have left the window for duplicates.
+		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+		defer cancel()
+		err = d.msg.DoubleAck(ctx)
+	case ackTerm:
+		err = d.msg.TermWithReason("its failure is published")
+	case ackNak:
+		delay := v.delay
+		if v.listed {
+			delay = w.backoff.after(d.count)
+		}
+		err = w.nak(d, delay)
+	}
+	if err != nil {
+		w.log.Debug("acknowledgement not heard: the event comes again", "id", t.in.ID, "error", err)
+	}
+}
+
+// nak gives a message back; it comes again after delay, 0: at once.
+func (w *worker) nak(d *delivery, delay time.Duration) error {
+	if delay <= 0 {
+		return d.msg.Nak()
+	}
+	body := fmt.Appendf(nil, `-NAK {"delay": %d}`, w.backoff.asNak(d.count, delay))
+	return w.conn.wire.nc.Publish(d.msg.Reply(), body)
+}
+
+// giveBack returns an input that could not even be begun.
+func (w *worker) giveBack(t *task, err error) result {
+	w.log.Warn("an event is given back", "id", t.in.ID, "error", err)
+	w.acknowledge(w.io, t, verdict{ack: ackNak})
+	return result{task: t}
+}
+
+// call calls fn and turns a panic into an error.
+func (w *worker) call(ctx context.Context, received time.Time, fn func(context.Context) ([]events.Draft, error)) (drafts []events.Draft, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			w.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()))
+			drafts, err = nil, errors.New("panic in the handler, see the log above")
+		}
+	}()
+	return fn(context.WithValue(ctx, nowKey{}, received))
+}
+
+// publish publishes what an input led to. A handler that has returned is not
+// called for nothing: publishing goes on for a little when the consumer ends.
+func (w *worker) publish(ctx context.Context, t *task, s stage, drafts []events.Draft) (err error) {
+	defer func() {
+		if p := recover(); p != nil { // a payload that is no event's
+			err = fmt.Errorf("publish: %v", p)
+		}
+	}()
+	_, err = w.conn.publish(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)), causeOf(t), s, drafts)
+	return err
+}
+
+// publishFailure publishes what a terminal error is.
+func (w *worker) publishFailure(ctx context.Context, t *task, s stage, err error) error {
+	reason, message, _ := fault.AsTerminal(err)
+	return w.publishFailed(ctx, t, s, events.Reason(reason), message, 0)
+}
+
+func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, attempts int) error {
+	w.conn.meter.quarantined.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", w.name)))
+	message := fmt.Sprintf("This event has failed %d times. It is tried again ever more rarely, and left out once a newer one takes its place; the log of %s says why it fails.", attempts, w.conn.cfg.Service)
+	return w.publishFailed(ctx, t, s, events.ReasonQuarantined, message, attempts)
+}
+
+func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason events.Reason, message string, attempts int) error {
+	var drafts []events.Draft
+	if w.options.Failed != nil && t.observation == nil && t.broken == nil {
+		var err error
+		drafts, err = w.call(ctx, t.received, func(context.Context) ([]events.Draft, error) {
+			return w.options.Failed(t.in, reason, message), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if len(drafts) == 0 {
+		d, err := w.rejected(w.io, t, reason, message, attempts)
+		if err != nil {
+			return err
+		}
+		drafts = []events.Draft{d}
+	}
+	return w.publish(ctx, t, s, drafts)
+}
+
+// discard publishes a message that can't be decoded as rejected, and takes it
+// off.
+func (w *worker) discard(t *task) result {
+	start := time.Now()
+	err := w.publishFailed(w.io, t, stage{start, start}, events.ReasonOf(t.broken), rejectedMessage(t.broken), 0)
+	if err != nil {
+		return w.settle(w.io, t, classLater, record{}, decide(classLater, record{}, w.backoff.after(t.latest().count)), err, start)
+	}
+	return w.settle(w.io, t, classTerminal, record{}, decide(classTerminal, record{}, 0), t.broken, start)
+}
+
+// quarantine says that an input was counted out, and gives it back.
+func (w *worker) quarantine(ctx context.Context, t *task, r record) result {
+	start := time.Now()
+	v := verdict{ack: ackNak, listed: true, record: r}
+	err := w.publishQuarantine(ctx, t, stage{start, start}, r.Failures)
+	if err != nil {
+		v.record.Quarantined = false
+	}
+	return w.settle(w.io, t, classRetry, record{Open: true}, v, errors.Join(errors.New("the process died in the handler"), err), start)
+}
+
+// lifted reports whether a newer event has taken the place of t.
+func (w *worker) lifted(ctx context.Context, t *task) (bool, error) {
+	last, err := w.conn.Last(ctx, t.latest().msg.Subject())
+	if errors.Is(err, ErrNone) {
+		return false, nil
+	}
+	return err == nil && last.Stored > t.id.stored, err
+}
+
+func (w *worker) lift(ctx context.Context, t *task, err error) result {
+	if err != nil {
+		return w.giveBack(t, err)
+	}
+	w.log.Info("a newer event lifts the quarantine of this one", "id", t.in.ID, "application", t.in.Application)
+	w.acknowledge(w.io, t, verdict{ack: ackDone})
+	return result{task: t}
+}
+
+// report writes the one line about an event that failed, without its payload,
+// and counts.
+func (w *worker) report(ctx context.Context, t *task, c class, v verdict, err error, start time.Time) {
+	took := time.Since(start)
+	name := "unknown"
+	if t.in.Type != nil {
+		name = t.in.Type.Name()
+	}
+	attributes := metric.WithAttributes(attribute.String("consumer", w.name), attribute.String("type", name), attribute.String("outcome", string(c)))
+	w.conn.meter.consumed.Add(ctx, 1, attributes)
+	w.conn.meter.duration.Record(ctx, took.Seconds(), attributes)
+	if err == nil || c == classShutdown || c == classOutage {
+		return // an outage is said once, by the schedule
+	}
+	level := slog.LevelWarn
+	if c == classTerminal || v.quarantine {
+		level = slog.LevelError
+	}
+	w.log.Log(ctx, level, "event failed",
+		"type", name, "application", t.in.Application, "cluster", t.in.Cluster, "id", t.in.ID, "stored", t.id.stored,
+		"outcome", string(c), "failures", v.record.Failures, "quarantined", v.record.Quarantined, "took", took, "error", err)
+}
+
+// observe sees an observation through.
+func (w *worker) observe(ctx context.Context, t *task) result {
+	w.alone.RLock()
+	defer w.alone.RUnlock()
+	start := time.Now()
+	drafts, err := w.call(ctx, t.received, t.observation.fn)
+	s := stage{start, time.Now()}
+	if err == nil {
+		err = w.publish(ctx, t, s, drafts)
+	}
+	c := classify(err, ctx.Err() != nil)
+	if c == classTerminal {
+		if e := w.publishFailure(ctx, t, s, err); e != nil {
+			err, c = e, classify(e, ctx.Err() != nil)
+		}
+	}
+	asked, _ := fault.Delay(err)
+	w.report(w.io, t, c, decide(c, record{Failures: t.observation.failures}, asked), err, start)
+	switch c {
+	case classOutage:
+		dependency, _ := fault.AsOutage(err)
+		return result{task: t, keep: true, dependency: dependency, cause: err}
+	case classConflict:
+		return result{task: t, again: conflictDelay}
+	case classLater:
+		return result{task: t, again: max(asked, time.Millisecond)}
+	case classRetry:
+		t.observation.failures++
+		return result{task: t, again: w.backoff.after(t.observation.failures)}
+	}
+	return result{task: t}
+}

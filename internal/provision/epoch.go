@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provision
+
+import (
+	"crypto/rand"
+	"encoding/hex"
+)
+
+// MetadataEpoch is the key of the epoch in the log's metadata.
+const MetadataEpoch = "plumbline-epoch"
+
+// Mark is a place in the log: the furthest one that was seen.
+type Mark struct {
+	Epoch string `json:"epoch"`
+	Last  uint64 `json:"last"`
+}
+
+// restored reports whether a log that is now at now, and was seen at seen, has
+// been put back to an earlier state.
+func restored(seen, now Mark) bool { return seen.Epoch == now.Epoch && now.Last < seen.Last }
+
+// newEpoch returns a random epoch. Epochs have no order.
+func newEpoch() string {
+	var b [10]byte
+	_, _ = rand.Read(b[:]) // never fails: crypto/rand
+	return hex.EncodeToString(b[:])
+}
