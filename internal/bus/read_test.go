@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+)
+
+// fill publishes n events, of applications app-0 to app-9 in turn.
+func fill(t *testing.T, c *bus.Conn, from, n int) {
+	t.Helper()
+	for i := from; i < from+n; i++ {
+		cause := events.Cause{ID: fmt.Sprintf("cause-%d", i)}
+		if _, err := c.Publish(t.Context(), cause, sync(fmt.Sprintf("app-%d", i%10))); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
+func TestReadIsInOrderAndWhole(t *testing.T) {
+	s := bustest.Start(t)
+	fill(t, s.Connect(t, "operator"), 0, 600) // more than two batches
+	for _, user := range []string{"operator", "reader"} {
+		c := s.Connect(t, user)
+		for name, q := range map[string]struct {
+			r           bus.Range
+			first, last uint64
+			n           int
+		}{
+			"everything":     {bus.Range{}, 1, 600, 600},
+			"from":           {bus.Range{From: 590}, 590, 600, 11},
+			"filtered":       {bus.Range{Filter: "plumbline.v1.*.*.*.app-3"}, 4, 594, 60},
+			"since long ago": {bus.Range{Since: time.Now().Add(-time.Hour)}, 1, 600, 600},
+			"since now":      {bus.Range{Since: time.Now().Add(time.Hour)}, 0, 0, 0},
+			"past the end":   {bus.Range{From: 601}, 0, 0, 0},
+			"other subjects": {bus.Range{Filter: "plumbline.v1.commit.>"}, 0, 0, 0},
+		} {
+			t.Run(user+"/"+name, func(t *testing.T) {
+				var got []uint64
+				next, err := c.Read(t.Context(), q.r, func(r bus.Record) error {
+					if r.Err != nil || r.Event.Type.Name() != "sync.requested" || r.Event.Stored != r.Stored {
+						t.Errorf("record %+v", r)
+					}
+					got = append(got, r.Stored)
+					return nil
+				})
+				if err != nil {
+					t.Fatal(err)
+				}
+				if len(got) != q.n || !slices.IsSorted(got) {
+					t.Fatalf("%d records, want %d in order: %v", len(got), q.n, got)
+				}
+				if q.n > 0 && (got[0] != q.first || got[q.n-1] != q.last || next != q.last+1) {
+					t.Errorf("from %d to %d, then %d; want from %d to %d", got[0], got[q.n-1], next, q.first, q.last)
+				}
+			})
+		}
+	}
+}
+
+func TestReadStopsWhereItIsTold(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	fill(t, operator, 0, 5)
+	enough := errors.New("enough")
+	next, err := operator.Read(t.Context(), bus.Range{}, func(r bus.Record) error {
+		if r.Stored == 3 {
+			return enough
+		}
+		return nil
+	})
+	if !errors.Is(err, enough) || next != 3 {
+		t.Errorf("Read = %d, %v; want 3, enough", next, err)
+	}
+}
+
+func TestLatest(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	fill(t, operator, 0, 25)
+	got, err := operator.Latest(t.Context(), "plumbline.v1.sync.>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var stored []uint64
+	for _, r := range got {
+		stored = append(stored, r.Stored)
+	}
+	if want := []uint64{16, 17, 18, 19, 20, 21, 22, 23, 24, 25}; !slices.Equal(stored, want) {
+		t.Errorf("Latest = %v, want %v", stored, want)
+	}
+	if none, err := operator.Latest(t.Context(), "plumbline.v1.commit.>"); err != nil || len(none) != 0 {
+		t.Errorf("Latest of nothing = %v, %v", none, err)
+	}
+}
+
+func TestLatestSaysWhenItIsTooMany(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	for i := range 1100 {
+		if _, err := operator.Publish(t.Context(), events.Cause{ID: "many"}, sync(fmt.Sprintf("app-%d", i))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if got, err := operator.Latest(t.Context(), "plumbline.v1.>"); !errors.Is(err, bus.ErrTooMany) {
+		t.Errorf("Latest = %d records, %v; want ErrTooMany", len(got), err)
+	}
+}
+
+func TestFollowLeavesNothingOutOverARestart(t *testing.T) {
+	s := bustest.Start(t)
+	operator, reader := s.Connect(t, "operator"), s.Connect(t, "reader")
+	fill(t, operator, 0, 300)
+	got := make(chan uint64, 1000)
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() {
+		done <- reader.Follow(ctx, bus.Range{From: 1}, func(r bus.Record) error { got <- r.Stored; return nil })
+	}()
+	expect := func(from, to uint64) {
+		t.Helper()
+		for want := from; want <= to; want++ {
+			select {
+			case stored := <-got:
+				if stored != want {
+					t.Fatalf("event %d, want %d", stored, want)
+				}
+			case <-time.After(bustest.Timeout):
+				t.Fatalf("event %d does not come", want)
+			}
+		}
+	}
+	expect(1, 300)
+	fill(t, operator, 300, 20)
+	expect(301, 320)
+	s.Restart(t)
+	fill(t, operator, 320, 20)
+	expect(321, 340)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Follow = %v", err)
+	}
+}
+
+func TestFollowBeginsAnewWithTheLog(t *testing.T) {
+	s := bustest.Start(t)
+	operator, reader := s.Connect(t, "operator"), s.Connect(t, "reader")
+	fill(t, operator, 0, 10)
+	got := make(chan string, 100)
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	go func() {
+		_ = reader.Follow(ctx, bus.Range{From: 1}, func(r bus.Record) error { got <- r.Event.CausationID; return nil })
+	}()
+	expect := func(from, to int) {
+		t.Helper()
+		for i := from; i < to; i++ {
+			select {
+			case cause := <-got:
+				if want := fmt.Sprintf("cause-%d", i); cause != want {
+					t.Fatalf("event of %s, want %s", cause, want)
+				}
+			case <-time.After(bustest.Timeout):
+				t.Fatalf("the event of cause-%d does not come", i)
+			}
+		}
+	}
+	expect(0, 10)
+	store := s.Store()
+	s.Down(t)
+	if err := os.RemoveAll(store); err != nil {
+		t.Fatal(err)
+	}
+	s.Up(t)
+	fill(t, operator, 100, 3)
+	expect(100, 103)
+}
+
+func TestServicesMayNotReadEverything(t *testing.T) {
+	s := bustest.Start(t)
+	if _, err := s.Connect(t, "applier-local").Read(t.Context(), bus.Range{}, func(bus.Record) error { return nil }); !errors.Is(err, bus.ErrDenied) {
+		t.Errorf("Read as a service: %v, want ErrDenied", err)
+	}
+}
