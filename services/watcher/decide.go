@@ -1,0 +1,126 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"cmp"
+	"slices"
+)
+
+// What made a revision (events.Revision.Cause).
+const (
+	causeCommit      = "commit"
+	causeDeclaration = "declaration"
+	causeLog         = "log"
+)
+
+// published is the last commit.observed of an application.
+type published struct {
+	stored      uint64 // its sequence in the log
+	epoch       string // the life of the log in which it was published
+	repository  string
+	ref         string
+	commit      string
+	digest      string // of the declaration
+	fleetCommit string
+}
+
+// sighting is what is known of one application when its repository was
+// listed.
+type sighting struct {
+	epoch      string     // of the log now
+	last       *published // nil: this log has none
+	repository string
+	ref        string
+	tip        string // commit; empty: the ref is gone
+	digest     string // of the declaration
+	// descends says that last.commit is in the history of the tip.
+	descends bool
+	// confirmed says that a second listing, made after last was read, showed
+	// the same.
+	confirmed bool
+	// fleetBehind says that the declaration comes from a fleet commit that
+	// has last.fleetCommit not in its history, and that the fleet was not
+	// listed again since: another watcher may have seen more of it.
+	fleetBehind bool
+	// reentered says that the application was not declared for a while after
+	// last.
+	reentered bool
+	// remembered says that it was published to an earlier life of the log.
+	remembered bool
+}
+
+// action is what to do about a sighting.
+type action int
+
+const (
+	nothing        action = iota
+	keepLast              // the ref is gone: the last good state stays
+	listAgain             // the tip may be stale: another watcher published what it lacks
+	readFleetAgain        // the declaration may be stale
+	publish
+)
+
+// verdict is what was decided.
+type verdict struct {
+	action   action
+	cause    string
+	forced   bool   // history was rewritten
+	previous string // commit of the revision before
+	expect   uint64 // stored sequence of the event before; 0: none
+}
+
+// decide says whether a sighting is a new revision. It is pure.
+func decide(s sighting) verdict {
+	if s.tip == "" {
+		return verdict{action: keepLast}
+	}
+	if s.last == nil {
+		if s.remembered {
+			return verdict{action: publish, cause: causeLog}
+		}
+		return verdict{action: publish, cause: causeDeclaration}
+	}
+	sameRef := s.last.repository == s.repository && s.last.ref == s.ref
+	moved := s.last.commit != s.tip
+	declared := s.last.digest != s.digest || s.reentered
+	restored := s.last.epoch != s.epoch
+	if !moved && !declared && !restored {
+		return verdict{action: nothing}
+	}
+	if sameRef && moved && !s.descends && !s.confirmed {
+		return verdict{action: listAgain}
+	}
+	if s.last.digest != s.digest && s.fleetBehind {
+		return verdict{action: readFleetAgain}
+	}
+	v := verdict{action: publish, cause: causeDeclaration, previous: s.last.commit, expect: s.last.stored}
+	switch {
+	case restored:
+		v.cause = causeLog
+	case sameRef && moved:
+		v.cause = causeCommit
+	}
+	v.forced = sameRef && moved && !s.descends
+	return v
+}
+
+// due is an application with a revision to publish.
+type due struct {
+	application string
+	changed     bool // what is under its path differs from the revision before
+}
+
+// order puts the applications whose path changed first, then by name.
+func order[T any](list []T, of func(T) due) {
+	slices.SortStableFunc(list, func(a, b T) int {
+		x, y := of(a), of(b)
+		if x.changed != y.changed {
+			if x.changed {
+				return -1
+			}
+			return 1
+		}
+		return cmp.Compare(x.application, y.application)
+	})
+}

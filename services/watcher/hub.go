@@ -1,0 +1,339 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"crypto/sha256"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"golang.org/x/sync/semaphore"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/fleet"
+)
+
+const (
+	defaultInterval = 30 * time.Second
+	// heavyWork is how many fetches and packings go on at once.
+	heavyWork = 4
+)
+
+// hub is what the readers share: the bus, the fleet in force, and the list of
+// readers.
+type hub struct {
+	settings
+	logger *slog.Logger
+	ledger ledger
+	blobs  *blob.Store
+	log    logState
+	heavy  *semaphore.Weighted
+
+	// inForce is written by the fleet reader alone.
+	inForce atomic.Pointer[inForce]
+	asking  sync.Mutex
+
+	mu          sync.Mutex
+	fleetReader *reader
+	readers     map[string]*reader // by repository; the fleet reader is not in it
+	listed      time.Time          // when the fleet in force was listed last
+	looked      chan struct{}      // closed when the fleet reader has looked
+	work        sync.WaitGroup
+}
+
+// inForce is the fleet as it is in force.
+type inForce struct {
+	memory memory
+	commit string
+	// remembered says that it was not read in this process.
+	remembered bool
+}
+
+func newHub(s settings, l ledger, blobs *blob.Store, log *slog.Logger) *hub {
+	return &hub{
+		settings: s, logger: log, ledger: l, blobs: blobs, heavy: semaphore.NewWeighted(heavyWork),
+		readers: map[string]*reader{}, looked: make(chan struct{}),
+	}
+}
+
+func (h *hub) fleetRef() string { return "refs/heads/" + h.FleetBranch }
+
+func (h *hub) blankMemory() memory {
+	return memory{URL: h.fleet.String(), Path: h.FleetPath, Branch: h.FleetBranch}
+}
+
+// enter notes which applications came into the fleet, at an end of the log.
+func (m *memory) enter(before fleet.State, at events.Order) {
+	was := map[string]bool{}
+	for _, e := range before.Applications {
+		was[e.Name] = e.Cluster == "" || !entersElsewhere(e, m.State)
+	}
+	for _, e := range m.State.Applications {
+		if e.Declaration == nil || was[e.Name] {
+			continue
+		}
+		if m.Entered == nil {
+			m.Entered = map[string]events.Order{}
+		}
+		m.Entered[e.Name] = at
+	}
+}
+
+// entersElsewhere says that an application moved to another cluster.
+func entersElsewhere(before fleet.Entry, now fleet.State) bool {
+	return slices.ContainsFunc(now.Applications, func(e fleet.Entry) bool {
+		return e.Name == before.Name && e.Cluster != before.Cluster
+	})
+}
+
+// start starts the fleet reader.
+func (h *hub) start(ctx context.Context) {
+	r := h.newReader(ctx, fleetName, h.fleet, h.FleetInterval)
+	r.isFleet = true
+	h.mu.Lock()
+	h.fleetReader = r
+	h.mu.Unlock()
+	h.work.Go(func() { r.run(ctx) })
+}
+
+func (h *hub) newReader(ctx context.Context, name string, e endpoint, interval time.Duration) *reader {
+	sum := sha256.Sum256([]byte(e.String()))
+	r := &reader{
+		hub: h, name: name, root: filepath.Join(h.Mirrors, fmt.Sprintf("%s-%x", events.EncodeToken(name), sum[:6])),
+		remote: &remote{name: name, endpoint: e, directory: h.GitCredentials, maxPack: h.Limits.Pack},
+		wake:   make(chan string, 1), done: make(chan struct{}),
+	}
+	r.interval.Store(int64(interval))
+	r.assigned.Store(&[]assignment{})
+	return r
+}
+
+// adopt puts a fleet in force: each application goes to the reader of its
+// repository; readers start and end. Only the fleet reader calls it.
+func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
+	h.inForce.Store(now)
+	work := map[string][]assignment{}
+	for _, e := range now.memory.State.Applications {
+		if e.Declaration == nil {
+			continue
+		}
+		name := e.Declaration.Source.Repository
+		work[name] = append(work[name], assignment{
+			declaration: *e.Declaration, digest: fleet.Digest(*e.Declaration),
+			fleetCommit: now.commit, entered: now.memory.Entered[e.Name],
+		})
+	}
+	var own []assignment
+	interval := h.FleetInterval
+	wanted := map[string]bool{}
+	for _, repository := range now.memory.State.Repositories {
+		e, err := parseEndpoint(repository.URL)
+		if err == nil && e == h.fleet {
+			own = append(own, work[repository.Name]...)
+			interval = min(interval, repository.Interval.Std())
+			wanted[repository.Name] = false
+			continue
+		}
+		wanted[repository.Name] = true
+		if err := h.assign(ctx, repository, e, errors.Join(err, h.allowed(repository.Name, e)), work[repository.Name], trigger); err != nil {
+			return err
+		}
+	}
+	h.fleetReader.assigned.Store(&own)
+	h.fleetReader.interval.Store(int64(interval))
+	return h.dismiss(wanted)
+}
+
+// allowed refuses what no fleet may declare.
+func (h *hub) allowed(name string, e endpoint) error {
+	if name == fleetName {
+		return refuse(events.ReasonUnauthorized, nil, "the name %s is the fleet repository's own; give this repository another name", fleetName)
+	}
+	if e.scheme == "file" && h.fleet.scheme != "file" {
+		return refuse(events.ReasonUnauthorized, nil, "a fleet that is read over a network may not declare a file:// repository")
+	}
+	return nil
+}
+
+// assign gives a repository's reader its applications, and starts it where
+// there is none for this URL.
+func (h *hub) assign(ctx context.Context, repository fleet.Repository, e endpoint, refusal error, work []assignment, trigger string) error {
+	h.mu.Lock()
+	old := h.readers[repository.Name]
+	h.mu.Unlock()
+	if old != nil && old.remote.endpoint == e && (old.refusal == nil) == (refusal == nil) {
+		old.interval.Store(int64(repository.Interval))
+		if !slices.EqualFunc(*old.assigned.Load(), work, sameAssignment) {
+			old.assigned.Store(&work)
+			old.look(trigger)
+		} else {
+			old.assigned.Store(&work)
+		}
+		return nil
+	}
+	if old != nil {
+		if err := old.retire(); err != nil {
+			return fmt.Errorf("end of repository %s: %w", repository.Name, err)
+		}
+	}
+	r := h.newReader(ctx, repository.Name, e, repository.Interval.Std())
+	r.refusal = refusal
+	r.assigned.Store(&work)
+	ctx, r.cancel = context.WithCancel(ctx)
+	h.mu.Lock()
+	h.readers[repository.Name] = r
+	h.mu.Unlock()
+	h.work.Go(func() { r.run(ctx) })
+	return nil
+}
+
+func sameAssignment(a, b assignment) bool {
+	return a.digest == b.digest && a.entered == b.entered && a.declaration.Application == b.declaration.Application
+}
+
+// dismiss ends the readers of repositories that are no longer declared, and
+// removes the mirrors that nobody uses.
+func (h *hub) dismiss(wanted map[string]bool) error {
+	h.mu.Lock()
+	var ending []*reader
+	roots := map[string]bool{filepath.Base(h.fleetReader.root): true}
+	for name, r := range h.readers {
+		if wanted[name] {
+			roots[filepath.Base(r.root)] = true
+			continue
+		}
+		ending = append(ending, r)
+		delete(h.readers, name)
+	}
+	h.mu.Unlock()
+	for _, r := range ending {
+		if err := r.retire(); err != nil {
+			return fmt.Errorf("end of repository %s: %w", r.name, err)
+		}
+	}
+	entries, err := os.ReadDir(h.Mirrors)
+	if err != nil {
+		return fmt.Errorf("mirrors: %w", err)
+	}
+	for _, e := range entries {
+		if e.IsDir() && !roots[e.Name()] && strings.Contains(e.Name(), "-") {
+			err = errors.Join(err, os.RemoveAll(filepath.Join(h.Mirrors, e.Name())))
+		}
+	}
+	return err
+}
+
+// adoptRemembered puts the remembered fleet in force, where the fleet itself
+// can't be read: the repositories that can be are watched meanwhile.
+func (h *hub) adoptRemembered(ctx context.Context) error {
+	if h.inForce.Load() != nil {
+		return nil
+	}
+	m, err := loadMemory(h.Mirrors, h.blankMemory())
+	if err != nil || m == nil {
+		return err
+	}
+	return h.adopt(ctx, &inForce{memory: *m, commit: m.Commit, remembered: true}, byStart)
+}
+
+// fleetSeen notes when the fleet in force was listed.
+func (h *hub) fleetSeen(at time.Time) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.listed = at
+}
+
+func (h *hub) fleetListedAfter(t time.Time) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.listed.After(t)
+}
+
+// fleetLooked tells who waits that the fleet reader has looked.
+func (h *hub) fleetLooked() {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	close(h.looked)
+	h.looked = make(chan struct{})
+}
+
+// readFleetAgain waits for one look at the fleet that begins from now on.
+func (h *hub) readFleetAgain(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	defer cancel()
+	for range 2 { // the first to end may have begun before
+		h.mu.Lock()
+		looked := h.looked
+		h.mu.Unlock()
+		h.fleetReader.look(byPoll)
+		select {
+		case <-looked:
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// look wakes the readers of a repository, or all of them. It is false where
+// there is none of that name.
+func (h *hub) look(repository, trigger string) bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	if repository == "" {
+		for _, r := range h.readers {
+			r.look(trigger)
+		}
+	}
+	if r, ok := h.readers[repository]; ok {
+		r.look(trigger)
+		return true
+	}
+	if repository != "" && repository != fleetName && !h.sharesFleet(repository) {
+		return false
+	}
+	h.fleetReader.look(trigger)
+	return true
+}
+
+// sharesFleet says that a declared repository is the fleet's own.
+func (h *hub) sharesFleet(repository string) bool {
+	now := h.inForce.Load()
+	return now != nil && slices.ContainsFunc(now.memory.State.Repositories, func(r fleet.Repository) bool { return r.Name == repository })
+}
+
+// sync looks at one application's repository and at the fleet, or at
+// everything, and believes nothing that it remembers of the bus.
+func (h *hub) sync(application string) {
+	if application == "" {
+		h.log.forget()
+		h.look("", bySync)
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	for _, r := range append(readersOf(h.readers), h.fleetReader) {
+		mine := slices.ContainsFunc(*r.assigned.Load(), func(a assignment) bool { return a.declaration.Application == application })
+		if mine || r.isFleet {
+			r.stale.Store(true)
+			r.look(bySync)
+		}
+	}
+}
+
+func readersOf(m map[string]*reader) []*reader {
+	var all []*reader
+	for _, r := range m {
+		all = append(all, r)
+	}
+	return all
+}

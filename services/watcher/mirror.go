@@ -1,0 +1,334 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/go-git/go-billy/v5/osfs"
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/cache"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+	"github.com/go-git/go-git/v5/storage/filesystem"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+const (
+	// maxPacks is how many fetches a mirror gathers before it is cloned anew:
+	// each look-up tries each pack.
+	maxPacks = 50
+	// objectCache is what a mirror keeps of its objects in memory.
+	objectCache = 8 << 20
+	// tipPrefix holds the commits that were fetched, by their id: the names
+	// that a server gives to its refs never reach the file system.
+	tipPrefix = "refs/tips/"
+)
+
+// errDamaged says that a mirror lacks what it has to have, or has it wrong.
+// The mirror is rebuilt.
+var errDamaged = errors.New("the mirror is damaged")
+
+// mirror is a bare repository on local disk that holds what was fetched from
+// one remote. Losing it costs one clone. It has one owner.
+//
+//	root/repo   the repository; a pack in it is complete
+//	root/new-*  a clone in the making, or what one replaced
+type mirror struct {
+	root  string
+	store *filesystem.Storage
+}
+
+// openMirror opens or makes the mirror in root, and cleans up what a killed
+// process left.
+func openMirror(root string) (*mirror, error) {
+	if err := os.MkdirAll(root, 0o700); err != nil {
+		return nil, fmt.Errorf("mirror: %w", err)
+	}
+	m := &mirror{root: root}
+	if err := m.clean(); err != nil {
+		return nil, err
+	}
+	return m, m.open()
+}
+
+func (m *mirror) dir() string { return filepath.Join(m.root, "repo") }
+
+// clean removes unfinished clones and unfinished packs.
+func (m *mirror) clean() error {
+	for _, pattern := range []string{
+		filepath.Join(m.root, "new-*"),
+		filepath.Join(m.dir(), "objects", "pack", "tmp_*"),
+	} {
+		found, err := filepath.Glob(pattern)
+		if err != nil {
+			return fmt.Errorf("mirror: %w", err)
+		}
+		for _, path := range found {
+			if err := os.RemoveAll(path); err != nil {
+				return fmt.Errorf("mirror: %w", err)
+			}
+		}
+	}
+	return nil
+}
+
+// open makes the repository where there is none, in one rename.
+func (m *mirror) open() error {
+	if _, err := os.Stat(m.dir()); errors.Is(err, fs.ErrNotExist) {
+		temp, err := m.blank()
+		if err != nil {
+			return err
+		}
+		if err := os.Rename(temp, m.dir()); err != nil {
+			return fmt.Errorf("mirror: %w", err)
+		}
+	}
+	m.store = storage(m.dir())
+	return nil
+}
+
+func storage(dir string) *filesystem.Storage {
+	return filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(objectCache))
+}
+
+// blank is a new empty repository beside the mirror.
+func (m *mirror) blank() (string, error) {
+	temp, err := os.MkdirTemp(m.root, "new-*")
+	if err != nil {
+		return "", fmt.Errorf("mirror: %w", err)
+	}
+	store := storage(temp)
+	head := plumbing.NewSymbolicReference(plumbing.HEAD, plumbing.Main)
+	if err := errors.Join(store.Init(), store.SetReference(head)); err != nil {
+		return "", fmt.Errorf("mirror: %w", err)
+	}
+	return temp, nil
+}
+
+// reset throws everything away and begins anew.
+func (m *mirror) reset() error {
+	if err := errors.Join(m.close(), os.RemoveAll(m.dir())); err != nil {
+		return fmt.Errorf("reset the mirror: %w", err)
+	}
+	return m.open()
+}
+
+func (m *mirror) close() error { return m.store.Close() }
+
+// known says whether a commit, and so everything that it reaches, is there:
+// what was fetched was complete.
+func (m *mirror) known(commit plumbing.Hash) bool {
+	return m.store.HasEncodedObject(commit) == nil
+}
+
+func tipRef(commit plumbing.Hash) plumbing.ReferenceName {
+	return plumbing.ReferenceName(tipPrefix + commit.String())
+}
+
+// tips are the commits that were fetched.
+func (m *mirror) tips() ([]plumbing.Hash, error) {
+	iter, err := m.store.IterReferences()
+	if err != nil {
+		return nil, fmt.Errorf("mirror: %w", err)
+	}
+	var tips []plumbing.Hash
+	err = iter.ForEach(func(ref *plumbing.Reference) error {
+		if strings.HasPrefix(ref.Name().String(), tipPrefix) {
+			tips = append(tips, ref.Hash())
+		}
+		return nil
+	})
+	return tips, err
+}
+
+// settle makes those commits the tips, and forgets the others: what they alone
+// reach goes with the next clone. A forgotten tip stays known until then.
+func (m *mirror) settle(tips map[plumbing.Hash]bool) error {
+	have, err := m.tips()
+	if err != nil {
+		return err
+	}
+	for _, tip := range have {
+		if !tips[tip] {
+			err = errors.Join(err, m.store.RemoveReference(tipRef(tip)))
+		}
+	}
+	for tip := range tips {
+		if !slices.Contains(have, tip) {
+			err = errors.Join(err, m.store.SetReference(plumbing.NewHashReference(tipRef(tip), tip)))
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	return nil
+}
+
+// target is a commit to have and the id to ask the server for: an annotated
+// tag is asked for itself.
+type target struct{ commit, ask plumbing.Hash }
+
+// fetch brings the targets that are missing, with everything that they reach,
+// from an open session. A mirror with too many packs is cloned anew beside
+// itself, with all targets, and swapped.
+func (m *mirror) fetch(ctx context.Context, s session, l listing, all []target) error {
+	missing := slices.DeleteFunc(slices.Clone(all), func(t target) bool { return m.known(t.commit) })
+	if len(missing) == 0 {
+		return nil
+	}
+	packs, err := m.store.ObjectPacks()
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	if len(packs) >= maxPacks {
+		return m.renew(ctx, s, l, all)
+	}
+	haves, err := m.tips()
+	if err != nil {
+		return err
+	}
+	if err := receive(ctx, m.store, s, l, missing, haves); err != nil {
+		return errors.Join(err, m.clean())
+	}
+	return nil
+}
+
+// renew clones beside the mirror and swaps. The mirror stays as it is until
+// the clone is complete.
+func (m *mirror) renew(ctx context.Context, s session, l listing, all []target) error {
+	temp, err := m.blank()
+	if err != nil {
+		return err
+	}
+	store := storage(temp)
+	err = receive(ctx, store, s, l, all, nil)
+	if err = errors.Join(err, store.Close()); err != nil {
+		return errors.Join(err, os.RemoveAll(temp))
+	}
+	old := filepath.Join(m.root, "new-old")
+	err = errors.Join(m.close(), os.RemoveAll(old), os.Rename(m.dir(), old), os.Rename(temp, m.dir()), os.RemoveAll(old))
+	if err != nil {
+		return fmt.Errorf("swap the mirror: %w", err)
+	}
+	return m.open()
+}
+
+// receive writes the pack of wants into store. The pack's checksum and every
+// object's id are computed from what was received: an object can't be there
+// under another's id.
+func receive(ctx context.Context, store *filesystem.Storage, s session, l listing, targets []target, haves []plumbing.Hash) error {
+	var wants []plumbing.Hash
+	for _, t := range targets {
+		if !slices.Contains(wants, t.ask) {
+			wants = append(wants, t.ask)
+		}
+	}
+	pack, err := fetch(ctx, s, l, wants, haves)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = pack.Close() }() // what matters of it was read
+	w, err := store.PackfileWriter()
+	if err != nil {
+		return fmt.Errorf("mirror: %w", err)
+	}
+	_, copyErr := io.Copy(w, pack)
+	closeErr := w.Close() // indexes, and so checks, the pack
+	switch {
+	case copyErr != nil && ctx.Err() != nil:
+		return ctx.Err()
+	case copyErr != nil:
+		return received(copyErr)
+	case closeErr != nil:
+		return received(closeErr)
+	}
+	for _, t := range targets {
+		if store.HasEncodedObject(t.commit) != nil {
+			return refuse(events.ReasonSourceInvalid, nil, "the server's pack lacks the commit %s", t.commit)
+		}
+	}
+	return nil
+}
+
+func received(err error) error {
+	var known *sourceError
+	var path *fs.PathError
+	if errors.As(err, &known) || errors.As(err, &path) {
+		return err
+	}
+	return refuse(events.ReasonSourceInvalid, err, "what the server sent is no valid pack")
+}
+
+// commit reads a commit; a tag object in its place is followed.
+func (m *mirror) commit(id plumbing.Hash) (*object.Commit, error) {
+	for range 8 {
+		c, err := object.GetCommit(m.store, id)
+		if err == nil {
+			return c, nil
+		}
+		tag, tagErr := object.GetTag(m.store, id)
+		if tagErr != nil {
+			return nil, fmt.Errorf("%w: commit %s: %w", errDamaged, id, err)
+		}
+		id = tag.Target
+	}
+	return nil, refuse(events.ReasonSourceInvalid, nil, "%s is a tag of tags without end", id)
+}
+
+// isAncestor says whether old is in the history of tip. An old that isn't
+// there is in no history.
+func (m *mirror) isAncestor(ctx context.Context, old, tip plumbing.Hash) (bool, error) {
+	if old == tip {
+		return true, nil
+	}
+	if !m.known(old) {
+		return false, nil
+	}
+	from, err := m.commit(tip)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	err = object.NewCommitIterBSF(from, nil, nil).ForEach(func(c *object.Commit) error {
+		if c.Hash == old {
+			found = true
+			return storer.ErrStop
+		}
+		return ctx.Err()
+	})
+	if err != nil && ctx.Err() == nil {
+		return false, fmt.Errorf("%w: history of %s: %w", errDamaged, tip, err)
+	}
+	return found, err
+}
+
+// at is the id of the tree or file at a slash-separated path of a commit; the
+// zero id where there is nothing.
+func (m *mirror) at(commit plumbing.Hash, path string) (plumbing.Hash, error) {
+	c, err := m.commit(commit)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	if path == "." || path == "" {
+		return c.TreeHash, nil
+	}
+	tree, err := object.GetTree(m.store, c.TreeHash)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("%w: tree %s: %w", errDamaged, c.TreeHash, err)
+	}
+	entry, err := tree.FindEntry(path)
+	if err != nil {
+		return plumbing.ZeroHash, nil //nolint:nilerr // there is nothing at the path
+	}
+	return entry.Hash, nil
+}

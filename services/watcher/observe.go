@@ -1,0 +1,361 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// remembered is what is known of an application's last commit.observed.
+type remembered struct {
+	*published // nil: there is none
+	source     events.Blob
+	withdrawn  uint64    // stored sequence of the last application.withdrawn; 0: none
+	read       time.Time // when it was read, or published
+	checked    bool      // its source was seen to be there
+}
+
+// finding is one application as a look found it.
+type finding struct {
+	assignment
+	tip     plumbing.Hash
+	last    remembered
+	verdict verdict
+	changed bool // what is under its path differs from the revision before
+}
+
+// maxPasses bounds how often one look begins anew: for a listing that is made
+// again, a fleet that is read again, and for another watcher's event that
+// came in between.
+const maxPasses = 6
+
+// observe is one look: list, fetch, compare with the bus, publish. What is
+// wrong with some of the refs comes back as trouble, what is wrong with the
+// whole repository as an error.
+func (r *reader) observe(ctx context.Context, trigger string) (*trouble, error) {
+	if err := r.ready(); err != nil {
+		return nil, err
+	}
+	r.refresh()
+	p := &pass{reader: r, trigger: trigger}
+	for range maxPasses {
+		again, err := p.run(ctx)
+		if err != nil || !again {
+			return p.trouble, err
+		}
+		p.confirmed = p.confirmed || p.confirm
+	}
+	return nil, busError{errors.New("another watcher publishes the same applications; run one watcher")}
+}
+
+// pass is one listing with what follows from it.
+type pass struct {
+	*reader
+	trigger   string
+	confirmed bool // the listing repeats one that something depended on
+	confirm   bool // the next pass is to be a confirmed one
+	asked     bool // the fleet was read again
+	session   session
+	listing   listing
+	trouble   *trouble
+}
+
+func (p *pass) run(ctx context.Context) (again bool, err error) {
+	source, cancel := context.WithTimeout(ctx, lookTimeout)
+	defer cancel()
+	if err := p.list(source); err != nil {
+		return false, err
+	}
+	defer p.session.close()
+	listed := time.Now()
+	if err := p.fetch(source); err != nil {
+		return false, err
+	}
+	var fleetErr error
+	if p.isFleet {
+		again, fleetErr = p.declare(ctx, listed)
+		var known *sourceError
+		if fleetErr != nil && !errors.As(fleetErr, &known) || again {
+			return again, fleetErr
+		}
+	}
+	again, err = p.compare(ctx)
+	// A fleet that can't be read keeps no application of its repository back.
+	return again, errors.Join(err, fleetErr)
+}
+
+// list opens the session, which lasts as long as ctx, and lists the refs. A
+// server that doesn't list them in time is cut off.
+func (p *pass) list(ctx context.Context) error {
+	ctx, cut := context.WithCancelCause(ctx)
+	timer := time.AfterFunc(listTimeout, func() { cut(context.DeadlineExceeded) })
+	defer timer.Stop()
+	s, err := p.remote.open(ctx)
+	if err != nil {
+		cut(err)
+		return fmt.Errorf("open %s: %w", p.remote.endpoint, cmp.Or(deadline(ctx), err))
+	}
+	if p.listing, err = read(ctx, s); err != nil {
+		s.close()
+		cut(err)
+		return fmt.Errorf("list %s: %w", p.remote.endpoint, cmp.Or(deadline(ctx), err))
+	}
+	p.session = s
+	return nil
+}
+
+// deadline is why a context was cut off by a timer, if it was.
+func deadline(ctx context.Context) error {
+	if err := context.Cause(ctx); errors.Is(err, context.DeadlineExceeded) {
+		return err
+	}
+	return nil
+}
+
+// refs are the refs to follow.
+func (p *pass) refs() []string {
+	refs := map[string]bool{}
+	for _, a := range *p.assigned.Load() {
+		refs[a.ref()] = true
+	}
+	if p.isFleet {
+		refs[p.hub.fleetRef()] = true
+	}
+	return slices.Sorted(maps.Keys(refs))
+}
+
+// find is what a ref stands for; false: it is gone.
+func (p *pass) find(ref string) (target, bool) {
+	if !plumbing.IsHash(ref) {
+		commit := p.listing.tip(ref)
+		return target{commit, p.listing.refs[ref]}, !commit.IsZero()
+	}
+	commit := plumbing.NewHash(ref)
+	if p.mirror.known(commit) {
+		return target{commit, commit}, true
+	}
+	for name, id := range p.listing.refs {
+		if p.listing.tip(name) == commit {
+			return target{commit, id}, true
+		}
+	}
+	c := p.listing.capabilities
+	return target{commit, commit}, c.Supports(capability.AllowReachableSHA1InWant) || c.Supports(capability.AllowTipSHA1InWant)
+}
+
+// fetch brings what the refs stand for.
+func (p *pass) fetch(ctx context.Context) error {
+	var all []target
+	tips := map[plumbing.Hash]bool{}
+	for _, ref := range p.refs() {
+		if t, ok := p.find(ref); ok {
+			all = append(all, t)
+			tips[t.commit] = true
+		}
+	}
+	if err := p.mirror.fetch(ctx, p.session, p.listing, all); err != nil {
+		return fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
+	}
+	return p.mirror.settle(tips)
+}
+
+// compare holds every application against the bus and publishes what is new.
+func (p *pass) compare(ctx context.Context) (again bool, err error) {
+	var found []finding
+	gone := map[string][]string{} // ref → applications
+	fleetAgain := false
+	for _, a := range *p.assigned.Load() {
+		f, err := p.sight(ctx, a)
+		if err != nil {
+			return false, err
+		}
+		switch f.verdict.action {
+		case keepLast:
+			gone[a.ref()] = append(gone[a.ref()], a.declaration.Application)
+		case listAgain:
+			p.confirm = true
+		case readFleetAgain:
+			// Where the fleet can't be read, the last revision stays.
+			fleetAgain = !p.asked
+		case publish:
+			found = append(found, f)
+		case nothing:
+		}
+	}
+	p.trouble = missingRefs(gone)
+	if fleetAgain && !p.isFleet {
+		p.hub.readFleetAgain(ctx)
+	}
+	p.asked = p.asked || fleetAgain
+	if p.confirm && !p.confirmed || fleetAgain {
+		return true, ctx.Err()
+	}
+	order(found, func(f finding) due { return due{f.declaration.Application, f.changed} })
+	for _, f := range found {
+		err := p.act(ctx, f)
+		if errors.Is(err, bus.ErrConflict) {
+			delete(p.last, f.subject())
+			p.hub.checkLog(ctx) // it may be another log
+			again = true
+			continue
+		}
+		if err != nil {
+			return false, err
+		}
+	}
+	return again, nil
+}
+
+func missingRefs(gone map[string][]string) *trouble {
+	if len(gone) == 0 {
+		return nil
+	}
+	t := &trouble{reason: events.ReasonRefMissing, refs: slices.Sorted(maps.Keys(gone))}
+	for _, ref := range t.refs {
+		t.applications = append(t.applications, gone[ref]...)
+	}
+	slices.Sort(t.applications)
+	t.message = fmt.Sprintf("%s is not there; what follows it stays at its last good state", t.refs[0])
+	if plumbing.IsHash(t.refs[0]) {
+		t.message = fmt.Sprintf("the commit %s is at no ref, and the server gives no others out (uploadpack.allowReachableSHA1InWant)", t.refs[0])
+	}
+	if more := len(t.refs) - 1; more > 0 {
+		t.message += fmt.Sprintf(" (and %d more)", more)
+	}
+	t.refs = t.refs[:min(len(t.refs), events.MaxInline)]
+	t.applications = t.applications[:min(len(t.applications), events.MaxInline)]
+	return t
+}
+
+// sight gathers what decide has to know of one application, and decides.
+func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
+	f := finding{assignment: a}
+	s := sighting{
+		repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed,
+	}
+	t, ok := p.find(a.ref())
+	if !ok || !p.mirror.known(t.commit) {
+		f.verdict = decide(s)
+		return f, nil
+	}
+	commit, err := p.mirror.commit(t.commit)
+	if err != nil {
+		return f, err
+	}
+	f.tip, s.tip = commit.Hash, commit.Hash.String()
+	if f.last, err = p.lastOf(ctx, a); err != nil {
+		return f, err
+	}
+	s.epoch, s.last, s.descends, f.changed = p.hub.log.epoch(), f.last.published, true, true
+	if s.last == nil {
+		s.remembered = p.hub.log.lostEarlier() && a.entered.Epoch != s.epoch
+		f.verdict = decide(s)
+		return f, nil
+	}
+	before := plumbing.NewHash(s.last.commit)
+	if s.last.commit != s.tip {
+		if s.descends, err = p.mirror.isAncestor(ctx, before, f.tip); err != nil {
+			return f, err
+		}
+	}
+	s.fleetBehind = s.last.fleetCommit != a.fleetCommit && !p.hub.fleetListedAfter(f.last.read)
+	s.reentered = f.last.withdrawn > s.last.stored || a.entered.Epoch == s.last.epoch && s.last.stored <= a.entered.Sequence
+	f.verdict = decide(s)
+	if f.verdict.action == publish {
+		f.changed, err = p.pathChanged(before, f.tip, a.declaration.Source.Path)
+		return f, err
+	}
+	return f, p.keepSource(ctx, &f)
+}
+
+func (p *pass) pathChanged(before, tip plumbing.Hash, path string) (bool, error) {
+	if !p.mirror.known(before) {
+		return true, nil
+	}
+	was, err := p.mirror.at(before, path)
+	if err != nil {
+		return true, err
+	}
+	is, err := p.mirror.at(tip, path)
+	return was != is, err
+}
+
+// keepSource sees to it, once per reading of the bus, that the source of an
+// application's last revision is still there: blobs may be lost on their own.
+func (p *pass) keepSource(ctx context.Context, f *finding) error {
+	if f.verdict.action != nothing || f.last.checked {
+		return nil
+	}
+	commit, err := p.mirror.commit(f.tip)
+	if err != nil {
+		return err
+	}
+	b, err := p.source(ctx, commit.TreeHash)
+	var refused *sourceError
+	if errors.As(err, &refused) {
+		return nil // it can't be sent under today's limits; what was sent before stays
+	}
+	if err != nil {
+		return err
+	}
+	if b != f.last.source {
+		f.verdict = verdict{action: publish, cause: causeLog, previous: f.last.commit, expect: f.last.stored}
+		return nil
+	}
+	f.last.checked = true
+	p.last[f.subject()] = f.last
+	return nil
+}
+
+// lastOf is what the bus holds of an application.
+func (p *pass) lastOf(ctx context.Context, a assignment) (remembered, error) {
+	if m, ok := p.last[a.subject()]; ok {
+		return m, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
+	m := remembered{read: time.Now()}
+	e, err := p.hub.ledger.Last(ctx, a.subject())
+	switch {
+	case errors.Is(err, bus.ErrNone):
+		p.last[a.subject()] = m
+		return m, nil
+	case err != nil:
+		return m, busError{err}
+	}
+	if e.Epoch != p.hub.log.epoch() {
+		p.hub.checkLog(ctx)
+	}
+	m = remember(e, m.read)
+	withdrawn, err := p.hub.ledger.Last(ctx, events.TypeOf(&events.ApplicationWithdrawn{}).Subject(a.address()))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return m, busError{err}
+	}
+	m.withdrawn = withdrawn.Stored
+	p.last[a.subject()] = m
+	return m, nil
+}
+
+func remember(e events.Event, at time.Time) remembered {
+	m := remembered{read: at}
+	if data, ok := e.Data.(*events.CommitObserved); ok {
+		m.source = data.Source
+		m.published = &published{
+			stored: e.Stored, epoch: e.Epoch, repository: data.Declaration.Source.Repository, ref: data.Revision.Ref,
+			commit: data.Revision.Commit, digest: data.DeclarationDigest, fleetCommit: data.FleetCommit,
+		}
+	}
+	return m
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
+)
+
+// sourcePrefix is the subject that the chunks of sources are below.
+const sourcePrefix = blob.Root + ".watcher.source"
+
+// source is the blob of a root tree. It is looked for under the tree's name
+// before anything is packed, so an unchanged tree costs one question.
+func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, error) {
+	if b, ok := r.sources[tree]; ok {
+		return b, nil
+	}
+	h := r.hub
+	name := sourcePrefix + "." + h.key.Name(tree.String())
+	ask, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
+	b, err := h.blobs.Stat(ask, name)
+	switch {
+	case err == nil:
+	case errors.Is(err, blob.ErrMissing), errors.Is(err, blob.ErrIntegrity):
+		if b, err = r.send(ctx, name, tree); err != nil {
+			return events.Blob{}, err
+		}
+	default:
+		return events.Blob{}, busError{err}
+	}
+	r.sources[tree] = b
+	return b, nil
+}
+
+// send packs, encrypts and stores a tree.
+func (r *reader) send(ctx context.Context, name string, tree plumbing.Hash) (events.Blob, error) {
+	h := r.hub
+	if err := h.heavy.Acquire(ctx, 1); err != nil {
+		return events.Blob{}, err
+	}
+	defer h.heavy.Release(1)
+	pack, err := sourcePack(ctx, r.mirror.store, tree, h.Limits)
+	if err != nil {
+		return events.Blob{}, err
+	}
+	contentName, sealed := h.key.EncryptSource(pack)
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	b, err := h.blobs.PutNamed(ctx, name, sealed)
+	if errors.Is(err, blob.ErrExists) || errors.Is(err, blob.ErrIntegrity) {
+		// The remains of another packing of the same tree are in the way.
+		b, err = h.blobs.PutNamed(ctx, sourcePrefix+"."+contentName, sealed)
+	}
+	if err != nil {
+		return events.Blob{}, busError{fmt.Errorf("store the source: %w", err)}
+	}
+	h.logger.Info("source sent", "repository", r.name, "tree", tree.String(), "bytes", b.Size)
+	return b, nil
+}
