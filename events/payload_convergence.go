@@ -42,7 +42,7 @@ type ConvergenceCompleted struct {
 type ConvergenceFailed struct {
 	Converging
 	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Message string `json:"message"` // for people
 	// Failures are the objects at fault, at most [MaxInline] of them; Failed
 	// counts them all.
 	Failures []ObjectFailure `json:"failures,omitempty"`
@@ -53,7 +53,7 @@ type ConvergenceFailed struct {
 type ObjectFailure struct {
 	Object
 	APIReason string `json:"apiReason,omitempty"` // metav1.StatusReason, as the API server gave it
-	Message   string `json:"message"`
+	Message   string `json:"message"`             // for people
 	File      string `json:"file,omitempty"`
 	Line      int    `json:"line,omitempty"`
 }
@@ -62,7 +62,7 @@ type ObjectFailure struct {
 type ConvergenceDegraded struct {
 	Converging
 	Reason   Reason          `json:"reason"`
-	Message  string          `json:"message"`
+	Message  string          `json:"message"` // for people
 	Failures []ObjectFailure `json:"failures,omitempty"`
 }
 
@@ -70,7 +70,7 @@ type ConvergenceDegraded struct {
 type ConvergenceHeld struct {
 	Converging
 	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Message string `json:"message"` // for people
 	// Hold is the digest to approve: sha256:<hex> over the bundle's digest
 	// and Objects.
 	Hold    string         `json:"hold"`
@@ -95,9 +95,9 @@ type ConvergenceRolledBack struct {
 type ApplicationWithdrawn struct {
 	Outcome Action         `json:"outcome"` // pruned | orphaned | held
 	Reason  Reason         `json:"reason,omitempty"`
-	Message string         `json:"message,omitempty"`
-	Hold    string         `json:"hold,omitempty"` // the digest to approve, where held
-	Fleet   string         `json:"fleet"`          // commit of the fleet whose list lacks it
+	Message string         `json:"message,omitempty"` // for people
+	Hold    string         `json:"hold,omitempty"`    // the digest to approve, where held
+	Fleet   string         `json:"fleet"`             // commit of the fleet whose list lacks it
 	Objects AppliedObjects `json:"objects"`
 	Since   time.Time      `json:"since"`
 }

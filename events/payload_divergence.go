@@ -32,7 +32,7 @@ type Divergence struct {
 	Declared Change `json:"declared"`
 	// Heal says whether the policy heals it.
 	Heal    bool   `json:"heal"`
-	Message string `json:"message"`
+	Message string `json:"message"` // for people
 }
 
 // DivergenceKind classifies a divergence.

@@ -51,7 +51,7 @@ type RenderFailed struct {
 	Revision    Revision    `json:"revision"`
 	Declaration Declaration `json:"declaration"`
 	Reason      Reason      `json:"reason"`
-	Message     string      `json:"message"`
+	Message     string      `json:"message"` // for people
 	File        string      `json:"file,omitempty"`
 	Line        int         `json:"line,omitempty"`
 	// Object is the object at fault, where one is.

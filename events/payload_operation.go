@@ -15,7 +15,7 @@ type AlertFailed struct {
 	Channel string `json:"channel"`
 	Event   string `json:"event"`
 	Reason  Reason `json:"reason"`
-	Message string `json:"message"`
+	Message string `json:"message"` // for people
 }
 
 // MessageRejected is an input that a service could not take.
@@ -24,7 +24,7 @@ type MessageRejected struct {
 	Subject  string `json:"subject"` // that it came on
 	Stored   uint64 `json:"stored"`  // its sequence in the log
 	Reason   Reason `json:"reason"`
-	Message  string `json:"message"`
+	Message  string `json:"message"`            // for people
 	Attempts int    `json:"attempts,omitempty"` // where it was counted out
 	// Original is the message as it came; nil where it could not be kept.
 	Original *Blob `json:"original,omitempty"`

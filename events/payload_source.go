@@ -19,12 +19,12 @@ type CommitObserved struct {
 
 // CommitRejected is a commit that was refused; the revision before it stays.
 type CommitRejected struct {
-	Repository string `json:"repository"`
-	Ref        string `json:"ref"`
-	Commit     string `json:"commit"`
+	Repository string `json:"repository"` // its name in the fleet
+	Ref        string `json:"ref"`        // fully qualified: refs/heads/main
+	Commit     string `json:"commit"`     // full object id
 	Author     Person `json:"author"`
 	Reason     Reason `json:"reason"`
-	Message    string `json:"message"`
+	Message    string `json:"message"` // for people
 }
 
 // SourceUnreachable is the start of an outage of a repository, or of a ref in
@@ -33,8 +33,8 @@ type SourceUnreachable struct {
 	Repository string    `json:"repository"`
 	URL        string    `json:"url"` // without credentials
 	Reason     Reason    `json:"reason"`
-	Message    string    `json:"message"`
-	Since      time.Time `json:"since"`
+	Message    string    `json:"message"` // for people
+	Since      time.Time `json:"since"`   // start of the outage
 	// Refs are the refs that are gone, where the repository itself answers, at
 	// most [MaxInline] of them.
 	Refs []string `json:"refs,omitempty"`
@@ -54,9 +54,9 @@ type SourceRecovered struct {
 // FleetObserved is the complete list of the applications that the fleet
 // declares for one cluster.
 type FleetObserved struct {
-	URL    string `json:"url"`
-	Path   string `json:"path"`
-	Commit string `json:"commit"`
+	URL    string `json:"url"`    // of the fleet's repository, without credentials
+	Path   string `json:"path"`   // of the fleet's folder in it
+	Commit string `json:"commit"` // of the fleet's repository
 	// Count is the number of entries in List, a JSON array of [FleetEntry].
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
@@ -81,10 +81,10 @@ type FleetEntry struct {
 // FleetRejected is a declaration, or a whole file, that was refused.
 type FleetRejected struct {
 	Kind     string    `json:"kind,omitempty"` // of the declaration, where it can be told
-	Name     string    `json:"name,omitempty"`
-	File     string    `json:"file"`
+	Name     string    `json:"name,omitempty"` // of the declaration, where it can be told
+	File     string    `json:"file"`           // from the root of the fleet's repository
 	Problems []Problem `json:"problems"`
-	Commit   string    `json:"commit"`
+	Commit   string    `json:"commit"` // of the fleet's repository
 	// Holds are the applications that stay as they were declared before, at
 	// most [MaxInline] of them; HeldCount counts them all.
 	Holds     []string `json:"holds,omitempty"`

@@ -71,9 +71,12 @@ func Merge(previous State, now Result, localRecipient string) State {
 		if _, there := entries[e.Name]; there {
 			continue
 		}
-		for _, u := range now.mayDeclare(e) {
-			e.Held = true
-			entries[e.Name] = e
+		may := now.mayDeclare(e)
+		if len(may) == 0 {
+			continue
+		}
+		entries[e.Name] = e.holdIn(may)
+		for _, u := range may {
 			r := &rejections[u.rejection]
 			r.Holds = sorted(append(slices.Clone(r.Holds), e.Name))
 		}
@@ -118,6 +121,16 @@ func (r Result) mayDeclare(e Entry) []unread {
 		}
 	}
 	return may
+}
+
+// holdIn is e, held for what may declare it. Where that is another file than
+// before, e stands there from now on, whatever becomes of its text.
+func (e Entry) holdIn(may []unread) Entry {
+	e.Held = true
+	if !slices.ContainsFunc(may, func(u unread) bool { return u.file == e.File }) {
+		e.File = may[0].file
+	}
+	return e
 }
 
 // opaque reports whether names may be spelt otherwise than letter by letter.
