@@ -43,7 +43,8 @@ type observation struct {
 // delivery is one delivery of a message.
 type delivery struct {
 	msg   jetstream.Msg
-	count int // 1 for the first
+	count int    // 1 for the first
+	epoch string // of the log that it came from
 }
 
 func (t *task) latest() *delivery {

@@ -37,7 +37,7 @@ type schedule struct {
 	queues   *queues
 	working  int
 	outage   *outage // nil: everything is there
-	arrivals chan jetstream.Msg
+	arrivals chan arrival
 	results  chan result
 	again    chan *task // observations whose delay is over
 	pulled   chan error // the end of a pull
@@ -69,7 +69,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		Consumer: c,
 		worker:   &worker{Consumer: c, io: io},
 		queues:   newQueues(),
-		arrivals: make(chan jetstream.Msg),
+		arrivals: make(chan arrival),
 		results:  make(chan result),
 		again:    make(chan *task),
 		pulled:   make(chan error),
@@ -133,8 +133,8 @@ func (s *schedule) loop(ctx context.Context) {
 		s.pull(ctx)
 		select {
 		case <-ctx.Done():
-		case m := <-s.arrivals:
-			s.arrive(m)
+		case a := <-s.arrivals:
+			s.arrive(a)
 		case r := <-s.results:
 			s.finish(ctx, r)
 		case t := <-s.again:
@@ -266,8 +266,12 @@ func (s *schedule) pullOnce(ctx context.Context, n int) error {
 		return err
 	}
 	for m := range batch.Messages() {
+		epoch, err := s.conn.currentEpoch(ctx)
+		if err != nil {
+			return err // it comes again
+		}
 		select {
-		case s.arrivals <- m:
+		case s.arrivals <- arrival{m, epoch}:
 		case <-s.worker.io.Done():
 		}
 	}
@@ -287,8 +291,15 @@ func (s *schedule) endPull(err error) {
 	s.pullAfter = time.Now().Add(s.pullDelay)
 }
 
+// arrival is a message and the epoch of the log that it came from.
+type arrival struct {
+	msg   jetstream.Msg
+	epoch string
+}
+
 // arrive puts a message into its queue.
-func (s *schedule) arrive(m jetstream.Msg) {
+func (s *schedule) arrive(a arrival) {
+	m := a.msg
 	meta, err := m.Metadata()
 	if err != nil {
 		s.log.Error("a message without metadata is left to the server", "error", err)
@@ -297,7 +308,7 @@ func (s *schedule) arrive(m jetstream.Msg) {
 	t := &task{
 		received: time.Now(),
 		id:       messageID{meta.Sequence.Stream, meta.Timestamp.UnixNano()},
-		delivery: &delivery{m, int(meta.NumDelivered)},
+		delivery: &delivery{m, int(meta.NumDelivered), a.epoch}, //nolint:gosec // a count
 	}
 	t.in, t.broken = events.Decode(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
 	if t.broken != nil {
@@ -331,8 +342,8 @@ func (s *schedule) drain() {
 		select {
 		case r := <-s.results:
 			s.queues.done(r.task, r.keep)
-		case m := <-s.arrivals:
-			s.arrive(m)
+		case a := <-s.arrivals:
+			s.arrive(a)
 		case <-s.again:
 		case <-s.pulled:
 		case <-stopped:

@@ -43,6 +43,10 @@ func (w *worker) work(ctx context.Context, t *task) result {
 	if t.observation != nil {
 		return w.observe(ctx, t)
 	}
+	if w.stale(ctx, t) {
+		w.log.Info("an event of a log that is gone is left out: the new one brings what is due", "id", t.in.ID)
+		return result{task: t}
+	}
 	if t.broken != nil {
 		return w.discard(t)
 	}
@@ -135,7 +139,17 @@ func (w *worker) settle(ctx context.Context, t *task, c class, before record, v 
 	return result{task: t}
 }
 
+// stale reports whether the log that t came from is no more. Its place in the
+// new one is another event's: acknowledged there, that one would be lost.
+func (w *worker) stale(ctx context.Context, t *task) bool {
+	epoch, err := w.conn.currentEpoch(ctx)
+	return err == nil && epoch != t.latest().epoch
+}
+
 func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
+	if w.stale(ctx, t) {
+		return
+	}
 	d := t.latest()
 	var err error
 	switch v.ack {

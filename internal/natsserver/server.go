@@ -70,6 +70,10 @@ func Start(ctx context.Context, o Options) (*Server, error) {
 	return s, nil
 }
 
+// Configure writes server.conf, users.conf and the keys that are missing into
+// o.Dir: everything that a server of its own needs.
+func Configure(o Options) error { return prepare(o.withDefaults()) }
+
 // prepare writes the server's configuration and makes the keys that are
 // missing.
 func prepare(o Options) error {
@@ -137,7 +141,9 @@ func (s *Server) URL() string {
 func (s *Server) Port() int { return s.options.Port }
 
 // Creds is the file with the key of a user.
-func (s *Server) Creds(user string) string { return keys(filepath.Join(s.options.Dir, "keys")).path(user) }
+func (s *Server) Creds(user string) string {
+	return keys(filepath.Join(s.options.Dir, "keys")).path(user)
+}
 
 // Store is the folder of the JetStream store.
 func (s *Server) Store() string { return filepath.Join(s.options.Dir, server.JetStreamStoreDir) }

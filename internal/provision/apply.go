@@ -8,6 +8,8 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"strconv"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -29,7 +31,7 @@ type Report struct {
 	Created []string // streams and consumers
 	Changed []string
 	// Restored says that the log was found before a place that was seen in
-	// its epoch, and so got a new one.
+	// its epoch, or without what it held, and so got a new one.
 	Restored bool
 }
 
@@ -76,7 +78,7 @@ func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c nats
 		return err
 	}
 	if want.Name == natsconfig.StreamEvents {
-		r.turn(&want, have.State.LastSeq, seen)
+		r.turn(&want, have.State, seen)
 	}
 	if same(want, have.Config) {
 		return nil
@@ -100,18 +102,22 @@ func (r *Report) createStream(ctx context.Context, js jetstream.JetStream, want 
 	return nil
 }
 
-// turn gives the log a new epoch if it has none or was restored.
-func (r *Report) turn(want *jetstream.StreamConfig, last uint64, seen Mark) {
-	r.Log = Mark{want.Metadata[MetadataEpoch], last}
-	r.Restored = restored(seen, r.Log)
+// turn gives the log a new epoch if it has none, was restored or has lost what
+// it held.
+func (r *Report) turn(want *jetstream.StreamConfig, state jetstream.StreamState, seen Mark) {
+	r.Log = Mark{want.Metadata[MetadataEpoch], state.LastSeq}
+	from, _ := strconv.ParseUint(want.Metadata[metadataFrom], 10, 64) // none: 0
+	r.Restored = restored(seen, r.Log) || emptied(state.Msgs, state.LastSeq, from)
 	if r.Log.Epoch != "" && !r.Restored {
 		return
 	}
 	r.Log.Epoch = newEpoch()
+	want.Metadata = maps.Clone(want.Metadata)
 	if want.Metadata == nil {
 		want.Metadata = map[string]string{}
 	}
 	want.Metadata[MetadataEpoch] = r.Log.Epoch
+	want.Metadata[metadataFrom] = strconv.FormatUint(state.LastSeq, 10)
 }
 
 func (r *Report) applyConsumer(ctx context.Context, js jetstream.JetStream, c natsconfig.Config) error {

@@ -1,0 +1,254 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package natsserver
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"path/filepath"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/internal/provision"
+)
+
+const (
+	checkEvery     = 500 * time.Millisecond // the store's folders, and where the log is
+	canaryEvery    = 2 * time.Second
+	canaryTimeout  = 5 * time.Second
+	provisionEvery = 5 * time.Second
+	sweepEvery     = time.Hour
+	provisionWait  = 30 * time.Second
+	restartDelay   = time.Second // after a restart that did not help
+)
+
+// canarySubject is written to and read from, to see that the store works.
+const canarySubject = "plumbline.attempts.provisioner.canary"
+
+// errLost says that the store is gone, errStuck that it doesn't answer.
+var (
+	errLost  = errors.New("the store of the bus is lost")
+	errStuck = errors.New("the store of the bus does not answer")
+)
+
+// Serve runs a server, keeps it provisioned and watches over its store until
+// ctx ends. ready is called once, when everything is there.
+//
+// A store that is lost underneath the server, or doesn't answer, is noticed; the
+// server is started again on the same address and on what is left, and
+// provisioned: where the log was lost it has a new epoch then. Nothing of the
+// store is ever deleted here.
+func Serve(ctx context.Context, o Options, ready func(*Server)) error {
+	s, err := Start(ctx, o)
+	if err != nil {
+		return err
+	}
+	for {
+		err := s.keep(ctx, ready)
+		ready = func(*Server) {}
+		stopped := s.Stop()
+		if ctx.Err() != nil {
+			return stopped
+		}
+		if !errors.Is(err, errLost) && !errors.Is(err, errStuck) {
+			return errors.Join(err, stopped)
+		}
+		s.options.Log.Error("starting the bus again", "error", err)
+		if stopped != nil {
+			s.options.Log.Warn("the old server is left behind", "error", stopped)
+		}
+		if !pause(ctx, restartDelay) || s.restart(ctx) != nil {
+			return nil
+		}
+	}
+}
+
+// restart starts the server again on what is left of its store. It tries for as
+// long as it takes.
+func (s *Server) restart(ctx context.Context) error {
+	for {
+		err := s.start(ctx)
+		if err == nil {
+			return nil
+		}
+		s.options.Log.Error("the bus does not start: trying again", "error", err)
+		if !pause(ctx, restartDelay) {
+			return ctx.Err()
+		}
+	}
+}
+
+// keep provisions and watches over a running server until something is wrong
+// with its store or ctx ends.
+func (s *Server) keep(ctx context.Context, ready func(*Server)) error {
+	k := &keeper{Server: s, log: s.options.Log, mark: filepath.Join(s.options.Dir, "seen.json")}
+	dialing, cancel := context.WithTimeout(ctx, provisionWait)
+	defer cancel()
+	js, done, err := provision.Connect(dialing, s.URL(), s.Creds(provision.User), s.options.Log)
+	if err != nil {
+		return fmt.Errorf("%w: %w", errStuck, err)
+	}
+	defer done()
+	k.js = js
+	if k.seen, err = provision.ReadMark(k.mark); err != nil {
+		return err
+	}
+	if err := k.provision(ctx); err != nil {
+		return fmt.Errorf("%w: %w", errStuck, err)
+	}
+	if k.watch, err = watchStore(s.Store()); err != nil {
+		return fmt.Errorf("%w: %w", errLost, err)
+	}
+	ready(s)
+	return k.run(ctx)
+}
+
+// keeper watches over one run of a server.
+type keeper struct {
+	*Server
+	log     *slog.Logger
+	js      jetstream.JetStream
+	mark    string // file
+	seen    provision.Mark
+	watch   *storeWatch
+	sweeper provision.Sweeper
+}
+
+func (k *keeper) run(ctx context.Context) error {
+	check, canary := time.NewTicker(checkEvery), time.NewTicker(canaryEvery)
+	again, sweep := time.NewTicker(provisionEvery), time.NewTicker(sweepEvery)
+	defer check.Stop()
+	defer canary.Stop()
+	defer again.Stop()
+	defer sweep.Stop()
+	canaries := make(chan error, 1)
+	for singing := false; ; {
+		select {
+		case <-ctx.Done():
+			return k.see(context.WithoutCancel(ctx))
+		case <-check.C:
+			if err := k.see(ctx); err != nil && ctx.Err() == nil {
+				k.log.Warn("the place in the log is not kept", "error", err)
+			}
+			if err := k.watch.lost(); err != nil {
+				return fmt.Errorf("%w: %w", errLost, err)
+			}
+		case <-canary.C:
+			if !singing {
+				singing = true
+				go func() { canaries <- k.sing(ctx) }()
+			}
+		case err := <-canaries:
+			singing = false
+			if err != nil && ctx.Err() == nil {
+				return k.blame(err)
+			}
+		case <-again.C:
+			if err := k.provision(ctx); err != nil && ctx.Err() == nil {
+				k.log.Warn("not provisioned: trying again", "error", err)
+			}
+		case <-sweep.C:
+			k.sweep(ctx)
+		}
+	}
+}
+
+// blame tells a store that is lost from one that is there and doesn't answer.
+func (k *keeper) blame(err error) error {
+	if lost := k.watch.lost(); lost != nil {
+		return fmt.Errorf("%w: %w", errLost, lost)
+	}
+	return fmt.Errorf("%w: %w", errStuck, err)
+}
+
+// sing writes to the store and reads back what it wrote.
+func (k *keeper) sing(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	song := time.Now().Format(time.RFC3339Nano)
+	if _, err := k.js.PublishMsg(ctx, &nats.Msg{Subject: canarySubject, Data: []byte(song)}); err != nil {
+		return fmt.Errorf("write to the store: %w", err)
+	}
+	stream, err := k.js.Stream(ctx, natsconfig.StreamAttempts)
+	if err != nil {
+		return fmt.Errorf("ask the store: %w", err)
+	}
+	m, err := stream.GetLastMsgForSubject(ctx, canarySubject)
+	if err != nil {
+		return fmt.Errorf("read from the store: %w", err)
+	}
+	if string(m.Data) != song {
+		return errors.New("the store does not return what was written to it")
+	}
+	return nil
+}
+
+func (k *keeper) provision(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, provisionWait)
+	defer cancel()
+	report, err := provision.Apply(ctx, k.js, provision.Options{Clusters: k.options.Clusters, Seen: k.seen})
+	if err != nil {
+		return err
+	}
+	if report.Restored {
+		k.log.Warn("the log was put back to an earlier state: it has a new epoch", "epoch", report.Log.Epoch, "last", report.Log.Last)
+	}
+	if len(report.Created)+len(report.Changed) > 0 {
+		k.log.Info("provisioned", "created", report.Created, "changed", report.Changed, "epoch", report.Log.Epoch)
+	}
+	return k.keepMark(report.Log)
+}
+
+// see keeps the furthest place of the log that was seen.
+func (k *keeper) see(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	here, err := provision.Here(ctx, k.js)
+	if err != nil {
+		return err
+	}
+	if here.Last > 0 && here.Epoch == k.seen.Epoch {
+		k.watch.fill()
+	}
+	if here.Epoch == "" || here.Epoch == k.seen.Epoch && here.Last <= k.seen.Last {
+		return nil
+	}
+	return k.keepMark(here)
+}
+
+func (k *keeper) keepMark(m provision.Mark) error {
+	if m == k.seen {
+		return nil
+	}
+	if err := provision.WriteMark(k.mark, m); err != nil {
+		return err
+	}
+	k.seen = m
+	return nil
+}
+
+func (k *keeper) sweep(ctx context.Context) {
+	swept, err := k.sweeper.Sweep(ctx, k.js)
+	if err != nil && ctx.Err() == nil {
+		k.log.Warn("blobs are not swept: trying again later", "error", err)
+		return
+	}
+	if len(swept.Deleted) > 0 {
+		k.log.Info("swept", "blobs", swept.Blobs, "deleted", len(swept.Deleted))
+	}
+}
+
+// pause waits for d and reports whether ctx still holds.
+func pause(ctx context.Context, d time.Duration) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-time.After(d):
+		return true
+	}
+}

@@ -1,0 +1,250 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package natsserver_test
+
+import (
+	"context"
+	"errors"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/natsserver"
+	"github.com/plumbline-dev/plumbline/internal/provision"
+)
+
+// served is a bus under [natsserver.Serve].
+type served struct {
+	*natsserver.Server
+	dir  string
+	stop func()
+}
+
+func serve(t *testing.T, dir string) served {
+	t.Helper()
+	ctx, cancel := context.WithCancel(context.Background())
+	ready, done := make(chan *natsserver.Server, 1), make(chan error, 1)
+	o := natsserver.Options{Dir: dir, Port: -1, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	go func() { done <- natsserver.Serve(ctx, o, func(s *natsserver.Server) { ready <- s }) }()
+	s := served{dir: dir}
+	stopped := false
+	s.stop = func() {
+		if stopped {
+			return
+		}
+		stopped = true
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("Serve: %v", err)
+		}
+	}
+	t.Cleanup(s.stop)
+	select {
+	case s.Server = <-ready:
+	case err := <-done:
+		t.Fatalf("Serve: %v", err)
+	case <-time.After(bustest.Timeout):
+		t.Fatal("not ready")
+	}
+	return s
+}
+
+func (s served) connect(t *testing.T, user string) *bus.Conn {
+	t.Helper()
+	c, err := bus.Connect(t.Context(), bus.Config{URL: s.URL(), Creds: s.Creds(user), User: user}, bustest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
+func lookNow(t *testing.T, c *bus.Conn, cause string) events.Event {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bustest.Timeout)
+	defer cancel()
+	published, err := c.Publish(ctx, events.Cause{ID: cause}, events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Application: "shop"}})
+	if err != nil {
+		t.Fatalf("publish: %v", err)
+	}
+	return published[0]
+}
+
+func epoch(t *testing.T, c *bus.Conn) string {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), bustest.Timeout)
+	defer cancel()
+	l, err := c.Log(ctx)
+	if err != nil {
+		t.Fatalf("Log: %v", err)
+	}
+	return l.Epoch
+}
+
+// The store is taken away underneath the running server, in every way that was
+// thought of; clients go on with a new log on the same address.
+func TestStoreLostUnderneathARunningServer(t *testing.T) {
+	for name, lose := range map[string]func(*testing.T, string){
+		"removed": func(t *testing.T, store string) { remove(t, store) },
+		"emptied": func(t *testing.T, store string) { empty(t, store) },
+		"streams removed": func(t *testing.T, store string) {
+			remove(t, filepath.Join(store, "PLUMBLINE"))
+		},
+		"log removed": func(t *testing.T, store string) {
+			remove(t, filepath.Join(store, "PLUMBLINE", "streams", "EVENTS"))
+		},
+		"log's blocks removed": func(t *testing.T, store string) {
+			empty(t, filepath.Join(store, "PLUMBLINE", "streams", "EVENTS", "msgs"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := serve(t, filepath.Join(t.TempDir(), "nats"))
+			operator := s.connect(t, "operator")
+			before := epoch(t, operator)
+			for _, cause := range []string{"a", "b", "c"} {
+				lookNow(t, operator, cause)
+			}
+			lose(t, s.Store())
+			bustest.Eventually(t, "the log has a new epoch", func() bool { return epoch(t, operator) != before })
+			if e := lookNow(t, operator, "d"); e.Epoch == before {
+				t.Errorf("published under the old epoch")
+			}
+			watcher := s.connect(t, "watcher")
+			if _, err := watcher.Blobs().Put(t.Context(), "plumbline.blob.watcher.source", []byte("tree")); err != nil {
+				t.Errorf("blobs don't work: %v", err)
+			}
+			got := make(chan events.Event, 1)
+			bustest.Run(t, watcher.Consumer("watcher", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+				got <- in
+				return nil, nil
+			}, bus.Options{}))
+			select {
+			case <-got:
+			case <-time.After(bustest.Timeout):
+				t.Error("the consumer is not there again")
+			}
+		})
+	}
+}
+
+func TestStoreLostWhileStopped(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	s := serve(t, dir)
+	operator := s.connect(t, "operator")
+	before := epoch(t, operator)
+	lookNow(t, operator, "a")
+	s.stop()
+	remove(t, s.Store())
+	if after := epoch(t, serve(t, dir).connect(t, "operator")); after == before {
+		t.Error("a lost log came back under the old epoch")
+	}
+}
+
+func TestRestartKeepsTheLog(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	s := serve(t, dir)
+	operator := s.connect(t, "operator")
+	before := epoch(t, operator)
+	want := lookNow(t, operator, "a")
+	s.stop()
+	operator = serve(t, dir).connect(t, "operator")
+	if after := epoch(t, operator); after != before {
+		t.Errorf("epoch %s became %s", before, after)
+	}
+	if e, err := operator.Last(t.Context(), want.Type.Subject(want.Address)); err != nil || e.ID != want.ID {
+		t.Errorf("Last = %v, %v", e.ID, err)
+	}
+}
+
+// A log that was put back from a backup gives out places a second time: it
+// gets a new epoch.
+func TestRestoredBackupTurnsTheEpoch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	s := serve(t, dir)
+	operator := s.connect(t, "operator")
+	before := epoch(t, operator)
+	lookNow(t, operator, "a")
+	s.stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(s.Store())); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, dir)
+	operator = s.connect(t, "operator")
+	lookNow(t, operator, "b")
+	s.stop()
+	remove(t, s.Store())
+	if err := os.CopyFS(s.Store(), os.DirFS(backup)); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, dir)
+	operator = s.connect(t, "operator")
+	l, err := operator.Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if l.Epoch == before || l.Last != 1 {
+		t.Errorf("Log = %+v, want one event and another epoch than %s", l, before)
+	}
+	mark, err := provision.ReadMark(filepath.Join(dir, "seen.json"))
+	if err != nil || mark.Epoch != l.Epoch {
+		t.Errorf("seen = %+v, %v", mark, err)
+	}
+}
+
+func TestKeysAreMadeOnceAndPrivate(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	o := natsserver.Options{Dir: dir}
+	if err := natsserver.Configure(o); err != nil {
+		t.Fatal(err)
+	}
+	file := filepath.Join(dir, "keys", "applier-local.nk")
+	before, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(file)
+	if err != nil || info.Mode().Perm() != 0o600 {
+		t.Errorf("mode = %v, %v", info.Mode(), err)
+	}
+	o.Clusters = []string{"local", "eu1"}
+	if err := natsserver.Configure(o); err != nil {
+		t.Fatal(err)
+	}
+	if after, err := os.ReadFile(file); err != nil || string(after) != string(before) {
+		t.Error("the key was made again")
+	}
+	if _, err := os.Stat(filepath.Join(dir, "keys", "applier-eu1.nk")); err != nil {
+		t.Error(err)
+	}
+}
+
+// remove takes a folder away, as often as it comes back: a running server
+// writes meanwhile.
+func remove(t *testing.T, dir string) {
+	t.Helper()
+	for range 100 {
+		if err := os.RemoveAll(dir); err == nil {
+			return
+		}
+	}
+	t.Fatalf("%s can't be removed", dir)
+}
+
+func empty(t *testing.T, dir string) {
+	t.Helper()
+	entries, err := os.ReadDir(dir)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		remove(t, filepath.Join(dir, e.Name()))
+	}
+}

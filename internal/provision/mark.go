@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provision
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// ReadMark reads a mark from a file; the zero Mark where there is none. The
+// file lies outside the store: what is put back from a backup must not take it
+// along.
+func ReadMark(path string) (Mark, error) {
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return Mark{}, nil
+	}
+	if err != nil {
+		return Mark{}, err
+	}
+	var m Mark
+	if err := json.Unmarshal(text, &m); err != nil {
+		return Mark{}, fmt.Errorf("read %s: %w", path, err)
+	}
+	return m, nil
+}
+
+// WriteMark replaces the file whole: after a crash it is the old one or the
+// new one.
+func WriteMark(path string, m Mark) error {
+	text, err := json.Marshal(m)
+	if err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+"-*")
+	if err != nil {
+		return err
+	}
+	defer os.Remove(f.Name()) //nolint:errcheck // gone once renamed
+	_, err = f.Write(append(text, '\n'))
+	if err := errors.Join(err, f.Sync(), f.Close()); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
+}

@@ -1,0 +1,162 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provision
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+)
+
+// Grace is how long a blob that nothing reaches is kept, from its writing and
+// from the sweep that first found it so.
+const Grace = time.Hour
+
+// Sweeper deletes blobs that no kept event reaches, in two phases: a sweep
+// condemns what nothing reaches, and a later one, after the grace, deletes
+// what is condemned and still not reached. A blob is written before the event
+// that reaches it; the grace covers the time in between. Where it doesn't, the
+// reader finds the blob missing and asks the level for it again.
+type Sweeper struct {
+	Grace     time.Duration // default [Grace]
+	Now       func() time.Time
+	condemned map[string]time.Time // since when, by name
+}
+
+// Swept is what a sweep found and did.
+type Swept struct {
+	Blobs     int // that were there
+	Condemned int // that nothing reaches
+	Deleted   []string
+}
+
+// Sweep does one sweep.
+func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream) (Swept, error) {
+	blobs, err := js.Stream(ctx, natsconfig.StreamBlobs)
+	if err != nil {
+		return Swept{}, fmt.Errorf("sweep blobs: %w", err)
+	}
+	names, err := blobNames(ctx, blobs)
+	if err != nil {
+		return Swept{}, fmt.Errorf("sweep blobs: %w", err)
+	}
+	reached, err := reachedBlobs(ctx, js)
+	if err != nil {
+		return Swept{}, fmt.Errorf("sweep blobs: read the log: %w", err)
+	}
+	swept := Swept{Blobs: len(names)}
+	condemned := map[string]time.Time{}
+	for name, last := range names {
+		if reached[name] {
+			continue
+		}
+		since, known := s.condemned[name]
+		if !known {
+			since = s.now()
+		}
+		condemned[name] = since
+		old, err := s.old(ctx, blobs, last, since)
+		if err != nil {
+			return swept, fmt.Errorf("sweep blob %s: %w", name, err)
+		}
+		if !known || !old {
+			continue
+		}
+		if err := blobs.Purge(ctx, jetstream.WithPurgeSubject(name+".*")); err != nil {
+			return swept, fmt.Errorf("sweep blob %s: %w", name, err)
+		}
+		delete(condemned, name)
+		swept.Deleted = append(swept.Deleted, name)
+	}
+	s.condemned = condemned
+	swept.Condemned = len(condemned)
+	slices.Sort(swept.Deleted)
+	return swept, nil
+}
+
+func (s *Sweeper) now() time.Time {
+	if s.Now != nil {
+		return s.Now()
+	}
+	return time.Now()
+}
+
+// old reports whether a blob has been there, and condemned, for the grace.
+func (s *Sweeper) old(ctx context.Context, blobs jetstream.Stream, chunk string, since time.Time) (bool, error) {
+	grace := s.Grace
+	if grace == 0 {
+		grace = Grace
+	}
+	if s.now().Sub(since) < grace {
+		return false, nil
+	}
+	m, err := blobs.GetLastMsgForSubject(ctx, chunk)
+	if errors.Is(err, jetstream.ErrMsgNotFound) {
+		return false, nil
+	}
+	return err == nil && s.now().Sub(m.Time) >= grace, err
+}
+
+// blobNames returns the blobs that are there, whole or not, each with one of
+// its chunks.
+func blobNames(ctx context.Context, blobs jetstream.Stream) (map[string]string, error) {
+	info, err := blobs.Info(ctx, jetstream.WithSubjectFilter(">"))
+	if err != nil {
+		return nil, err
+	}
+	names := map[string]string{}
+	for subject := range info.State.Subjects {
+		if i := strings.LastIndexByte(subject, '.'); i > 0 {
+			names[subject[:i]] = subject
+		}
+	}
+	return names, nil
+}
+
+// blobReference finds the names of blobs in an event, whatever its type and
+// version: no event is too new to keep its blobs.
+var blobReference = regexp.MustCompile(`plumbline\.blob(\.[A-Za-z0-9_-]+)+`)
+
+// reachedBlobs returns the names of all blobs that a kept event names.
+func reachedBlobs(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
+	here, err := Here(ctx, js)
+	if err != nil {
+		return nil, err
+	}
+	reached := map[string]bool{}
+	if here.Last == 0 {
+		return reached, nil
+	}
+	log, err := js.OrderedConsumer(ctx, natsconfig.StreamEvents, jetstream.OrderedConsumerConfig{})
+	if err != nil {
+		return nil, err
+	}
+	for {
+		m, err := log.Next(jetstream.FetchMaxWait(10 * time.Second))
+		if errors.Is(err, nats.ErrTimeout) {
+			return nil, errors.New("the log ends before its end: it is read again at the next sweep")
+		}
+		if err != nil {
+			return nil, err
+		}
+		for _, name := range blobReference.FindAll(m.Data(), -1) {
+			reached[string(name)] = true
+		}
+		meta, err := m.Metadata()
+		if err != nil {
+			return nil, err
+		}
+		if meta.NumPending == 0 {
+			return reached, nil
+		}
+	}
+}
