@@ -55,7 +55,8 @@ func (r *reader) observe(ctx context.Context, trigger string) (*trouble, error) 
 		if err != nil || !again {
 			return p.trouble, err
 		}
-		p.confirmed = p.confirmed || p.confirm
+		// A conflict makes the listing older than what is on the bus.
+		p.confirmed, p.confirm = p.confirm, false
 	}
 	return nil, busError{errors.New("another watcher publishes the same applications; run one watcher")}
 }
@@ -199,7 +200,7 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 		p.hub.readFleetAgain(ctx)
 	}
 	p.asked = p.asked || fleetAgain
-	if p.confirm && !p.confirmed || fleetAgain {
+	if p.confirm || fleetAgain {
 		return true, ctx.Err()
 	}
 	order(found, func(f finding) due { return due{f.declaration.Application, f.changed} })
