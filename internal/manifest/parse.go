@@ -130,3 +130,10 @@ func text(s string, line int) (string, error) {
 	}
 	return s, nil
 }
+
+// FromBody reads the objects of a body that something else has parsed: one,
+// or those of a list, all said to come from one place. Its error is an
+// [*Error].
+func FromBody(name string, line int, body map[string]any) ([]Object, error) {
+	return collect(nil, name, value{any: body, line: line}, events.Object{}, 0)
+}

@@ -1,0 +1,113 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package renderer
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/seal"
+)
+
+// assemble makes a bundle of what a child rendered. Its digests are final;
+// its Secrets are plaintext still. A fault of the input is a *failure.
+func assemble(objects []rendered, d events.Declaration, key seal.DigestKey) (manifest.Bundle, error) {
+	b := manifest.Bundle{Namespace: d.Namespace}
+	if len(objects) == 0 {
+		return b, fail(events.ReasonNoObjects, d.Source.Path, 0, "there is no object in this folder: no .yaml, .yml or .json file below it holds one. To remove everything of an application, remove its declaration from the fleet")
+	}
+	if len(objects) > manifest.MaxObjects {
+		return b, fail(events.ReasonOutput, d.Source.Path, 0, "the application has %d objects; at most %d are taken. Split it into several", len(objects), manifest.MaxObjects)
+	}
+	for _, r := range objects {
+		o, err := objectOf(r, d, key)
+		if err != nil {
+			return b, err
+		}
+		b.Objects = append(b.Objects, o)
+	}
+	manifest.Sort(b.Objects)
+	if first, second, twice := manifest.Duplicate(b); twice {
+		if second.File < first.File || second.File == first.File && second.Line < first.Line {
+			first, second = second, first
+		}
+		f := fail(events.ReasonDuplicateObject, second.File, second.Line, "%s is declared here and at %s:%d; keep one of them", second.Object, first.File, first.Line)
+		f.Object = &second.Object
+		return b, f
+	}
+	return b, nil
+}
+
+func objectOf(r rendered, d events.Declaration, key seal.DigestKey) (manifest.Object, error) {
+	body, err := manifest.DecodeBody(r.Body)
+	if err != nil {
+		return manifest.Object{}, fmt.Errorf("read what a render child made: %w", err)
+	}
+	id, err := manifest.Identify(body)
+	if err != nil {
+		return manifest.Object{}, fmt.Errorf("read what a render child made: %w", err)
+	}
+	o := manifest.Object{Object: id, File: r.File, Line: r.Line, Body: body}
+	if !seal.IsSecret(body) {
+		o.Digest = manifest.Digest(body)
+		return o, nil
+	}
+	if _, sops := body["sops"]; sops {
+		return o, secretFailure(o, events.ReasonObjectInvalid, "is encrypted with SOPS, which is not read yet. Commit it plain into a private repository: its values are sealed to the cluster before they leave the renderer")
+	}
+	if d.Recipient == "" {
+		return o, secretFailure(o, events.ReasonNoRecipient, "can't be sealed: cluster "+d.Cluster+" has no age recipient. Give it one: recipient in its kind: Cluster declaration, or the watcher's --local-recipient for cluster local")
+	}
+	blind, err := seal.BlindSecret(body, key)
+	if err != nil {
+		return o, unsealable(o, err)
+	}
+	o.Digest = manifest.Digest(blind)
+	return o, nil
+}
+
+// unsealable makes a failure of an error of package seal, which names a field
+// and never a value.
+func unsealable(o manifest.Object, err error) error {
+	var bad *seal.FieldError
+	if !errors.As(err, &bad) || bad.Err != nil {
+		return err
+	}
+	return secretFailure(o, events.ReasonObjectInvalid, bad.Error())
+}
+
+func secretFailure(o manifest.Object, reason events.Reason, message string) *failure {
+	f := fail(reason, o.File, o.Line, "%s: %s", o.Object, message)
+	f.Object = &o.Object
+	return f
+}
+
+// sealed is a copy of a bundle whose Secrets are sealed to a recipient. The
+// digests stay.
+func sealed(b manifest.Bundle, recipient string, key seal.DigestKey) (manifest.Bundle, error) {
+	out := manifest.Bundle{Namespace: b.Namespace, Objects: make([]manifest.Object, 0, len(b.Objects))}
+	for _, o := range b.Objects {
+		if seal.IsSecret(o.Body) {
+			to, err := seal.ParseRecipient(recipient)
+			if err != nil {
+				return out, secretFailure(o, events.ReasonNoRecipient, "can't be sealed: "+err.Error())
+			}
+			if o.Body, err = seal.SealSecret(o.Body, to, key); err != nil {
+				return out, unsealable(o, err)
+			}
+		}
+		out.Objects = append(out.Objects, o)
+	}
+	return out, nil
+}
+
+// declared lists a bundle's objects as events do, without since.
+func declared(b manifest.Bundle) []events.DeclaredObject {
+	out := make([]events.DeclaredObject, 0, len(b.Objects))
+	for _, o := range b.Objects {
+		out = append(out, events.DeclaredObject{Object: o.Object, Digest: o.Digest, File: printable(o.File, maxFile), Line: o.Line})
+	}
+	return out
+}

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package renderer
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/seal"
+)
+
+var (
+	typeCommit    = events.TypeNamed("commit.observed")
+	typeRendered  = events.TypeNamed("manifests.rendered")
+	typeUnchanged = events.TypeNamed("manifests.unchanged")
+	typeFailed    = events.TypeNamed("render.failed")
+)
+
+// view is what the log says of one application.
+type view struct {
+	newest   events.Order // of its commit.observed
+	previous outcome
+	// good is the last bundle by sequence, whatever failed since.
+	good      *events.Manifests
+	goodOrder events.Order
+	// last is the stored sequence of the last event of each type, 0 for none.
+	last map[*events.Type]uint64
+}
+
+// look reads an application's last events.
+func (r *renderer) look(ctx context.Context, in events.Event) (view, error) {
+	v := view{previous: outcome{phase: phaseNone}, last: map[*events.Type]uint64{}}
+	commit, err := r.conn.Last(ctx, typeCommit.Subject(in.Address))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return v, err
+	}
+	if err == nil {
+		v.newest = events.Order{Epoch: commit.Epoch, Sequence: commit.Sequence}
+	}
+	var outcomes []events.Event
+	for _, t := range []*events.Type{typeRendered, typeUnchanged, typeFailed} {
+		e, err := r.conn.Last(ctx, t.Subject(in.Address))
+		if errors.Is(err, bus.ErrNone) {
+			continue
+		}
+		if err != nil {
+			return v, err
+		}
+		v.last[t] = e.Stored
+		outcomes = append(outcomes, e)
+	}
+	slices.SortFunc(outcomes, func(a, b events.Event) int { return bySequence(a, b, in.Epoch) })
+	for _, e := range outcomes {
+		v.add(e)
+	}
+	return v, nil
+}
+
+// bySequence orders outcomes: what is of the epoch comes after all that
+// isn't; in it, sequence counts, and of two outcomes of one revision the later
+// stored. Sequences of other epochs mean nothing.
+func bySequence(a, b events.Event, epoch string) int {
+	switch {
+	case a.Epoch == epoch && b.Epoch == epoch:
+		return cmp.Or(cmp.Compare(a.Sequence, b.Sequence), cmp.Compare(a.Stored, b.Stored))
+	case a.Epoch == epoch:
+		return 1
+	case b.Epoch == epoch:
+		return -1
+	}
+	return cmp.Compare(a.Stored, b.Stored)
+}
+
+// add takes an outcome into the view that comes after those in it.
+func (v *view) add(e events.Event) {
+	v.previous = outcome{order: events.Order{Epoch: e.Epoch, Sequence: e.Sequence}}
+	switch d := e.Data.(type) {
+	case *events.ManifestsRendered:
+		v.previous.phase, v.previous.digest, v.good = phaseRendered, d.Digest, &d.Manifests
+	case *events.ManifestsUnchanged:
+		v.previous.phase, v.previous.digest, v.good = phaseUnchanged, d.Digest, &d.Manifests
+	case *events.RenderFailed:
+		v.previous.phase, v.previous.failed = phaseFailed, &failure{d.Reason, d.Message, d.File, d.Line, d.Object}
+		return
+	}
+	v.goodOrder = v.previous.order
+}
+
+// tree returns a revision's tree, decoded once for all its applications. A
+// source that can't be what the revision says is a *failure.
+func (r *renderer) tree(ctx context.Context, c *events.CommitObserved) (*tree, error) {
+	t, err := r.sources.get(ctx, c.Revision.Tree, func(ctx context.Context) ([]byte, error) {
+		sealed, err := r.conn.Blobs().Get(ctx, c.Source)
+		if err != nil {
+			return nil, err
+		}
+		return r.key.DecryptSource(sealed)
+	})
+	switch {
+	case errors.Is(err, seal.ErrSource):
+		return nil, fail(events.ReasonIntegrity, "", 0, "the source of this commit can't be decrypted. Give watcher and renderer the same --source-key, then run plumbline sync")
+	case errors.Is(err, errSource):
+		return nil, fail(events.ReasonIntegrity, "", 0, "the source of this commit is not the tree %s, or not all of it", printable(c.Revision.Tree, 64))
+	}
+	return t, err
+}
+
+// objects returns the object list of a bundle's event; none where it has been
+// swept.
+func (r *renderer) objects(ctx context.Context, m *events.Manifests) ([]events.DeclaredObject, error) {
+	if m == nil {
+		return nil, nil
+	}
+	if m.Objects.Blob == nil {
+		return m.Objects.Items, nil
+	}
+	data, err := r.conn.Blobs().Get(ctx, *m.Objects.Blob)
+	if errors.Is(err, blob.ErrMissing) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	var list []events.DeclaredObject
+	if err := json.Unmarshal(data, &list); err != nil {
+		return nil, fmt.Errorf("read object list %s: %w", m.Objects.Blob.Name, err)
+	}
+	return list, nil
+}
