@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"testing"
+)
+
+// sightings is every sighting over small domains.
+func sightings() []sighting {
+	bools := []bool{false, true}
+	lasts := []*published{nil}
+	for _, epoch := range []string{"e1", "e2"} {
+		for _, ref := range []string{"main", "dev"} {
+			for _, commit := range []string{"A", "B"} {
+				for _, digest := range []string{"d1", "d2"} {
+					lasts = append(lasts, &published{7, epoch, "shop", ref, commit, digest, "f1"})
+				}
+			}
+		}
+	}
+	var all []sighting
+	for _, last := range lasts {
+		for _, tip := range []string{"", "A", "B"} {
+			for bits := range 32 {
+				bit := func(i int) bool { return bools[bits>>i&1] }
+				all = append(all, sighting{
+					epoch: "e2", last: last, repository: "shop", ref: "main", tip: tip, digest: "d2",
+					descends: bit(0), confirmed: bit(1), fleetBehind: bit(2), reentered: bit(3), remembered: bit(4),
+				})
+			}
+		}
+	}
+	return all
+}
+
+func TestDecideOverItsWholeStateSpace(t *testing.T) {
+	for _, s := range sightings() {
+		v := decide(s)
+		fail := func(rule string) {
+			t.Helper()
+			t.Fatalf("%s: %+v (last %+v) gives %+v", rule, s, s.last, v)
+		}
+		if (s.tip == "") != (v.action == keepLast) {
+			fail("a ref that is gone, and it alone, keeps the last revision")
+		}
+		if v.action != publish {
+			if v.cause != "" || v.forced || v.expect != 0 {
+				fail("only a publish says more")
+			}
+			continue
+		}
+		if s.last == nil {
+			if v.expect != 0 || v.forced || v.previous != "" {
+				fail("the first revision follows none")
+			}
+			continue
+		}
+		sameRef, moved := s.last.ref == s.ref, s.last.commit != s.tip
+		switch {
+		case v.expect != s.last.stored || v.previous != s.last.commit:
+			fail("a revision follows the last one, by compare-and-set")
+		case v.forced != (sameRef && moved && !s.descends):
+			fail("forced is a history rewritten on the same ref")
+		case v.forced && !s.confirmed:
+			fail("a tip that the last revision is not in is listed again first")
+		case s.last.digest != s.digest && s.fleetBehind:
+			fail("a declaration that may be older than the last one is read again first")
+		case (v.cause == causeLog) != (s.last.epoch != s.epoch):
+			fail("the cause log is another epoch")
+		case !moved && s.last.digest == s.digest && !s.reentered && s.last.epoch == s.epoch && sameRef:
+			fail("nothing changed")
+		}
+		after := s
+		after.last = &published{8, s.epoch, s.repository, s.ref, s.tip, s.digest, "f2"}
+		after.reentered, after.descends = false, true
+		if again := decide(after); again.action != nothing {
+			fail("published once, it is published again")
+		}
+	}
+}
+
+// history is a model of a branch that moves, of a log with compare-and-set,
+// and of watchers that list, read and publish in any interleaving, with
+// listings that may be stale.
+type history struct {
+	random  *rand.Rand
+	parents map[string]string // commit → parent
+	tips    []string          // of the branch, in order of time
+	log     []published
+}
+
+func (h *history) descends(old, tip string) bool {
+	for c := tip; c != ""; c = h.parents[c] {
+		if c == old {
+			return true
+		}
+	}
+	return false
+}
+
+func (h *history) push() {
+	tip := h.tips[len(h.tips)-1]
+	if h.random.IntN(3) == 0 && h.parents[tip] != "" {
+		h.tips = append(h.tips, h.parents[tip]) // a force-push back
+		return
+	}
+	next := fmt.Sprintf("c%d", len(h.parents))
+	h.parents[next] = tip
+	h.tips = append(h.tips, next)
+}
+
+// modelWatcher does one step of a look at a time.
+type modelWatcher struct {
+	tip       string
+	last      *published
+	read      bool
+	confirmed bool
+	step      int
+}
+
+func (w *modelWatcher) advance(h *history) {
+	switch w.step {
+	case 0:
+		w.tip = h.tips[len(h.tips)-1]
+		w.step++
+	case 1:
+		if !w.read {
+			w.last, w.read = nil, true
+			if n := len(h.log); n > 0 {
+				last := h.log[n-1]
+				w.last = &last
+			}
+		}
+		w.step++
+	case 2:
+		w.step = 0
+		s := sighting{epoch: "e", last: w.last, repository: "r", ref: "main", tip: w.tip, digest: "d", descends: true, confirmed: w.confirmed}
+		if w.last != nil {
+			s.descends = h.descends(w.last.commit, w.tip)
+		}
+		v := decide(s)
+		w.confirmed = v.action == listAgain
+		if v.action != publish {
+			return
+		}
+		if v.expect != uint64(len(h.log)) {
+			w.read, w.confirmed = false, false // conflict
+			return
+		}
+		h.log = append(h.log, published{uint64(len(h.log) + 1), "e", "r", "main", w.tip, "d", "f"})
+		last := h.log[len(h.log)-1]
+		w.last = &last
+	}
+}
+
+func TestTwoWatchersEndAtTheTip(t *testing.T) {
+	for seed := range uint64(2000) {
+		h := &history{random: rand.New(rand.NewPCG(seed, 1)), parents: map[string]string{"c0": ""}, tips: []string{"c0"}}
+		watchers := []*modelWatcher{{}, {}}
+		for range 60 {
+			if h.random.IntN(6) == 0 {
+				h.push()
+			}
+			watchers[h.random.IntN(2)].advance(h)
+		}
+		for range 12 { // nobody pushes any more
+			for _, w := range watchers {
+				w.advance(h)
+			}
+		}
+		if got, want := h.log[len(h.log)-1].commit, h.tips[len(h.tips)-1]; got != want {
+			t.Fatalf("seed %d: the log ends at %s, the branch at %s", seed, got, want)
+		}
+		for i := 1; i < len(h.log); i++ {
+			if h.log[i].commit == h.log[i-1].commit {
+				t.Fatalf("seed %d: %s was published twice in a row", seed, h.log[i].commit)
+			}
+		}
+	}
+}
+
+func TestOrderPutsChangedPathsFirst(t *testing.T) {
+	list := []due{{"c", false}, {"b", true}, {"a", false}, {"d", true}}
+	order(list, func(d due) due { return d })
+	if want := []due{{"b", true}, {"d", true}, {"a", false}, {"c", false}}; !slices.Equal(list, want) {
+		t.Errorf("order = %v, want %v", list, want)
+	}
+}

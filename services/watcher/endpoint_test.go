@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"errors"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+func TestEndpoints(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://git.example.com/shop.git":        "https://git.example.com/shop.git",
+		"http://127.0.0.1:8080/a/b.git":           "http://127.0.0.1:8080/a/b.git",
+		"ssh://git@git.example.com:2222/shop.git": "ssh://git@git.example.com:2222/shop.git",
+		"git@git.example.com:org/shop.git":        "git@git.example.com:org/shop.git",
+		"git.example.com:org/shop.git":            "git@git.example.com:org/shop.git",
+		"file:///srv/git/shop.git":                "file:///srv/git/shop.git",
+	} {
+		e, err := parseEndpoint(text)
+		if err != nil || e.String() != want {
+			t.Errorf("%s: %v, %v", text, e, err)
+		}
+	}
+	for _, text := range []string{
+		"", "-oProxyCommand=x", "--upload-pack=touch /tmp/x", "ext::sh -c touch", "git://example.com/x", "ftp://example.com/x",
+		"https://user:secret@example.com/x", "https://user@example.com/x", "ssh://git:secret@example.com/x", "https:///x",
+		"https://example.com", "https://example.com/x?y=1", "https://example.com/x#y", "https://exa mple.com/x",
+		"https://example.com/x\nHost: y", "ssh://-oProxyCommand=x/y", "ssh://-l@host/y", "ssh://git@host/-x", "file://relative/x",
+		"file:///", "relative/path", "host:-x", "C::x",
+	} {
+		if e, err := parseEndpoint(text); err == nil {
+			t.Errorf("%q was taken as %v", text, e)
+		} else if strings.Contains(err.Error(), "secret") {
+			t.Errorf("%q: the error shows the credentials: %v", text, err)
+		}
+	}
+}
+
+func FuzzEndpoint(f *testing.F) {
+	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x"} {
+		f.Add(seed)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		e, err := parseEndpoint(text)
+		if err != nil {
+			return
+		}
+		if strings.HasPrefix(e.host, "-") || strings.HasPrefix(e.user, "-") || strings.HasPrefix(strings.TrimLeft(e.path, "/"), "-") {
+			t.Fatalf("%q could be an option: %+v", text, e)
+		}
+		if again, err := parseEndpoint(e.String()); err != nil || again != e {
+			t.Fatalf("%q: %+v is written as %s and read as %+v, %v", text, e, e, again, err)
+		}
+	})
+}
+
+func TestFleetDirectoryMustBeARepository(t *testing.T) {
+	dir := t.TempDir()
+	_, err := fleetEndpoint(dir)
+	if err == nil || !strings.Contains(err.Error(), "git -C") {
+		t.Errorf("a plain directory: %v", err)
+	}
+	if out, err := exec.Command("git", "init", "--quiet", dir).CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if e, err := fleetEndpoint(dir); err != nil || e.scheme != "file" {
+		t.Errorf("a work tree: %v, %v", e, err)
+	}
+	if _, err := fleetEndpoint("https://user:secret@example.com/x"); err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("credentials in --fleet: %v", err)
+	}
+}
+
+func TestLinkLocalAddressesAreNotDialled(t *testing.T) {
+	for _, address := range []string{"169.254.169.254:80", "[fe80::1]:80", "[::ffff:169.254.169.254]:80", "0.0.0.0:80", "224.0.0.1:80"} {
+		err := dialer().Control("tcp", address, nil)
+		var known *sourceError
+		if !errors.As(err, &known) {
+			t.Errorf("%s: %v", address, err)
+		}
+	}
+	if err := dialer().Control("tcp", "10.1.2.3:443", nil); err != nil {
+		t.Errorf("a private address: %v", err)
+	}
+}
