@@ -196,6 +196,7 @@ type Known struct {
 	Last        uint64 // where that event is in the log; 0: there is none
 	Divergence  events.Divergence
 	Correlation string
+	Trace       string // traceparent
 }
 
 // Step is the transition to publish.

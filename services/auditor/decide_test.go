@@ -29,12 +29,12 @@ func situations(yield func(name string, d Desired, l Live)) {
 					for doubt := range 2 {
 						d := Desired{Object: web, Application: "shop-web", Observe: b.observe, Target: target, Before: before, Settled: b.settled, Overdue: b.overdue, Learnt: map[string]string{}}
 						l := Live{Listed: b.listed, Exists: b.exists, Gone: b.gone, Seen: b.seen, Doubt: doubt}
-						l.Meta = Meta{UID: "u", Digest: at, Deleting: b.deleting, Annotated: b.annotated, Ours: Entry{Fields: "sha256:f", Raw: "sha256:r"}}
+						l.Meta = Meta{UID: "u", Digest: at, Deleting: b.deleting, Annotated: b.annotated, Ours: Entry{Fields: "sha256:f"}}
 						if b.labelled {
 							l.Application = "shop-web"
 						}
 						if b.learnt {
-							d.Learnt[at] = "f"
+							d.Learnt[at] = "sha256:f"
 						}
 						yield(fmt.Sprintf("%+v target=%q before=%q at=%q doubt=%d", b, target, before, at, doubt), d, l)
 					}
@@ -107,7 +107,7 @@ func TestAssessHoldsItsInvariants(t *testing.T) {
 }
 
 func TestAssessForgetsAStaleComparison(t *testing.T) {
-	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true, Learnt: map[string]string{"A": "f"}}
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true, Learnt: map[string]string{"A": "sha256:f"}}
 	l := Live{Listed: true, Exists: true, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web", Annotated: true, Ours: Entry{Fields: "sha256:f"}}}
 	if v := assess(d, l); v.State != Same {
 		t.Fatalf("learnt: %+v", v)

@@ -38,8 +38,7 @@ type Meta struct {
 
 // Entry is our entry of managedFields.
 type Entry struct {
-	Fields string    // sha256:<hex> of the entry's fieldsV1 in canonical form
-	Raw    string    // the same of its bytes, as the API server sent them
+	Fields string    // sha256:<hex> of the entry's fieldsV1, as structured-merge-diff writes it
 	Time   time.Time // whole seconds
 }
 
@@ -67,7 +66,7 @@ func metaOf(o metav1.Object) Meta {
 		case ours(e):
 			raw := rawOf(e)
 			m.Annotated = annotated(raw)
-			m.Ours = Entry{Fields: hashFields(raw), Raw: sum(raw), Time: stamp(e)}
+			m.Ours = Entry{Fields: hashFields(raw), Time: stamp(e)}
 		case e.Subresource != "status":
 			others.Write([]byte(line))
 		}
@@ -111,11 +110,7 @@ func nextDoubt(doubt int, was, is Meta) int {
 }
 
 // sameFields reports whether hash, as the applier learnt it, is that of e.
-// Both forms of it are taken: of the bytes, and of the canonical form.
-func (e Entry) sameFields(hash string) bool {
-	hash = strings.TrimPrefix(hash, "sha256:")
-	return hash != "" && (hash == strings.TrimPrefix(e.Fields, "sha256:") || hash == strings.TrimPrefix(e.Raw, "sha256:"))
-}
+func (e Entry) sameFields(hash string) bool { return hash != "" && hash == e.Fields }
 
 // Owners are the entries of one object's managedFields with their sets of
 // paths; all but those of the status subresource.

@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"sync"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// cache is what is known of live objects: metadata alone, by object key. The
+// readers of the watches fill it; the applications' serial queues read it and
+// add what a look found.
+type cache struct {
+	mu      sync.Mutex
+	objects map[string]Live
+	owner   map[string]string // object key → the application that declares it
+}
+
+func newCache() *cache {
+	return &cache{objects: map[string]Live{}, owner: map[string]string{}}
+}
+
+// claim notes which objects an application declares, and forgets those that
+// it declared before.
+func (c *cache) claim(application string, before, now map[string]declared) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for key := range before {
+		if _, still := now[key]; !still && c.owner[key] == application {
+			delete(c.owner, key)
+		}
+	}
+	for key := range now {
+		c.owner[key] = application
+	}
+}
+
+func (c *cache) claimedBy(key string) string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.owner[key]
+}
+
+func (c *cache) live(key string) Live {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.objects[key]
+}
+
+// saw takes what a watch delivered: an object as it is now. It reports whether
+// anything that matters to the audit has changed.
+func (c *cache) saw(key string, m Meta) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.objects[key]
+	if was.Exists && was.UID == m.UID && older(m.ResourceVersion, was.ResourceVersion) {
+		return false // a look was faster
+	}
+	is := Live{Exists: true, Seen: true, Meta: m, Doubt: nextDoubt(was.Doubt, was.Meta, m), Compared: was.Compared}
+	if !was.Exists && was.Seen {
+		is.Doubt, is.Compared = max(is.Doubt, 1), nil // it went and came back
+	}
+	c.objects[key] = is
+	return !was.Exists || is.Doubt != was.Doubt || is.Signature() != was.Signature() || is.Deleting != was.Deleting
+}
+
+// listed takes what a list delivered. What happened since the object was last
+// seen is not known: it is to be compared in full.
+func (c *cache) listed(key string, m Meta) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.objects[key]
+	c.objects[key] = Live{Exists: true, Seen: true, Meta: m, Doubt: was.Doubt + 1}
+}
+
+// looked takes the metadata that came with a body.
+func (c *cache) looked(key string, m Meta) Live {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was := c.objects[key]
+	if was.Exists && was.UID == m.UID && older(m.ResourceVersion, was.ResourceVersion) {
+		return was
+	}
+	is := was
+	is.Doubt = nextDoubt(was.Doubt, was.Meta, m)
+	if !was.Exists {
+		is.Doubt = was.Doubt + 1
+	}
+	is.Exists, is.Seen, is.Gone, is.Meta = true, true, false, m
+	c.objects[key] = is
+	return is
+}
+
+// left takes that an object is not in what is watched any more. sure says that
+// it doesn't exist at all.
+func (c *cache) left(key string, uid string, sure bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	was, ok := c.objects[key]
+	if ok && was.Exists && uid != "" && was.UID != uid {
+		return false // another object has taken its name
+	}
+	c.objects[key] = Live{Seen: was.Exists || was.Seen, Gone: sure, Doubt: was.Doubt}
+	return true
+}
+
+// compared takes the outcome of a comparison, unless the object has changed
+// since its body was read.
+func (c *cache) compared(key string, m Meta, result Comparison) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	is := c.objects[key]
+	if is.Exists && is.UID == m.UID && is.ResourceVersion == m.ResourceVersion {
+		result.Signature, result.Fields, result.Doubt = is.Signature(), is.Ours.Fields, is.Doubt
+		is.Compared = &result
+		c.objects[key] = is
+	}
+}
+
+// absentees returns the keys that match and exist as far as is known, but are
+// not in seen.
+func (c *cache) absentees(match func(key string) bool, seen map[string]bool) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var out []string
+	for key, l := range c.objects {
+		if l.Exists && !seen[key] && match(key) {
+			out = append(out, key)
+		}
+	}
+	return out
+}
+
+// older reports whether resource version a is before b. Both are decimal
+// numbers of one kind of object.
+func older(a, b string) bool {
+	if len(a) != len(b) {
+		return len(a) < len(b)
+	}
+	return a < b
+}
+
+// objectKey is the key of an object in the cluster, its scope resolved.
+func objectKey(group, kind, namespace, name string) string {
+	return events.Object{Group: group, Kind: kind, Namespace: namespace, Name: name}.Key()
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"os"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
+	"k8s.io/client-go/discovery/cached/memory"
+	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/restmapper"
+	"k8s.io/client-go/tools/clientcmd"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+// cluster is the API server that is audited, read only.
+type cluster struct {
+	name   string
+	bodies dynamic.Interface
+	heads  metadata.Interface
+	mapper meta.ResettableRESTMapper
+}
+
+// loadConfig reads a kubeconfig. One that runs commands, or that does not
+// verify the server, is refused: whoever can write the file would own the
+// auditor, or read what it reads.
+func loadConfig(path string) (*rest.Config, error) {
+	raw, err := clientcmd.LoadFromFile(path)
+	if err != nil {
+		if errors.Is(err, os.ErrNotExist) {
+			return nil, fmt.Errorf("kubeconfig %s is missing; give the file of a read-only identity with --kubeconfig", path)
+		}
+		return nil, fmt.Errorf("read kubeconfig %s: %w", path, err)
+	}
+	for name, user := range raw.AuthInfos {
+		if user.Exec != nil || user.AuthProvider != nil {
+			return nil, fmt.Errorf("kubeconfig %s: user %q runs a command or plugin to log in; give a token file or a client certificate", path, name)
+		}
+	}
+	for name, c := range raw.Clusters {
+		if c.InsecureSkipTLSVerify {
+			return nil, fmt.Errorf("kubeconfig %s: cluster %q does not verify the server; give its certificate-authority", path, name)
+		}
+	}
+	config, err := clientcmd.NewNonInteractiveClientConfig(*raw, "", nil, &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}).ClientConfig()
+	if err != nil {
+		return nil, fmt.Errorf("read kubeconfig %s: %w", path, err)
+	}
+	return config, nil
+}
+
+func newCluster(name string, config *rest.Config, version string) (*cluster, error) {
+	config = rest.CopyConfig(config)
+	config.UserAgent = "plumbline-auditor/" + version
+	config.QPS = -1 // the API server's own priority and fairness is the limit
+	client, err := rest.HTTPClientFor(config)
+	if err != nil {
+		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
+	}
+	return newClusterFor(name, config, client)
+}
+
+func newClusterFor(name string, config *rest.Config, client *http.Client) (*cluster, error) {
+	bodies, err := dynamic.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
+	}
+	heads, err := metadata.NewForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
+	}
+	resources, err := discovery.NewDiscoveryClientForConfigAndClient(config, client)
+	if err != nil {
+		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
+	}
+	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(resources))
+	return &cluster{name: name, bodies: bodies, heads: heads, mapper: mapper}, nil
+}
+
+// errUnserved says that the API server doesn't know a kind.
+var errUnserved = errors.New("kind is not served")
+
+// resource finds the resource of a kind and whether it is namespaced. Its
+// error wraps errUnserved where the API server doesn't know the kind.
+func (c *cluster) resource(kind schema.GroupKind, version string) (schema.GroupVersionResource, bool, error) {
+	mapping, err := c.mapper.RESTMapping(kind, version)
+	if meta.IsNoMatchError(err) {
+		return schema.GroupVersionResource{}, false, fmt.Errorf("%s: %w", kind, errUnserved)
+	}
+	if err != nil {
+		return schema.GroupVersionResource{}, false, c.failed("discover "+kind.String(), err)
+	}
+	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
+}
+
+// get fetches one object in the version that Git declares; nil if there is
+// none.
+func (c *cluster) get(ctx context.Context, o events.Object) (*unstructured.Unstructured, error) {
+	resource, _, err := c.resource(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+	if errors.Is(err, errUnserved) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, err
+	}
+	live, err := c.bodies.Resource(resource).Namespace(o.Namespace).Get(ctx, o.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		return nil, nil
+	}
+	if err != nil {
+		return nil, c.failed("get "+o.String(), err)
+	}
+	return live, nil
+}
+
+// failed classifies an error of the API server: unless it answered that it
+// won't, it is out.
+func (c *cluster) failed(operation string, err error) error {
+	err = fmt.Errorf("%s: %w", operation, err)
+	if errors.Is(err, context.Canceled) {
+		return err
+	}
+	var status apierrors.APIStatus
+	if errors.As(err, &status) {
+		code := status.Status().Code
+		if code >= 400 && code < 500 && code != http.StatusTooManyRequests && code != http.StatusRequestTimeout {
+			return err
+		}
+	}
+	return fault.Outage("the API server of cluster "+c.name, err)
+}
