@@ -8,12 +8,14 @@ import (
 	"fmt"
 	"log/slog"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/provision"
 )
 
@@ -23,6 +25,7 @@ const (
 	canaryTimeout  = 5 * time.Second
 	provisionEvery = 5 * time.Second
 	sweepEvery     = time.Hour
+	sweepTimeout   = 5 * time.Minute
 	provisionWait  = 30 * time.Second
 	restartDelay   = time.Second // after a restart that did not help
 )
@@ -126,6 +129,10 @@ func (k *keeper) run(ctx context.Context) error {
 	defer canary.Stop()
 	defer again.Stop()
 	defer sweep.Stop()
+	var sweeping sync.WaitGroup
+	defer sweeping.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	canaries := make(chan error, 1)
 	for singing := false; ; {
 		select {
@@ -153,7 +160,7 @@ func (k *keeper) run(ctx context.Context) error {
 				k.log.Warn("not provisioned: trying again", "error", err)
 			}
 		case <-sweep.C:
-			k.sweep(ctx)
+			sweeping.Go(func() { k.sweep(ctx) })
 		}
 	}
 }
@@ -233,7 +240,14 @@ func (k *keeper) keepMark(m provision.Mark) error {
 }
 
 func (k *keeper) sweep(ctx context.Context) {
-	swept, err := k.sweeper.Sweep(ctx, k.js)
+	ctx, cancel := context.WithTimeout(ctx, sweepTimeout)
+	defer cancel()
+	log, err := bus.Connect(ctx, bus.Config{URL: k.URL(), Creds: k.Creds(provision.User), User: provision.User}, k.log)
+	if err != nil {
+		return // said by the connection
+	}
+	defer log.Close()
+	swept, err := k.sweeper.Sweep(ctx, k.js, log)
 	if err != nil && ctx.Err() == nil {
 		k.log.Warn("blobs are not swept: trying again later", "error", err)
 		return

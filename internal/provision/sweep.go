@@ -11,10 +11,10 @@ import (
 	"strings"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
 // Grace is how long a blob that nothing reaches is kept, from its writing and
@@ -39,8 +39,8 @@ type Swept struct {
 	Deleted   []string
 }
 
-// Sweep does one sweep.
-func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream) (Swept, error) {
+// Sweep does one sweep: js and log are connections of the provisioner.
+func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream, log *bus.Conn) (Swept, error) {
 	blobs, err := js.Stream(ctx, natsconfig.StreamBlobs)
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep blobs: %w", err)
@@ -49,7 +49,7 @@ func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream) (Swept, err
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep blobs: %w", err)
 	}
-	reached, err := reachedBlobs(ctx, js)
+	reached, err := reachedBlobs(ctx, log)
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep blobs: read the log: %w", err)
 	}
@@ -127,36 +127,13 @@ func blobNames(ctx context.Context, blobs jetstream.Stream) (map[string]string, 
 var blobReference = regexp.MustCompile(`plumbline\.blob(\.[A-Za-z0-9_-]+)+`)
 
 // reachedBlobs returns the names of all blobs that a kept event names.
-func reachedBlobs(ctx context.Context, js jetstream.JetStream) (map[string]bool, error) {
-	here, err := Here(ctx, js)
-	if err != nil {
-		return nil, err
-	}
+func reachedBlobs(ctx context.Context, log *bus.Conn) (map[string]bool, error) {
 	reached := map[string]bool{}
-	if here.Last == 0 {
-		return reached, nil
-	}
-	log, err := js.OrderedConsumer(ctx, natsconfig.StreamEvents, jetstream.OrderedConsumerConfig{})
-	if err != nil {
-		return nil, err
-	}
-	for {
-		m, err := log.Next(jetstream.FetchMaxWait(10 * time.Second))
-		if errors.Is(err, nats.ErrTimeout) {
-			return nil, errors.New("the log ends before its end: it is read again at the next sweep")
-		}
-		if err != nil {
-			return nil, err
-		}
-		for _, name := range blobReference.FindAll(m.Data(), -1) {
+	_, err := log.Read(ctx, bus.Range{}, func(r bus.Record) error {
+		for _, name := range blobReference.FindAll(r.Body, -1) {
 			reached[string(name)] = true
 		}
-		meta, err := m.Metadata()
-		if err != nil {
-			return nil, err
-		}
-		if meta.NumPending == 0 {
-			return reached, nil
-		}
-	}
+		return nil
+	})
+	return reached, err
 }

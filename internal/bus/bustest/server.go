@@ -13,6 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/natsserver"
 	"github.com/plumbline-dev/plumbline/internal/provision"
@@ -31,9 +33,15 @@ func Start(tb testing.TB, clusters ...string) *Server {
 	if len(clusters) == 0 {
 		clusters = []string{"local"}
 	}
-	s := &Server{options: natsserver.Options{
-		Dir: filepath.Join(tb.TempDir(), "nats"), Port: -1, Clusters: clusters, Log: Log(tb),
-	}}
+	return StartWith(tb, natsserver.Options{Clusters: clusters})
+}
+
+// StartWith is [Start] with options of the server; folder, port and log are
+// chosen here.
+func StartWith(tb testing.TB, o natsserver.Options) *Server {
+	tb.Helper()
+	o.Dir, o.Port, o.Log = filepath.Join(tb.TempDir(), "nats"), -1, Log(tb)
+	s := &Server{options: o}
 	s.Up(tb)
 	tb.Cleanup(func() { s.Down(tb) })
 	return s
@@ -72,6 +80,64 @@ func (s *Server) Provision(tb testing.TB) provision.Report {
 		tb.Fatal(err)
 	}
 	return report
+}
+
+// JetStream is a connection of the provisioner, which may look at streams and
+// consumers and change them.
+func (s *Server) JetStream(tb testing.TB) jetstream.JetStream {
+	tb.Helper()
+	js, err := jetstream.New(s.Dial(tb, "provisioner"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return js
+}
+
+// Backoff replaces the back-off list of a consumer, before it runs: tests
+// don't have the time that people have.
+func (s *Server) Backoff(tb testing.TB, consumer string, list ...time.Duration) {
+	tb.Helper()
+	js := s.JetStream(tb)
+	c, err := js.Consumer(tb.Context(), natsconfig.StreamEvents, consumer)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	config := c.CachedInfo().Config
+	config.BackOff, config.AckWait = list, list[0]
+	if _, err := js.UpdateConsumer(tb.Context(), natsconfig.StreamEvents, config); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// Idle waits until a consumer has nothing more to do.
+func (s *Server) Idle(tb testing.TB, consumer string) {
+	tb.Helper()
+	js := s.JetStream(tb)
+	Eventually(tb, consumer+" has nothing more to do", func() bool {
+		c, err := js.Consumer(tb.Context(), natsconfig.StreamEvents, consumer)
+		if err != nil {
+			tb.Fatal(err)
+		}
+		info := c.CachedInfo()
+		return info.NumPending == 0 && info.NumAckPending == 0
+	})
+}
+
+// Events returns the events that lie in the log on the subjects that match a
+// filter, in order; "" for all.
+func (s *Server) Events(tb testing.TB, filter string) []events.Event {
+	tb.Helper()
+	var all []events.Event
+	_, err := s.Connect(tb, "reader").Read(tb.Context(), bus.Range{Filter: filter}, func(r bus.Record) error {
+		if r.Err == nil {
+			all = append(all, r.Event)
+		}
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return all
 }
 
 // Down stops the server; what it stored stays.
