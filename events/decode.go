@@ -110,9 +110,6 @@ func readHeaders(headers map[string][]string) (attributes map[string]string, con
 		for _, v := range values {
 			size += len(key) + len(v)
 		}
-		if size > MaxSize {
-			return nil, "", 0, fmt.Errorf("%w: its headers alone", ErrTooLarge)
-		}
 		if _, twice := attributes[attribute]; len(values) != 1 || ce && twice || !ce && seen {
 			return nil, "", 0, fmt.Errorf("%w: header %s is there more than once", ErrMalformed, quote(name))
 		}

@@ -42,25 +42,21 @@ func (w written) archive() []byte {
 	}})
 }
 
-func readWritten(t *testing.T, path string) written {
-	t.Helper()
+// readWritten reads a message as an archive keeps it.
+func readWritten(tb testing.TB, path string) written {
+	tb.Helper()
 	archive, err := txtar.ParseFile(path)
 	if err != nil {
-		t.Fatal(err)
+		tb.Fatal(err)
 	}
-	w := written{headers: map[string][]string{}}
+	var w written
 	for _, f := range archive.Files {
 		text := strings.TrimSuffix(string(f.Data), "\n")
 		switch f.Name {
 		case "subject":
 			w.subject = text
 		case "headers":
-			for _, line := range strings.Split(text, "\n") {
-				name, value, ok := strings.Cut(line, ": ")
-				if ok {
-					w.headers[name] = append(w.headers[name], value)
-				}
-			}
+			w.headers = splitHeaders(text)
 		case "body":
 			w.body = []byte(text)
 		}

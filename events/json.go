@@ -7,22 +7,19 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 )
 
 // maxDepth is how deep the JSON of an event may nest.
 const maxDepth = 64
 
-// checkJSON demands exactly one JSON value in which no object has one name
-// twice, since readers differ in which of the two they take.
+// checkJSON refuses JSON in which an object has one name twice, since readers
+// differ in which of the two they take, and what nests too deep. What follows
+// the first value is left to the parser.
 func checkJSON(text []byte) error {
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.UseNumber()
 	if err := walkJSON(d); err != nil {
 		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	if _, err := d.Token(); !errors.Is(err, io.EOF) {
-		return fmt.Errorf("%w: more than one JSON value", ErrMalformed)
 	}
 	return nil
 }

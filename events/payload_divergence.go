@@ -62,7 +62,9 @@ type Writer struct {
 	Manager     string    `json:"manager"`
 	Operation   string    `json:"operation"` // Apply | Update
 	Subresource string    `json:"subresource,omitempty"`
-	Time        time.Time `json:"time"` // whole seconds
+	// Time is in whole seconds; absent where the API server recorded none, as
+	// for the scale subresource.
+	Time time.Time `json:"time,omitzero"`
 }
 
 // DivergenceDetected says that live differs from Git.
@@ -81,7 +83,8 @@ type DivergenceResolved struct {
 	Divergence
 	After Duration `json:"after"`
 	// How: healed (by the applier) | reverted (by someone else) | declared
-	// (Git agrees now) | ignored (a rule covers it) | withdrawn.
+	// (Git agrees now) | ignored (a rule covers it) | withdrawn | reported (a
+	// stalled revision failed after all, or is held, and an event says why).
 	How string `json:"how"`
 	// Persisted says whether it was alerted.
 	Persisted bool `json:"persisted"`

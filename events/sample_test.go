@@ -35,7 +35,7 @@ func sampleRevision() events.Revision {
 	ada := events.Person{Name: "Ada Lovelace", Email: "ada@example.com", When: time.Date(2026, 3, 14, 13, 59, 0, 0, time.FixedZone("", 2*3600))}
 	return events.Revision{
 		Commit: commitID, Tree: treeID, Ref: "refs/heads/main", Author: ada, Committer: ada,
-		Title: "Scale web to 3", Signature: events.Signature{Verdict: "unsigned"},
+		Title: "Scale web to <4 & >2", Signature: events.Signature{Verdict: "unsigned"},
 		Previous: previousID, Cause: "commit", Trigger: "webhook",
 	}
 }

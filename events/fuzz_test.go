@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package events_test
+
+import (
+	"bytes"
+	"strings"
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// FuzzDecode: every message is read or refused for one reason, and what is read
+// is written in a form that is read the same.
+func FuzzDecode(f *testing.F) {
+	for _, folder := range []string{".", "rejected", "accepted"} {
+		for _, path := range archives(f, folder) {
+			m := readWritten(f, path)
+			f.Add(m.subject, joinHeaders(m.headers), m.body)
+		}
+	}
+	f.Fuzz(func(t *testing.T, subject, headers string, body []byte) {
+		e, err := events.Decode(subject, splitHeaders(headers), body, 9)
+		if err != nil {
+			classified(t, err)
+			return
+		}
+		written, text, err := events.Encode(e)
+		if err != nil {
+			if !strings.Contains(err.Error(), events.ErrTooLarge.Error()) && !strings.Contains(err.Error(), "inline") {
+				t.Fatalf("read, and can't be written: %v", err)
+			}
+			return
+		}
+		again, err := events.Decode(e.Type.Subject(e.Address), written, text, 9)
+		if err != nil {
+			t.Fatalf("written, and can't be read: %v\n%s", err, text)
+		}
+		if _, twice, err := events.Encode(again); err != nil || !bytes.Equal(text, twice) {
+			t.Fatalf("written twice (%v):\n%s\n%s", err, text, twice)
+		}
+	})
+}
+
+// FuzzParseSubject: what is read as a subject of ours is the one subject of its
+// address.
+func FuzzParseSubject(f *testing.F) {
+	for i := range events.Types {
+		typ := &events.Types[i]
+		f.Add(typ.Subject(addressFor(typ)))
+	}
+	for _, x := range hostile {
+		f.Add("plumbline.v1.sync.requested._." + x)
+		f.Add("plumbline.v1.source.recovered._._." + events.EncodeToken(x))
+	}
+	f.Fuzz(func(t *testing.T, subject string) {
+		typ, a, err := events.ParseSubject(subject)
+		if err != nil {
+			return
+		}
+		if got := typ.Subject(a); got != subject {
+			t.Errorf("%q is read as %+v, whose subject is %q", subject, a, got)
+		}
+	})
+}
+
+func joinHeaders(headers map[string][]string) string {
+	var b strings.Builder
+	for name, values := range headers {
+		for _, v := range values {
+			b.WriteString(name + ": " + v + "\n")
+		}
+	}
+	return b.String()
+}
+
+func splitHeaders(text string) map[string][]string {
+	headers := map[string][]string{}
+	for _, line := range strings.Split(text, "\n") {
+		if name, value, ok := strings.Cut(line, ": "); ok {
+			headers[name] = append(headers[name], value)
+		}
+	}
+	return headers
+}
