@@ -59,9 +59,9 @@ type FieldDifference struct {
 // Writer is what the API server recorded of a write: it knows managers, not
 // people.
 type Writer struct {
-	Manager     string    `json:"manager"`
-	Operation   string    `json:"operation"` // Apply | Update
-	Subresource string    `json:"subresource,omitempty"`
+	Manager     string `json:"manager"`
+	Operation   string `json:"operation"` // Apply | Update
+	Subresource string `json:"subresource,omitempty"`
 	// Time is in whole seconds; absent where the API server recorded none, as
 	// for the scale subresource.
 	Time time.Time `json:"time,omitzero"`

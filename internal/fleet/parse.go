@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"fmt"
 	"reflect"
 	"slices"
 	"strings"
@@ -100,13 +101,17 @@ func Parse(files []File) Result {
 			r.refuseFile(f, Rejection{File: f.Path, Problems: []events.Problem{failed.Problem}})
 			continue
 		}
+		var nameless []*declared
 		for _, root := range roots {
 			d := read(f.Path, root)
 			if d.kind == "" || d.name == "" {
-				r.refuseFile(f, d.rejection())
+				nameless = append(nameless, d)
 				continue
 			}
 			all = append(all, d)
+		}
+		if len(nameless) > 0 {
+			r.refuseFile(f, rejectionOf(nameless))
 		}
 	}
 	names := resolve(all, len(r.unread) > 0)
@@ -191,6 +196,23 @@ func (d *declared) rejection() Rejection {
 	problems := d.decoder.problems
 	slices.SortStableFunc(problems, func(a, b events.Problem) int { return a.Line - b.Line })
 	return Rejection{Kind: d.kind, Name: d.name, File: d.file, Problems: problems}
+}
+
+// rejectionOf is the one rejection of everything in a file that can't be told
+// by kind and name.
+func rejectionOf(nameless []*declared) Rejection {
+	r := Rejection{Kind: nameless[0].kind, File: nameless[0].file}
+	for _, d := range nameless {
+		if d.kind != r.Kind {
+			r.Kind = ""
+		}
+		r.Problems = append(r.Problems, d.rejection().Problems...)
+	}
+	if more := len(r.Problems) - maxProblems; more > 0 {
+		r.Problems = r.Problems[:maxProblems]
+		r.Problems[maxProblems-1].Message += fmt.Sprintf(" (and %d more problems in this file)", more)
+	}
+	return r
 }
 
 // take puts a declaration where it belongs.

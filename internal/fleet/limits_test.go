@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package fleet_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/fleet"
+)
+
+// What is made to be expensive is refused, and soon.
+func TestLimits(t *testing.T) {
+	fill := func(unit string) string { return strings.Repeat(unit, (fleet.MaxFileSize-100)/len(unit)) }
+	for name, text := range map[string]string{
+		"a byte too many":   fill("# x\n") + strings.Repeat("#", 200),
+		"open sequences":    fill("["),
+		"open mappings":     fill("{"),
+		"nested by indent":  fill("- "),
+		"nested keys":       fill("? "),
+		"anchors":           fill("- &a x\n"),
+		"aliases":           "- &a x\n" + fill("- *a\n"),
+		"documents":         fill("---\nx\n"),
+		"keys":              fill("k: v\n"),
+		"values":            "x: [" + fill("1,") + "1]\n",
+		"one long text":     "x: " + fill("y") + "\n",
+		"one long key":      fill("y") + ": x\n",
+		"quotes":            fill(`"`),
+		"tags":              fill("!!x "),
+		"directives":        fill("%TAG ! x\n"),
+		"folded":            "x: >\n" + fill(" y\n"),
+		"spaces":            fill(" ") + "x",
+		"merge keys":        "a: &a {x: 1}\nb:\n" + fill("  <<: *a\n"),
+		"invalid documents": fill("kind: x\n---\n"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			start := time.Now()
+			r := fleet.Parse(files("f.yaml", text))
+			if took := time.Since(start); took > 10*time.Second {
+				t.Errorf("took %s", took)
+			}
+			if len(r.Rejections) == 0 || len(r.Applications) > 0 {
+				t.Errorf("%d rejections", len(r.Rejections))
+			}
+			if len(r.Rejections) > 5000 {
+				t.Errorf("%d rejections of one file", len(r.Rejections))
+			}
+		})
+	}
+}
+
+// A large fleet is read and merged in seconds.
+func TestLargeFleet(t *testing.T) {
+	const applications = 5000
+	in := files("repos.yaml", repositoryShop)
+	for i := range applications / 100 {
+		var texts []string
+		for j := range 100 {
+			texts = append(texts, application(fmt.Sprintf("app-%d-%d", i, j), "  namespace: shop"))
+		}
+		in = append(in, files(fmt.Sprintf("apps-%d.yaml", i), documents(texts...))...)
+	}
+	start := time.Now()
+	state := fleet.Merge(fleet.State{}, fleet.Parse(in), recipient)
+	if len(state.Applications) != applications {
+		t.Fatalf("%d applications, %d rejections", len(state.Applications), len(state.Rejections))
+	}
+	in[0].Data = []byte("kind: [") // now every application is held
+	state = fleet.Merge(state, fleet.Parse(in), recipient)
+	if lists := state.Lists(); len(lists["local"]) != applications || !lists["local"][0].Held {
+		t.Errorf("%d listed", len(lists["local"]))
+	}
+	if took := time.Since(start); took > 20*time.Second {
+		t.Errorf("took %s", took)
+	}
+}
