@@ -16,7 +16,7 @@ import (
 func assemble(objects []rendered, d events.Declaration, key seal.DigestKey) (manifest.Bundle, error) {
 	b := manifest.Bundle{Namespace: d.Namespace}
 	if len(objects) == 0 {
-		return b, fail(events.ReasonNoObjects, d.Source.Path, 0, "there is no object in this folder: no .yaml, .yml or .json file below it holds one. To remove everything of an application, remove its declaration from the fleet")
+		return b, fail(events.ReasonNoObjects, d.Source.Path, 0, "the application renders to nothing: no .yaml, .yml or .json file in its folder, or no resource of its kustomization, declares an object. To remove everything of an application, remove its declaration from the fleet")
 	}
 	if len(objects) > manifest.MaxObjects {
 		return b, fail(events.ReasonOutput, d.Source.Path, 0, "the application has %d objects; at most %d are taken. Split it into several", len(objects), manifest.MaxObjects)
@@ -55,7 +55,7 @@ func objectOf(r rendered, d events.Declaration, key seal.DigestKey) (manifest.Ob
 		return o, nil
 	}
 	if _, sops := body["sops"]; sops {
-		return o, secretFailure(o, events.ReasonObjectInvalid, "is encrypted with SOPS, which is not read yet. Commit it plain into a private repository: its values are sealed to the cluster before they leave the renderer")
+		return o, secretFailure(o, events.ReasonObjectInvalid, "is encrypted with SOPS, which Plumbline does not open. Take this Secret out of the application's path and put it into the cluster by other means")
 	}
 	if d.Recipient == "" {
 		return o, secretFailure(o, events.ReasonNoRecipient, "can't be sealed: cluster "+d.Cluster+" has no age recipient. Give it one: recipient in its kind: Cluster declaration, or the watcher's --local-recipient for cluster local")

@@ -31,6 +31,7 @@ type treeFS struct {
 	replace map[string][]byte // files that kustomize sees otherwise, by path in the tree
 	seen    func(name string, data []byte) *failure
 	refused *failure // the first look-up that was refused
+	left    string   // the path of it, where it leaves the tree by its own words
 }
 
 var _ filesys.FileSystem = (*treeFS)(nil)
@@ -45,8 +46,9 @@ func (t *treeFS) within(name string) (string, bool) {
 		return ".", true
 	}
 	rest, ok := strings.CutPrefix(name, mount+"/")
-	if !ok {
-		t.refuse(refusal(strings.TrimPrefix(name, "/"), kindOutside))
+	if !ok && t.refused == nil {
+		t.left = name
+		t.refuse(refusal(name, kindOutside))
 	}
 	return rest, ok
 }
