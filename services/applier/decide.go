@@ -133,6 +133,9 @@ func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string
 		if s.Why == whyLocked {
 			plan.Locked = true
 		}
+		if s.Op == OpPass {
+			s.To = policy.Claimed[e.Key()]
+		}
 		plan.Steps = append(plan.Steps, s)
 	}
 	if len(going) == 0 || released {

@@ -41,6 +41,8 @@ type Step struct {
 	UID, ResourceVersion string
 	// Left are the ignored fields that are left out.
 	Left []string
+	// To is the application that it passes to.
+	To string
 }
 
 // Plan is what was decided for an application: applies in the order of the

@@ -1,0 +1,192 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// application is what is remembered of one application between its inputs.
+// All of it can be lost: the inventory, the log and Git hold the rest. But
+// for what is guarded by mu, only the application's own queue touches it.
+type application struct {
+	name  string
+	doubt atomic.Bool // nothing that is remembered of its objects counts
+
+	// current is the event that the fence stands at; nil: not known yet.
+	current   *events.Event
+	forgotten map[string]bool
+	fights    map[string]*fight
+	// saidFailure and saidHold are what was published last, so that a retry
+	// that meets the same is quiet.
+	saidFailure string
+	saidHold    string
+	retries     int
+	recalled    bool // the last events were read
+
+	mu       sync.Mutex
+	claims   map[string]bool // keys of the objects that it declares
+	health   healthState
+	complete bool // nothing is held, failed or left to apply
+	expected []events.Object
+	about    events.Event // what health events go on with
+	said     events.Converging
+	counts   events.Counts
+	pending  bool        // a health event is being published
+	look     *time.Timer // when its health is looked at although nothing changed
+	retry    *time.Timer // when it is converged again
+}
+
+// manifestsOf returns the payload of manifests.rendered and .unchanged.
+func manifestsOf(e events.Event) *events.Manifests {
+	switch p := e.Data.(type) {
+	case *events.ManifestsRendered:
+		return &p.Manifests
+	case *events.ManifestsUnchanged:
+		return &p.Manifests
+	}
+	return nil
+}
+
+func order(e events.Event) events.Order {
+	return events.Order{Epoch: e.Epoch, Sequence: e.Sequence}
+}
+
+func typeOf(p events.Payload) *events.Type { return events.TypeOf(p) }
+
+var (
+	typeRendered  = typeOf(&events.ManifestsRendered{})
+	typeUnchanged = typeOf(&events.ManifestsUnchanged{})
+	typeFailed    = typeOf(&events.RenderFailed{})
+	typeFleet     = typeOf(&events.FleetObserved{})
+)
+
+// level reads the newest bundle of an application from the log. Its error
+// wraps bus.ErrNone where there is none.
+func (a *applier) level(ctx context.Context, name string) (events.Event, error) {
+	log, err := a.bus.Log(ctx)
+	if err != nil {
+		return events.Event{}, err
+	}
+	var newest events.Event
+	for _, t := range []*events.Type{typeRendered, typeUnchanged} {
+		e, err := a.bus.Last(ctx, t.Subject(a.address(name)))
+		switch {
+		case errors.Is(err, bus.ErrNone):
+			continue
+		case err != nil:
+			return events.Event{}, err
+		}
+		switch {
+		case newest.Data == nil, e.Epoch == log.Epoch && newest.Epoch != log.Epoch:
+			newest = e
+		case e.Epoch == newest.Epoch && e.Sequence > newest.Sequence:
+			newest = e
+		}
+	}
+	if newest.Data == nil {
+		return newest, fmt.Errorf("the manifests of %s: %w", name, bus.ErrNone)
+	}
+	return newest, nil
+}
+
+// recall reads, once, what was said of an application before this process
+// began: so nothing is said twice, and a wait for health goes on.
+func (a *applier) recall(ctx context.Context, app *application) error {
+	if app.recalled {
+		return nil
+	}
+	last := map[string]events.Event{}
+	for _, p := range []events.Payload{&events.ConvergenceApplied{}, &events.ConvergenceCompleted{}, &events.ConvergenceFailed{},
+		&events.ConvergenceDegraded{}, &events.ConvergenceHeld{}} {
+		e, err := a.bus.Last(ctx, typeOf(p).Subject(a.address(app.name)))
+		if errors.Is(err, bus.ErrNone) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		last[e.Type.Verb] = e
+	}
+	app.recalled = true
+	if held, ok := last["held"].Data.(*events.ConvergenceHeld); ok && last["held"].Stored > last["applied"].Stored {
+		app.saidHold = held.Hold
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
+	if !ok {
+		return nil
+	}
+	app.about, app.said, app.counts = last["applied"], applied.Converging, applied.Counts
+	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time}
+	failure, _ := last["failed"].Data.(*events.ConvergenceFailed)
+	switch newest := max(last["applied"].Stored, last["completed"].Stored, last["failed"].Stored, last["degraded"].Stored); {
+	case newest == last["completed"].Stored:
+		app.health = healthState{Phase: healthReached}
+	case newest == last["degraded"].Stored:
+		app.health = healthState{Phase: healthLost}
+	case newest == last["failed"].Stored && failure.Reason == events.ReasonUnhealthy:
+		app.health = healthState{Phase: healthTimedOut}
+	}
+	return nil
+}
+
+// claim remembers what an application declares, for the others to know.
+func (app *application) claim(targets []Target) {
+	claims := make(map[string]bool, len(targets))
+	for _, t := range targets {
+		claims[t.Key()] = true
+	}
+	app.mu.Lock()
+	app.claims = claims
+	app.mu.Unlock()
+}
+
+// claimed returns which of an application's objects another declared
+// application declares.
+func (a *applier) claimed(name string, entries map[string]Entry) map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	claimed := map[string]string{}
+	for other, app := range a.applications {
+		if other == name || a.fleet != nil && !a.fleet.has(other) {
+			continue
+		}
+		app.mu.Lock()
+		for key := range entries {
+			if app.claims[key] {
+				claimed[key] = other
+			}
+		}
+		app.mu.Unlock()
+	}
+	return claimed
+}
+
+// awaitHealth begins the wait for health after a bundle was applied.
+func (app *application) awaitHealth(about events.Event, said events.Converging, counts events.Counts, deadline time.Time) {
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	app.about, app.said, app.counts = about, said, counts
+	app.health = healthState{Phase: healthWaiting, Deadline: deadline}
+}
+
+// expect sets what should be there, and whether that is all.
+func (app *application) expect(targets []Target, complete bool) {
+	expected := make([]events.Object, len(targets))
+	for i, t := range targets {
+		expected[i] = t.Object
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	app.expected, app.complete = expected, complete
+}

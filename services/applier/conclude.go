@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+// conclude says what a task has come to.
+func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, done *outcome) ([]events.Draft, error) {
+	failures, err := a.failures(ctx, done)
+	if err != nil {
+		return nil, err
+	}
+	counts, applied := tally(done)
+	t.app.expect(desired.Objects, inv.Fence.Applied && plan.Hold == nil && len(failures) == 0)
+	var drafts []events.Draft
+	changed := counts.Created+counts.Configured+counts.Adopted+counts.Pruned > 0
+	if len(failures) == 0 && inv.Fence.Applied && (changed || done.advanced) {
+		list, err := a.list(ctx, applied)
+		if err != nil {
+			return nil, err
+		}
+		drafts = append(drafts, a.draft(t, &events.ConvergenceApplied{Converging: t.said, Counts: counts, Objects: list, Requests: done.requests}))
+		t.app.awaitHealth(t.event, t.said, counts, bus.Now(ctx).Add(t.m.Declaration.Converge.Timeout.Std()))
+	}
+	held, err := a.hold(ctx, t, plan)
+	if err != nil {
+		return nil, err
+	}
+	drafts = append(drafts, held...)
+	drafts = append(drafts, a.fail(t, failures)...)
+	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied)
+	a.lookAtHealth(t.app.name)
+	for other := range passedTo(plan) {
+		a.poke(other)
+	}
+	return drafts, nil
+}
+
+// passedTo are the applications that something passes to: they were refused it
+// until now.
+func passedTo(plan Plan) map[string]bool {
+	to := map[string]bool{}
+	for _, s := range plan.Steps {
+		if s.Op == OpPass {
+			to[s.To] = true
+		}
+	}
+	return to
+}
+
+// tally counts what was done and lists every object.
+func tally(done *outcome) (events.Counts, []events.AppliedObject) {
+	var c events.Counts
+	list := make([]events.AppliedObject, 0, len(done.steps))
+	for _, key := range slices.Sorted(maps.Keys(done.steps)) {
+		s, r := done.steps[key], done.results[key]
+		o := events.AppliedObject{Object: s.Object, Action: r.Action, Digest: r.Entry.Digest, UID: r.Entry.UID, Fields: r.Entry.Fields, Left: r.Entry.Left}
+		switch s.Op {
+		case OpHold:
+			o.Action = events.ActionHeld
+		case OpPass:
+			o.Action = events.ActionPassed
+		case OpOrphan:
+			o.Action = events.ActionOrphaned
+		case OpForget:
+			continue
+		}
+		switch o.Action {
+		case events.ActionCreated:
+			c.Created++
+		case events.ActionConfigured:
+			c.Configured++
+		case events.ActionAdopted:
+			c.Adopted++
+		case events.ActionPruned:
+			c.Pruned++
+		case "", events.ActionUnchanged:
+			o.Action = events.ActionUnchanged
+			if s.Target != nil {
+				c.Unchanged++
+			}
+		}
+		list = append(list, o)
+	}
+	slices.SortStableFunc(list, func(x, y events.AppliedObject) int { return compareApply(x.Object, y.Object) })
+	return c, list
+}
+
+// list puts a list of objects into an event, or past its limit into a blob.
+func (a *applier) list(ctx context.Context, items []events.AppliedObject) (events.AppliedObjects, error) {
+	out := events.AppliedObjects{Count: len(items)}
+	if len(items) <= events.MaxInline {
+		out.Items = items
+		return out, nil
+	}
+	data, err := json.Marshal(items)
+	if err != nil {
+		return out, fmt.Errorf("encode the list of objects: %w", err)
+	}
+	b, err := a.bus.Blobs().Put(ctx, "plumbline.blob.applier."+events.EncodeToken(a.cluster), data)
+	if err != nil {
+		return out, fmt.Errorf("store the list of objects: %w", err)
+	}
+	out.Blob = &b
+	return out, nil
+}
+
+// hold says, once, what a guard holds.
+func (a *applier) hold(ctx context.Context, t *task, plan Plan) ([]events.Draft, error) {
+	if plan.Hold == nil {
+		t.app.saidHold = ""
+		return nil, nil
+	}
+	if t.app.saidHold == plan.Hold.Digest && t.cause != causeRevision {
+		return nil, nil
+	}
+	list, err := a.list(ctx, listed(plan.Hold.Objects, events.ActionHeld))
+	if err != nil {
+		return nil, err
+	}
+	t.app.saidHold = plan.Hold.Digest
+	return []events.Draft{a.draft(t, &events.ConvergenceHeld{Converging: t.said, Reason: plan.Hold.Reason,
+		Message: plan.Hold.Message, Hold: plan.Hold.Digest, Objects: list})}, nil
+}
+
+func listed(objs []events.Object, action events.Action) []events.AppliedObject {
+	items := make([]events.AppliedObject, len(objs))
+	for i, o := range objs {
+		items[i] = events.AppliedObject{Object: o, Action: action}
+	}
+	return items
+}
+
+// failures are the objects that failed, or an outage: an API server that is
+// starting or stopping refuses much that it would grant.
+func (a *applier) failures(ctx context.Context, done *outcome) ([]failure, error) {
+	var list []failure
+	for _, key := range slices.Sorted(maps.Keys(done.steps)) {
+		s, r := done.steps[key], done.results[key]
+		if r.Err == nil {
+			continue
+		}
+		f := failure{reason: events.ReasonRefused, ObjectFailure: events.ObjectFailure{Object: s.Object, Message: cut(r.Err.Error())}}
+		if s.Target != nil {
+			f.File, f.Line = s.Target.File, s.Target.Line
+		}
+		if t := new(trouble); errors.As(r.Err, &t) {
+			f.reason, f.APIReason, f.Message = t.Reason, t.APIReason, t.Message
+		}
+		list = append(list, f)
+	}
+	if len(list) > 0 {
+		if err := a.ready(ctx); err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+type failure struct {
+	events.ObjectFailure
+	reason events.Reason
+}
+
+// ready asks the API server whether it is; that it may not be asked counts as
+// yes.
+func (a *applier) ready(ctx context.Context) error {
+	err := a.discovery.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	if err == nil || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
+		return nil
+	}
+	return fault.Outage("the API server of cluster "+a.cluster, err)
+}
+
+// refuse says that a bundle is not applied at all: nothing was written.
+func (a *applier) refuse(ctx context.Context, t *task, refused []Refusal) ([]events.Draft, error) {
+	if err := a.ready(ctx); err != nil {
+		return nil, err
+	}
+	list := make([]failure, len(refused))
+	for i, r := range refused {
+		list[i] = failure{events.ObjectFailure{Object: r.Object, Message: cut(r.Message), File: r.File, Line: r.Line}, r.Reason}
+	}
+	drafts := a.fail(t, list)
+	a.again(t, Plan{}, true)
+	return drafts, nil
+}
+
+// fail says why a revision doesn't converge, once as long as it is the same.
+func (a *applier) fail(t *task, list []failure) []events.Draft {
+	if len(list) == 0 {
+		t.app.saidFailure = ""
+		return nil
+	}
+	first := list[0]
+	message := first.Message
+	if n := len(list) - 1; n > 0 {
+		message += fmt.Sprintf("; and %d more", n)
+	}
+	p := &events.ConvergenceFailed{Converging: t.said, Reason: first.reason, Message: cut(message), Failed: len(list)}
+	size := 0
+	for _, f := range list[:min(len(list), events.MaxInline)] {
+		if size += len(f.Message); size > maxFailures {
+			break
+		}
+		p.Failures = append(p.Failures, f.ObjectFailure)
+	}
+	said := fingerprint(p, t.m.DeclarationDigest)
+	if said == t.app.saidFailure && t.cause != causeRevision {
+		return nil
+	}
+	t.app.saidFailure = said
+	t.app.mu.Lock()
+	t.app.health = healthState{}
+	t.app.mu.Unlock()
+	return []events.Draft{a.draft(t, p)}
+}
+
+// maxFailures is how many bytes of messages an event carries.
+const maxFailures = 24 << 10
+
+func fingerprint(p *events.ConvergenceFailed, declaration string) string {
+	q := *p
+	q.Cause = ""
+	data, err := json.Marshal(q)
+	if err != nil {
+		return "" // never said before
+	}
+	sum := sha256.Sum256(append(data, declaration...))
+	return hex.EncodeToString(sum[:])
+}
+
+// again schedules the next attempt of what is not done.
+func (a *applier) again(t *task, plan Plan, unfinished bool) {
+	var soonest time.Time
+	for _, s := range plan.Steps {
+		if f := t.app.fights[s.Key()]; s.Op == OpKeep && f != nil && t.app.forgotten[s.Key()] && (soonest.IsZero() || f.until.Before(soonest)) {
+			soonest = f.until
+		}
+	}
+	switch {
+	case unfinished:
+		delay := min(retryFirst<<min(t.app.retries, 10), retryMost)
+		t.app.retries++
+		a.later(t.app.name, delay)
+	case !soonest.IsZero():
+		a.later(t.app.name, time.Until(soonest))
+	}
+	if !unfinished {
+		t.app.retries = 0
+	}
+}
+
+const (
+	retryFirst = 2 * time.Second
+	retryMost  = 5 * time.Minute
+)
+
+// later converges an application again after a delay; only the latest call
+// counts.
+func (a *applier) later(name string, delay time.Duration) {
+	app := a.application(name)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if app.retry != nil {
+		app.retry.Stop()
+	}
+	app.retry = time.AfterFunc(max(delay, 0), func() {
+		if a.ctx.Err() == nil {
+			a.poke(name)
+		}
+	})
+}
+
+// poke converges an application to its level again, in its own queue.
+func (a *applier) poke(name string) {
+	app := a.application(name)
+	a.consumer.Observe(name, a.observation("again", name, events.Event{}), func(ctx context.Context) ([]events.Draft, error) {
+		return a.resyncApplication(ctx, app, causeResync)
+	})
+}

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/process"
+)
+
+// Config is what an applier is told.
+type Config struct {
+	Bus        bus.Config
+	Cluster    string        // the name that the fleet gives the cluster
+	Kubeconfig string        // file; empty: the service account of the pod
+	Identity   string        // file with the age identity that opens sealed Secrets; empty: none can be opened
+	Resync     time.Duration // how often the level is read again
+
+	grace time.Duration
+}
+
+// lostHealthAfter is how long a converged application may be on its way to
+// something before that counts as lost health.
+const lostHealthAfter = 15 * time.Second
+
+// Flags registers the applier's flags.
+func (c *Config) Flags(fs *pflag.FlagSet) {
+	c.Bus.Flags(fs)
+	fs.StringVar(&c.Cluster, "cluster", "local", "the cluster, as the fleet names it")
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "how to reach the cluster; default: the service account of the pod")
+	fs.StringVar(&c.Identity, "age-identity", "", "file with the age identity that opens the cluster's sealed Secrets")
+	fs.DurationVar(&c.Resync, "resync", 10*time.Minute, "how often everything is looked at again, events or not")
+}
+
+func (c Config) withDefaults() (Config, error) {
+	if c.grace == 0 {
+		c.grace = lostHealthAfter
+	}
+	c.Bus.Service, c.Bus.Cluster = "applier", c.Cluster
+	switch {
+	case c.Cluster == "":
+		return c, errors.New("no cluster: set --cluster to its name in the fleet")
+	case c.Resync < time.Second:
+		return c, errors.New("--resync is under one second")
+	}
+	return c, nil
+}
+
+// Command registers the applier's flags and returns what runs it.
+func Command(fs *pflag.FlagSet) process.RunFunc {
+	var cfg Config
+	cfg.Flags(fs)
+	return func(ctx context.Context, env process.Env) error { return Run(ctx, env, cfg) }
+}

@@ -1,0 +1,391 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// What made a convergence run: events.Converging.Cause.
+const (
+	causeRevision = "revision"
+	causeHeal     = "heal"
+	causeResync   = "resync"
+	causeApproval = "approval"
+)
+
+// task is one convergence: what to converge to, and why.
+type task struct {
+	app   *application
+	event events.Event // manifests.rendered or manifests.unchanged
+	m     *events.Manifests
+	cause string
+	hold  string // the digest of what an approval lets go
+
+	admission Admission
+	said      events.Converging
+}
+
+func (a *applier) newTask(app *application, e events.Event, cause string) *task {
+	m := manifestsOf(e)
+	return &task{app: app, event: e, m: m, cause: cause,
+		said: events.Converging{Revision: m.Revision, Digest: m.Digest, Cause: cause}}
+}
+
+// draft is an event of this convergence: of its revision, whatever caused it.
+func (a *applier) draft(t *task, p events.Payload) events.Draft {
+	d := events.Draft{Data: p, Address: a.address(t.app.name), Revision: order(t.event), Trace: t.event.Traceparent}
+	if t.cause != causeHeal { // which is told of its divergence
+		d.Correlation = t.event.CorrelationID
+	}
+	return d
+}
+
+// raceLimit is how often one input is decided anew because another applier
+// has written the inventory meanwhile.
+const raceLimit = 5
+
+// converge drives one application to the bundle of an event.
+func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error) {
+	if t.m.Declaration.Converge.Mode == events.ModeObserve {
+		return nil, a.onlyObserve(ctx, t)
+	}
+	if err := a.recall(ctx, t.app); err != nil {
+		return nil, err
+	}
+	for race := 0; ; race++ {
+		drafts, err := a.convergeOnce(ctx, t)
+		if errors.Is(err, errInventoryChanged) && race < raceLimit {
+			continue
+		}
+		return drafts, outage(a.cluster, err)
+	}
+}
+
+// onlyObserve writes nothing of an application in mode observe. An inventory
+// from a time in which it was written learns that: its objects stay if the
+// application is withdrawn now.
+func (a *applier) onlyObserve(ctx context.Context, t *task) error {
+	inv, found := a.inventories.get(t.app.name)
+	if kept := keptPolicy(t.m.Declaration); found && inv.Kept != kept {
+		inv.Kept = kept
+		_, err := a.inventories.write(ctx, inv)
+		return outage(a.cluster, err)
+	}
+	return nil
+}
+
+func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, error) {
+	inv, found := a.inventories.get(t.app.name)
+	superseded, err := a.admit(ctx, t, inv)
+	if err != nil || superseded {
+		if superseded && t.cause == causeRevision {
+			return []events.Draft{a.draft(t, &events.ConvergenceSuperseded{Converging: t.said, By: t.admission.By})}, nil
+		}
+		return nil, err
+	}
+	if err := a.watchEntries(ctx, inv); err != nil {
+		return nil, err
+	}
+	t.app.current = &t.event
+	if a.undisturbed(t, inv) {
+		t.app.expectEntries(inv)
+		a.lookAtHealth(t.app.name)
+		return nil, nil
+	}
+	ctx, requests := count(ctx)
+	bundle, err := a.load(ctx, t.m)
+	if err != nil {
+		return nil, err
+	}
+	desired, refused, err := a.desire(ctx, t.app.name, order(t.event), t.m, bundle)
+	if err != nil {
+		return nil, err
+	}
+	t.app.claim(desired.Objects)
+	if len(refused) > 0 {
+		return a.refuse(ctx, t, refused)
+	}
+	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {
+		return nil, err
+	}
+	if !found {
+		if inv, err = a.rebuild(ctx, inv, desired); err != nil {
+			return nil, err
+		}
+	}
+	return a.drive(ctx, t, inv, desired, func() int { return int(requests.Load()) })
+}
+
+func objectsOf(targets []Target) []events.Object {
+	objs := make([]events.Object, len(targets))
+	for i, t := range targets {
+		objs[i] = t.Object
+	}
+	return objs
+}
+
+// admit asks the fence and the log whether a revision is still to be applied.
+func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded bool, err error) {
+	log, err := a.bus.Log(ctx)
+	if err != nil {
+		return false, err
+	}
+	var newest events.Order
+	if !t.stands(inv) {
+		address := a.address(t.app.name)
+		newest, err = a.bus.Newest(ctx, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
+		if err != nil {
+			return false, err
+		}
+	}
+	if a.knownFleet() == nil {
+		if _, err := a.learnFleet(ctx); err != nil {
+			return false, err
+		}
+	}
+	t.admission = inv.Fence.Admit(order(t.event), log.Epoch, newest)
+	if t.admission.OK && a.withdrawnBy(t.app.name, t.event) {
+		t.admission = Admission{By: a.fleetStored()}
+	}
+	return !t.admission.OK, nil
+}
+
+// stands says that a task leads to where the fence stands: it keeps what is
+// applied, and brings no revision.
+func (t *task) stands(inv Inventory) bool {
+	return t.cause != causeRevision && order(t.event) == inv.Fence.Order() && t.m.Digest == inv.Fence.Digest
+}
+
+// watchEntries makes sure that everything of an inventory is watched.
+func (a *applier) watchEntries(ctx context.Context, inv Inventory) error {
+	objs := make([]events.Object, 0, len(inv.Entries))
+	for _, e := range inv.Entries {
+		objs = append(objs, e.Object)
+	}
+	return a.watchAll(ctx, objs)
+}
+
+// undisturbed says that an application has converged to exactly this and that
+// nothing of it was touched since: then there is nothing to do and nothing to
+// say, and no request was sent to know it.
+func (a *applier) undisturbed(t *task, inv Inventory) bool {
+	f := inv.Fence
+	if !f.Applied || !f.Compared || f.Epoch != t.event.Epoch || f.Digest != t.m.Digest || f.Declaration != t.m.DeclarationDigest {
+		return false
+	}
+	if t.hold != "" || len(t.app.forgotten) > 0 || t.app.doubt.Load() {
+		return false
+	}
+	for _, e := range inv.Entries {
+		s, ok := a.observer.get(e.Object)
+		if !ok || s.Deleting || s.Application != t.app.name || e.UID == "" || s.UID != e.UID || s.Fields == "" ||
+			s.Fields != e.Fields || s.Digest != e.Digest {
+			return false
+		}
+	}
+	return true
+}
+
+// expectEntries expects what the inventory holds, as of an application that
+// has converged.
+func (app *application) expectEntries(inv Inventory) {
+	var expected []events.Object
+	complete := true
+	for _, e := range inv.Entries {
+		if e.Held {
+			complete = false
+			continue
+		}
+		expected = append(expected, e.Object)
+	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	app.expected, app.complete = expected, complete
+	if app.claims == nil {
+		app.claims = map[string]bool{}
+		for _, o := range expected {
+			app.claims[o.Key()] = true
+		}
+	}
+}
+
+// drive decides and acts, and once more where the first time was the full
+// compare without which nothing is pruned.
+func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
+	var done outcome
+	for pass := 0; ; pass++ {
+		live, err := a.see(ctx, desired, inv)
+		if err != nil {
+			return nil, err
+		}
+		memory := a.recollect(t.app, inv)
+		policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal, Claimed: a.claimed(t.app.name, inv.Entries)}
+		plan := decide(desired, live, memory, policy, bus.Now(ctx))
+		if t.hold != "" && plan.Hold != nil && plan.Hold.Digest == t.hold {
+			inv = inv.release(plan.Hold.Objects, desired.Digest)
+			plan = decide(desired, live, a.recollect(t.app, inv), policy, bus.Now(ctx))
+		}
+		if len(plan.Refused) > 0 {
+			return a.refuse(ctx, t, plan.Refused)
+		}
+		a.log.Debug("decided", "application", t.app.name, "cause", t.cause, "plan", plan)
+		if inv, err = a.execute(ctx, t, inv, desired, plan, live, &done); err != nil {
+			return nil, err
+		}
+		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
+			done.requests = requests()
+			return a.conclude(ctx, t, inv, desired, plan, &done)
+		}
+	}
+}
+
+// recollect is what the decision knows of the past.
+func (a *applier) recollect(app *application, inv Inventory) Memory {
+	memory := inv.memory()
+	memory.Forgotten = app.forgotten
+	memory.Contended = map[string]time.Time{}
+	for key, f := range app.fights {
+		memory.Contended[key] = f.until
+	}
+	if app.doubt.Load() {
+		memory.Fence.Compared = false
+		memory.Entries = make(map[string]Entry, len(inv.Entries))
+		for key, e := range inv.Entries {
+			e.Fields = ""
+			memory.Entries[key] = e
+		}
+	}
+	return memory
+}
+
+// outcome gathers what a task has done, over its passes.
+type outcome struct {
+	advanced bool // the fence
+	results  map[string]Result
+	steps    map[string]Step
+	requests int
+}
+
+// execute carries one plan out, between the two writes of the inventory.
+func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, live map[string]Live, done *outcome) (Inventory, error) {
+	next := inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
+	moves := next.Digest != inv.Fence.Digest || next.Declaration != inv.Fence.Declaration || next.Epoch != inv.Fence.Epoch
+	if done.results == nil {
+		done.results, done.steps = map[string]Result{}, map[string]Step{}
+	}
+	done.advanced = done.advanced || moves
+	for _, s := range plan.Steps {
+		done.steps[s.Key()] = s
+	}
+	if plan.Settled() && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) {
+		return a.recordCompared(ctx, inv, plan)
+	}
+	wide := inv.Widen(desired, plan, keptPolicy(t.m.Declaration))
+	if t.app.doubt.Load() {
+		wide.Fence.Compared = false
+	}
+	r := &run{applier: a, application: t.app.name}
+	var err error
+	if plan.Requests() > 0 { // else one write says it all
+		if wide, err = a.inventories.write(ctx, wide); err != nil {
+			return inv, err
+		}
+		if err := a.makeNamespace(ctx, t.m.Declaration, plan, live); err != nil {
+			return wide, err
+		}
+	}
+	r.inventory, r.confirmed = wide, time.Now()
+	if err := r.carryOut(ctx, plan); err != nil {
+		return wide, err
+	}
+	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {
+		return wide, err
+	}
+	settled := wide.Settle(plan, r.results)
+	if settled, err = a.inventories.write(ctx, settled); err != nil {
+		return wide, err
+	}
+	for key, result := range r.results {
+		if was, ok := done.results[key]; !ok || was.Action == events.ActionUnchanged || result.Err != nil {
+			done.results[key] = result
+		}
+		if result.Err == nil {
+			delete(t.app.forgotten, key)
+		}
+	}
+	if settled.Fence.Compared {
+		t.app.doubt.Store(false)
+	}
+	return settled, nil
+}
+
+// recordCompared writes down that a full compare has found everything in
+// order, where that is news.
+func (a *applier) recordCompared(ctx context.Context, inv Inventory, plan Plan) (Inventory, error) {
+	if inv.Fence.Compared || !plan.Locked {
+		return inv, nil
+	}
+	inv.Fence.Compared = true
+	return a.inventories.write(ctx, inv)
+}
+
+// marksDiffer says that a guard holds something that isn't marked so yet.
+func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
+	for _, s := range plan.Steps {
+		if s.Op == OpHold && !inv.Entries[s.Key()].Held {
+			return true
+		}
+	}
+	return false
+}
+
+// makeNamespace creates the application's namespace where its declaration asks
+// for that and nothing shows that it is there. It is no object of the bundle:
+// it is not in the inventory and never pruned.
+func (a *applier) makeNamespace(ctx context.Context, d events.Declaration, plan Plan, live map[string]Live) error {
+	if !d.CreateNamespace || d.Namespace == "" {
+		return nil
+	}
+	needed := false
+	for _, s := range plan.Steps {
+		if s.Kind == "Namespace" && s.Group == "" && s.Name == d.Namespace && s.Target != nil {
+			return nil
+		}
+		if s.Namespace != d.Namespace {
+			continue
+		}
+		if _, there := live[s.Key()]; there {
+			return nil
+		}
+		needed = needed || s.Op == OpCreate
+	}
+	if !needed {
+		return nil
+	}
+	if err := createNamespace(ctx, a.dynamic, d.Namespace); err != nil {
+		return fmt.Errorf("create namespace %s: %w", d.Namespace, err)
+	}
+	return nil
+}
+
+// release marks what an approval lets go.
+func (inv Inventory) release(objs []events.Object, digest string) Inventory {
+	entries := make(map[string]Entry, len(inv.Entries))
+	for key, e := range inv.Entries {
+		entries[key] = e
+	}
+	for _, o := range objs {
+		e := entries[o.Key()]
+		e.Object, e.Released = o, digest
+		entries[o.Key()] = e
+	}
+	inv.Entries = entries
+	return inv
+}

@@ -1,0 +1,74 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+func TestConvergesAnApplication(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	r.wrap = transport.wrap
+	r.start()
+	first := r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
+	applied := r.applied("shop", 1)
+	if applied.Counts != (events.Counts{Created: 2}) || len(applied.Objects.Items) != 2 {
+		t.Errorf("got %+v", applied)
+	}
+	if applied.Digest != manifestsOf(first).Digest || applied.Cause != causeRevision {
+		t.Errorf("got %+v", applied.Converging)
+	}
+	r.await("shop", "completed", 1)
+	one := r.get(configMaps_, "one")
+	if one.GetLabels()[manifest.LabelApplication] != "shop" || one.GetAnnotations()[manifest.AnnotationObject] != applied.Objects.Items[0].Digest {
+		t.Errorf("got labels %v, annotations %v", one.GetLabels(), one.GetAnnotations())
+	}
+	inv, _ := r.inventory("shop")
+	if !inv.Fence.Applied || !inv.Fence.Compared || inv.Fence.Sequence != first.Sequence || len(inv.Entries) != 2 {
+		t.Errorf("got %+v", inv)
+	}
+
+	t.Run("one request per changed object", func(t *testing.T) {
+		transport.reset()
+		r.commit("shop", configMapYAML("one", "2")+configMapYAML("two", "1"))
+		applied := r.applied("shop", 2)
+		if applied.Counts != (events.Counts{Configured: 1, Unchanged: 1}) {
+			t.Errorf("got %+v", applied.Counts)
+		}
+		if got := transport.requests(); len(got) != 3 || applied.Requests != 3 { // two of the inventory
+			t.Errorf("%d requests said, sent %q", applied.Requests, got)
+		}
+		r.await("shop", "completed", 2)
+	})
+	t.Run("what is no longer declared is pruned", func(t *testing.T) {
+		r.commit("shop", configMapYAML("one", "2"))
+		if applied := r.applied("shop", 3); applied.Counts != (events.Counts{Pruned: 1, Unchanged: 1}) {
+			t.Errorf("got %+v", applied.Counts)
+		}
+		if r.get(configMaps_, "two") != nil {
+			t.Error("it is still there")
+		}
+		r.await("shop", "completed", 3)
+	})
+	t.Run("what changes nothing sends nothing and says nothing", func(t *testing.T) {
+		transport.reset()
+		before := len(r.events("shop"))
+		r.unchanged("shop", configMapYAML("one", "2"))
+		r.sync()
+		other := r.commit("other", configMapYAML("other", "1")) // comes after them in the log
+		_ = other
+		r.await("other", "completed", 1)
+		for _, line := range transport.requests() {
+			if !contains(line, "other") && !contains(line, "configmaps") {
+				t.Errorf("sent %s", line)
+			}
+		}
+		if after := len(r.events("shop")); after != before {
+			t.Errorf("said%s", r.story("shop"))
+		}
+	})
+}

@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"strings"
+	"unicode/utf8"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+// trouble is why a request for an object was not granted, for people.
+type trouble struct {
+	Reason    events.Reason
+	APIReason string
+	Message   string
+	// Again says that the same request may be granted in a moment.
+	Again bool
+	Err   error
+}
+
+func (t *trouble) Error() string { return fmt.Sprintf("%s: %s", t.Reason, t.Message) }
+func (t *trouble) Unwrap() error { return t.Err }
+
+const maxMessage = 1 << 10 // bytes
+
+// explain says what the API server's refusal of o means and what to do. The
+// values that it quotes are left out, and of a Secret everything but path and
+// code. An error that is no refusal is returned as it is.
+func explain(o events.Object, err error) error {
+	if t := new(trouble); err == nil || errors.As(err, &t) {
+		return err
+	}
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err
+	}
+	s := status.Status()
+	t := &trouble{Reason: events.ReasonRefused, APIReason: string(s.Reason), Err: err}
+	switch {
+	case apierrors.HasStatusCause(err, "NamespaceTerminating"):
+		t.Again = true
+		t.Message = fmt.Sprintf("the namespace %s is being deleted; %s is applied when it is gone and there again", o.Namespace, o)
+	case webhookName(s.Message) != "":
+		t.Message, t.Again = explainWebhook(o, s.Message)
+	case apierrors.IsInvalid(err):
+		t.Reason, t.Message = explainInvalid(o, s)
+	case apierrors.IsForbidden(err) && strings.Contains(s.Message, "error looking up service account"):
+		t.Again = true
+		t.Message = fmt.Sprintf("the service account of %s is not there yet", o)
+	case apierrors.IsForbidden(err):
+		t.Reason, t.Message = events.ReasonForbidden, explainForbidden(o, s.Message)
+	case apierrors.IsConflict(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
+		apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err), s.Code >= 500:
+		t.Again = true
+		t.Message = fmt.Sprintf("the API server can't take %s now (%s); it is tried again", o, s.Reason)
+	case apierrors.IsNotFound(err) && o.Namespace != "" && missingNamespace(s, o):
+		t.Message = fmt.Sprintf("the namespace %s doesn't exist: declare it, or set createNamespace of the application", o.Namespace)
+	case apierrors.IsNotFound(err):
+		t.Reason = events.ReasonUnknownKind
+		t.Message = fmt.Sprintf("the cluster doesn't serve %s", o)
+	default:
+		t.Message = fmt.Sprintf("the API server refuses %s: %s", o, redact(o, s))
+	}
+	t.Message = cut(t.Message)
+	return t
+}
+
+func missingNamespace(s metav1.Status, o events.Object) bool {
+	return s.Details != nil && s.Details.Kind == "namespaces" && s.Details.Name == o.Namespace
+}
+
+var webhook = regexp.MustCompile(`(?:admission|failed calling) webhook "([^"]{1,253})"`)
+
+func webhookName(message string) string {
+	if m := webhook.FindStringSubmatch(message); m != nil {
+		return m[1]
+	}
+	return ""
+}
+
+// explainWebhook names the webhook. What it says is its own words: of a Secret
+// they are not repeated.
+func explainWebhook(o events.Object, message string) (string, bool) {
+	name := webhookName(message)
+	if strings.Contains(message, "failed calling webhook") {
+		return fmt.Sprintf("the admission webhook %s, which must agree to %s, doesn't answer; it is tried again. See whether its service runs", name, o), true
+	}
+	_, said, _ := strings.Cut(message, "denied the request: ")
+	if o.Kind == "Secret" || said == "" {
+		return fmt.Sprintf("the admission webhook %s denies %s", name, o), false
+	}
+	return fmt.Sprintf("the admission webhook %s denies %s: %s", name, o, said), false
+}
+
+func explainInvalid(o events.Object, s metav1.Status) (events.Reason, string) {
+	if s.Details != nil {
+		for _, c := range s.Details.Causes {
+			if strings.Contains(c.Message, "immutable") || strings.Contains(c.Message, "may not be changed") || strings.Contains(c.Message, "updates to") {
+				return events.ReasonImmutable, fmt.Sprintf(
+					"%s of %s can't be changed once it exists. Give the object another name, or delete it by hand and let it be created again", c.Field, o)
+			}
+		}
+	}
+	return events.ReasonRefused, fmt.Sprintf("%s is invalid: %s", o, redact(o, s))
+}
+
+func explainForbidden(o events.Object, message string) string {
+	if i := strings.Index(message, "cannot "); i >= 0 && o.Kind != "Secret" {
+		return fmt.Sprintf("the applier may not write %s: it %s. Grant it that, or remove the object", o, message[i:])
+	}
+	if o.Kind == "Secret" {
+		return fmt.Sprintf("the cluster forbids %s", o)
+	}
+	return fmt.Sprintf("the cluster forbids %s: %s", o, withoutValues(message))
+}
+
+// redact writes what the API server says without the values that it quotes;
+// of a Secret, path and code alone.
+func redact(o events.Object, s metav1.Status) string {
+	if s.Details != nil && len(s.Details.Causes) > 0 {
+		parts := make([]string, 0, len(s.Details.Causes))
+		for _, c := range s.Details.Causes {
+			part := c.Field + ": " + string(c.Type)
+			if o.Kind != "Secret" {
+				part = c.Field + ": " + withoutValues(c.Message)
+			}
+			parts = append(parts, part)
+		}
+		return strings.Join(parts, "; ")
+	}
+	if o.Kind == "Secret" {
+		return fmt.Sprintf("%s (%d)", s.Reason, s.Code)
+	}
+	return withoutValues(s.Message)
+}
+
+// quoted are the values in messages of k8s.io/apimachinery/pkg/util/validation/field.
+var quoted = regexp.MustCompile(`((?:Invalid|Unsupported|Duplicate) value): (?:"(?:[^"\\]|\\.)*"|\{.*\}|\[.*\]|[^:;,]+)`)
+
+func withoutValues(message string) string { return quoted.ReplaceAllString(message, "$1") }
+
+// cut shortens a message for an event.
+func cut(s string) string {
+	s = strings.ToValidUTF8(s, "�")
+	if len(s) <= maxMessage {
+		return s
+	}
+	n := maxMessage
+	for n > 0 && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:n] + "…"
+}
+
+// outage wraps what says that the API server is not there at all: no answer,
+// or none that is its own. A refusal of an object is none.
+func outage(cluster string, err error) error {
+	if err == nil {
+		return nil
+	}
+	if _, already := fault.AsOutage(err); already {
+		return err
+	}
+	var status apierrors.APIStatus
+	switch {
+	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind):
+		return err
+	case errors.As(err, &status):
+		if !apierrors.IsUnauthorized(err) {
+			return err
+		}
+	case errors.Is(err, context.DeadlineExceeded):
+	default:
+		if t := new(trouble); errors.As(err, &t) {
+			return err
+		}
+	}
+	return fault.Outage("the API server of cluster "+cluster, err)
+}
+
+// unanswered says that a request got no answer of the API server.
+func unanswered(err error) bool {
+	var status apierrors.APIStatus
+	return err != nil && !errors.As(err, &status) && !errors.Is(err, errUnknownKind)
+}

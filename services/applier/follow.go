@@ -1,0 +1,130 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// settleFor is how long changes are gathered before the health of the
+// applications that they concern is looked at.
+const settleFor = 25 * time.Millisecond
+
+// followHealth looks at the health of applications as the watches tell of
+// changes. Nobody waits: an application that is on its way to health holds no
+// worker, and only a change of its state goes through its queue.
+func (a *applier) followHealth(ctx context.Context) {
+	waiting := map[string]bool{}
+	var timer <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case name := <-a.dirty:
+			waiting[name] = true
+			if timer == nil {
+				timer = time.After(settleFor)
+			}
+		case <-timer:
+			for name := range waiting {
+				a.lookAtHealth(name)
+			}
+			clear(waiting)
+			timer = nil
+		}
+	}
+}
+
+// lookAtHealth takes one look at an application, and has what it shows
+// published.
+func (a *applier) lookAtHealth(name string) {
+	app := a.application(name)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if app.pending || app.health.Phase == healthUnknown {
+		return
+	}
+	v := judge(app.expected, a.seen(app.expected))
+	now := time.Now()
+	next, report := decideHealth(app.health, v, app.complete, a.grace, now)
+	if report == reportNothing {
+		app.health = next
+		a.lookAgainAt(app, next.next(a.grace))
+		return
+	}
+	app.pending = true
+	cause := a.observation("health", name, app.about)
+	a.consumer.Observe(name, cause, func(ctx context.Context) ([]events.Draft, error) {
+		return a.reportHealth(ctx, app)
+	})
+}
+
+// seen returns how objects were last seen, by key.
+func (a *applier) seen(objs []events.Object) func(string) (sighting, bool) {
+	byKey := make(map[string]events.Object, len(objs))
+	for _, o := range objs {
+		byKey[o.Key()] = o
+	}
+	return func(key string) (sighting, bool) { return a.observer.get(byKey[key]) }
+}
+
+// lookAgainAt sets the time of the next look; app.mu is held.
+func (a *applier) lookAgainAt(app *application, at time.Time) {
+	if app.look != nil {
+		app.look.Stop()
+		app.look = nil
+	}
+	if !at.IsZero() && a.ctx.Err() == nil {
+		app.look = time.AfterFunc(max(time.Until(at), 0)+time.Millisecond, func() { a.told(app.name, "") })
+	}
+}
+
+// reportHealth looks once more, in the application's queue, and returns the
+// event that the look leads to.
+func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.Draft, error) {
+	observed := a.observedAt(ctx, app)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	app.pending = false
+	now := bus.Now(ctx)
+	v := judge(app.expected, a.seen(app.expected))
+	next, report := decideHealth(app.health, v, app.complete, a.grace, now)
+	app.health = next
+	a.lookAgainAt(app, next.next(a.grace))
+	message, failures := v.describe()
+	var p events.Payload
+	switch report {
+	case reportCompleted:
+		p = &events.ConvergenceCompleted{Converging: app.said, Counts: app.counts, After: events.Duration(now.Sub(observed).Round(time.Millisecond))}
+	case reportFailed:
+		p = &events.ConvergenceFailed{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures, Failed: len(v.Unhealthy)}
+	case reportDegraded:
+		p = &events.ConvergenceDegraded{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures}
+	default:
+		return nil, nil
+	}
+	return []events.Draft{{Data: p, Address: a.address(app.name), Revision: order(app.about), Trace: app.about.Traceparent,
+		Correlation: app.about.CorrelationID}}, nil
+}
+
+// observedAt is when the revision that an application converges to was
+// observed: by the log, or where the log has gone on since, when its bundle
+// was made.
+func (a *applier) observedAt(ctx context.Context, app *application) time.Time {
+	app.mu.Lock()
+	about := app.about
+	app.mu.Unlock()
+	e, err := a.bus.Last(ctx, typeOf(&events.CommitObserved{}).Subject(a.address(app.name)))
+	if err == nil && order(e) == order(about) {
+		return e.Time
+	}
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		a.log.Debug("read when a revision was observed", "application", app.name, "error", err)
+	}
+	return about.Time
+}

@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/util/validation"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+const (
+	// systemNamespace holds the inventories, and nothing that an application
+	// may declare.
+	systemNamespace = "plumbline-system"
+	// labelInventory marks an inventory.
+	labelInventory = "plumbline.dev/inventory"
+
+	keyApplication = "application"
+	keyFence       = "fence"
+	keyPolicy      = "policy"
+	keyEntries     = "entries"
+)
+
+var (
+	configMapResource = schema.GroupVersionResource{Version: "v1", Resource: "configmaps"}
+	namespaceResource = schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}
+)
+
+// errInventoryChanged says that someone else has written an inventory since
+// it was read: read again and decide again.
+var errInventoryChanged = errors.New("the inventory was changed by another applier")
+
+// inventories are the inventories of one cluster: kept up to date by a watch,
+// written with preconditions. It may be used from several goroutines.
+type inventories struct {
+	client dynamic.Interface
+
+	mu     sync.RWMutex
+	byName map[string]stored // by ConfigMap name
+}
+
+// stored is one ConfigMap as last seen.
+type stored struct {
+	Inventory
+	broken error // it can't be decoded
+}
+
+func newInventories(client dynamic.Interface) *inventories {
+	return &inventories{client: client, byName: map[string]stored{}}
+}
+
+// inventoryName is the name of an application's ConfigMap.
+func inventoryName(application string) string {
+	name := "inventory." + application
+	if len(validation.IsDNS1123Subdomain(name)) == 0 {
+		return name
+	}
+	sum := sha256.Sum256([]byte(application))
+	return "inventory." + hex.EncodeToString(sum[:16])
+}
+
+// get returns the inventory of an application as last seen or written. A
+// missing one is empty; one that can't be read counts as missing, but for its
+// resourceVersion: it is rebuilt and written over.
+func (s *inventories) get(application string) (inv Inventory, found bool) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	e, ok := s.byName[inventoryName(application)]
+	if !ok || e.broken != nil {
+		return Inventory{Application: application, ResourceVersion: e.ResourceVersion, UID: e.UID}, false
+	}
+	return e.Inventory, true
+}
+
+// all returns every inventory, by application.
+func (s *inventories) all() []Inventory {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	var list []Inventory
+	for _, e := range s.byName {
+		if e.broken == nil {
+			list = append(list, e.Inventory)
+		}
+	}
+	slices.SortFunc(list, func(a, b Inventory) int {
+		if a.Application < b.Application {
+			return -1
+		}
+		return 1
+	})
+	return list
+}
+
+// holds says whether an application's inventory has an object; known is false
+// where there is no inventory.
+func (s *inventories) holds(application, key string) (holds, known bool) {
+	inv, found := s.get(application)
+	_, holds = inv.Entries[key]
+	return holds, found
+}
+
+// write stores inv if nobody has written it since it was read, and returns it
+// with its new resourceVersion. Its error is errInventoryChanged where
+// someone has.
+func (s *inventories) write(ctx context.Context, inv Inventory) (Inventory, error) {
+	body, err := encodeInventory(inv)
+	if err != nil {
+		return inv, err
+	}
+	client := s.client.Resource(configMapResource).Namespace(systemNamespace)
+	var out *unstructured.Unstructured
+	if inv.ResourceVersion != "" {
+		out, err = client.Update(ctx, body, metav1.UpdateOptions{FieldManager: manifest.FieldManager})
+	} else {
+		out, err = client.Create(ctx, body, metav1.CreateOptions{FieldManager: manifest.FieldManager})
+		if apierrors.IsNotFound(err) { // the namespace
+			if err := createNamespace(ctx, s.client, systemNamespace); err != nil {
+				return inv, fmt.Errorf("create namespace %s: %w", systemNamespace, err)
+			}
+			out, err = client.Create(ctx, body, metav1.CreateOptions{FieldManager: manifest.FieldManager})
+		}
+	}
+	if apierrors.IsConflict(err) || apierrors.IsAlreadyExists(err) || inv.ResourceVersion != "" && apierrors.IsNotFound(err) {
+		if err := s.refresh(ctx, inv.Application); err != nil {
+			return inv, err
+		}
+		return inv, fmt.Errorf("write the inventory of %s: %w", inv.Application, errInventoryChanged)
+	}
+	if err != nil {
+		return inv, fmt.Errorf("write the inventory of %s: %w", inv.Application, err)
+	}
+	inv.ResourceVersion, inv.UID = out.GetResourceVersion(), string(out.GetUID())
+	s.keep(out.GetName(), stored{Inventory: inv})
+	return inv, nil
+}
+
+// confirm reads the inventory from the API server and says whether it is
+// still the one with inv's resourceVersion.
+func (s *inventories) confirm(ctx context.Context, inv Inventory) error {
+	if err := s.refresh(ctx, inv.Application); err != nil {
+		return err
+	}
+	if now, _ := s.get(inv.Application); now.ResourceVersion != inv.ResourceVersion {
+		return fmt.Errorf("confirm the fence of %s: %w", inv.Application, errInventoryChanged)
+	}
+	return nil
+}
+
+// refresh reads one inventory from the API server.
+func (s *inventories) refresh(ctx context.Context, application string) error {
+	name := inventoryName(application)
+	out, err := s.client.Resource(configMapResource).Namespace(systemNamespace).Get(ctx, name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		s.drop(name)
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read the inventory of %s: %w", application, err)
+	}
+	s.keep(name, decodeInventory(out))
+	return nil
+}
+
+// remove deletes the inventory of a withdrawn application.
+func (s *inventories) remove(ctx context.Context, inv Inventory) error {
+	name := inventoryName(inv.Application)
+	options := metav1.DeleteOptions{Preconditions: &metav1.Preconditions{ResourceVersion: &inv.ResourceVersion}}
+	err := s.client.Resource(configMapResource).Namespace(systemNamespace).Delete(ctx, name, options)
+	switch {
+	case err == nil, apierrors.IsNotFound(err):
+		s.drop(name)
+		return nil
+	case apierrors.IsConflict(err):
+		if err := s.refresh(ctx, inv.Application); err != nil {
+			return err
+		}
+		return fmt.Errorf("delete the inventory of %s: %w", inv.Application, errInventoryChanged)
+	}
+	return fmt.Errorf("delete the inventory of %s: %w", inv.Application, err)
+}
+
+// keep remembers what was read or written, unless something newer is known.
+func (s *inventories) keep(name string, e stored) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if was, ok := s.byName[name]; ok && was.UID == e.UID && older(e.ResourceVersion, was.ResourceVersion) {
+		return
+	}
+	s.byName[name] = e
+}
+
+// forget drops an inventory that was deleted, unless it was made anew since.
+func (s *inventories) forget(name, uid string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName[name].UID == uid {
+		delete(s.byName, name)
+	}
+}
+
+// retain drops what a whole list lacks, unless it was written after the list.
+func (s *inventories) retain(listed map[string]bool, resourceVersion string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for name, e := range s.byName {
+		if !listed[name] && !older(resourceVersion, e.ResourceVersion) {
+			delete(s.byName, name)
+		}
+	}
+}
+
+func (s *inventories) drop(name string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	delete(s.byName, name)
+}
+
+func encodeInventory(inv Inventory) (*unstructured.Unstructured, error) {
+	entries, err := encodeEntries(inv.Entries)
+	if err != nil {
+		return nil, err
+	}
+	if len(entries) > maxInventory-8<<10 {
+		return nil, fmt.Errorf("the inventory of %s: %d objects are more than one holds; split the application", inv.Application, len(inv.Entries))
+	}
+	fence, err := json.Marshal(inv.Fence)
+	if err != nil {
+		return nil, fmt.Errorf("encode fence: %w", err)
+	}
+	policy, err := json.Marshal(inv.Kept)
+	if err != nil {
+		return nil, fmt.Errorf("encode policy: %w", err)
+	}
+	metadata := map[string]any{
+		"name": inventoryName(inv.Application), "namespace": systemNamespace,
+		"labels": map[string]any{labelInventory: "v1"},
+	}
+	if inv.ResourceVersion != "" {
+		metadata["resourceVersion"], metadata["uid"] = inv.ResourceVersion, inv.UID
+	}
+	return &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata,
+		"data":       map[string]any{keyApplication: inv.Application, keyFence: string(fence), keyPolicy: string(policy)},
+		"binaryData": map[string]any{keyEntries: base64.StdEncoding.EncodeToString(entries)},
+	}}, nil
+}
+
+func decodeInventory(u *unstructured.Unstructured) stored {
+	e := stored{Inventory: Inventory{ResourceVersion: u.GetResourceVersion(), UID: string(u.GetUID())}}
+	data, _, _ := unstructured.NestedStringMap(u.Object, "data") //nolint:errcheck // of another shape is empty, which is broken
+	e.Application = data[keyApplication]
+	if e.Application == "" || inventoryName(e.Application) != u.GetName() {
+		e.broken = fmt.Errorf("inventory %s names the application %q", u.GetName(), e.Application)
+		return e
+	}
+	if e.broken = json.Unmarshal([]byte(data[keyFence]), &e.Fence); e.broken != nil {
+		return e
+	}
+	if e.broken = json.Unmarshal([]byte(data[keyPolicy]), &e.Kept); e.broken != nil {
+		return e
+	}
+	text, _, _ := unstructured.NestedString(u.Object, "binaryData", keyEntries) //nolint:errcheck // as above
+	packed, err := base64.StdEncoding.DecodeString(text)
+	if err != nil {
+		e.broken = fmt.Errorf("inventory %s: %w", u.GetName(), err)
+		return e
+	}
+	e.Entries, e.broken = decodeEntries(packed)
+	return e
+}
+
+// createNamespace creates a namespace; one that exists is fine.
+func createNamespace(ctx context.Context, client dynamic.Interface, name string) error {
+	body := &unstructured.Unstructured{Object: map[string]any{
+		"apiVersion": "v1", "kind": "Namespace", "metadata": map[string]any{"name": name},
+	}}
+	_, err := client.Resource(namespaceResource).Create(ctx, body, metav1.CreateOptions{FieldManager: manifest.FieldManager})
+	if apierrors.IsAlreadyExists(err) {
+		return nil
+	}
+	return err
+}

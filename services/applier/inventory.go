@@ -1,0 +1,160 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"maps"
+	"slices"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// Inventory is what an application owns in a cluster, and its fence.
+type Inventory struct {
+	Application string
+	Fence       Fence
+	Kept        KeptPolicy
+	Entries     map[string]Entry // by object key
+
+	// ResourceVersion is that of the ConfigMap that holds it, the precondition
+	// of the next write; empty: there is none yet.
+	ResourceVersion string
+	UID             string
+}
+
+// KeptPolicy is what must be known of an application when its declaration is
+// gone.
+type KeptPolicy struct {
+	Deletion events.Deletion `json:"deletion"`
+	Prune    bool            `json:"prune"`
+	Mode     events.Mode     `json:"mode"`
+}
+
+func keptPolicy(d events.Declaration) KeptPolicy {
+	return KeptPolicy{Deletion: d.Deletion, Prune: d.Converge.Prune, Mode: d.Converge.Mode}
+}
+
+// Deletes says whether the objects of the application are deleted when it is
+// withdrawn. Without a policy they are where prune is on; those of an
+// application that was only observed never are.
+func (k KeptPolicy) Deletes() bool {
+	if k.Mode == events.ModeObserve {
+		return false
+	}
+	return k.Deletion == events.DeletionDelete || k.Deletion == "" && k.Prune
+}
+
+// memory is what a decision knows of the past by this inventory.
+func (inv Inventory) memory() Memory {
+	return Memory{Fence: inv.Fence, Entries: inv.Entries}
+}
+
+// Widen returns the inventory as it is written before the first write of a
+// plan: the fence raised, the entries joined by every object that the plan
+// will write, and marked where a guard holds them. Whatever happens after
+// that, nothing is orphaned.
+func (inv Inventory) Widen(desired Desired, plan Plan, kept KeptPolicy) Inventory {
+	wide := inv
+	wide.Application = desired.Application
+	wide.Fence = inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
+	wide.Kept = kept
+	wide.Entries = maps.Clone(inv.Entries)
+	if wide.Entries == nil {
+		wide.Entries = map[string]Entry{}
+	}
+	for _, s := range plan.Steps {
+		e, known := wide.Entries[s.Key()]
+		if !known {
+			if s.Target == nil {
+				continue
+			}
+			e = Entry{}
+		}
+		e.Object = s.Object
+		if s.Target != nil {
+			e.Held, e.Released = false, ""
+		}
+		e.Held = e.Held || s.Op == OpHold
+		wide.Entries[s.Key()] = e
+	}
+	return wide
+}
+
+// Settle returns the inventory as it is written after a plan was carried out:
+// narrowed by what is gone or no longer ours, with what the API server
+// returned for what was written.
+func (inv Inventory) Settle(plan Plan, results map[string]Result) Inventory {
+	narrow := inv
+	narrow.Entries = maps.Clone(inv.Entries)
+	clean := true
+	for _, s := range plan.Steps {
+		key := s.Key()
+		r := results[key]
+		switch {
+		case s.Op == OpKeep, s.Op == OpHold:
+		case s.Op == OpWait || r.Err != nil:
+			clean = false
+		case s.Op.Writes():
+			narrow.Entries[key] = r.Entry
+		case s.Op == OpDelete && !r.Gone:
+			clean = false // it goes when its finalizers let it
+		default:
+			delete(narrow.Entries, key)
+		}
+	}
+	narrow.Fence.Applied = clean
+	narrow.Fence.Compared = inv.Fence.Compared || written(plan, results)
+	return narrow
+}
+
+// written says that every declared object was written or seen to be in order:
+// one full compare.
+func written(plan Plan, results map[string]Result) bool {
+	for _, s := range plan.Steps {
+		if s.Target != nil && (s.Op == OpWait || results[s.Key()].Err != nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// maxInventory is how many bytes a ConfigMap takes: Kubernetes caps its data
+// at 1 MiB (k8s.io/kubernetes/pkg/apis/core, MaxSecretSize).
+const maxInventory = 1 << 20
+
+// encodeEntries writes entries sorted, as gzipped JSON: 5,000 objects take
+// about half of what a ConfigMap can hold.
+func encodeEntries(entries map[string]Entry) ([]byte, error) {
+	list := slices.SortedFunc(maps.Values(entries), func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
+	var b bytes.Buffer
+	zip := gzip.NewWriter(&b)
+	if err := json.NewEncoder(zip).Encode(list); err != nil {
+		return nil, fmt.Errorf("encode inventory: %w", err)
+	}
+	if err := zip.Close(); err != nil {
+		return nil, fmt.Errorf("encode inventory: %w", err)
+	}
+	return b.Bytes(), nil
+}
+
+func decodeEntries(data []byte) (map[string]Entry, error) {
+	zip, err := gzip.NewReader(bytes.NewReader(data))
+	if err != nil {
+		return nil, fmt.Errorf("decode inventory: %w", err)
+	}
+	var list []Entry
+	if err := json.NewDecoder(io.LimitReader(zip, 64<<20)).Decode(&list); err != nil {
+		return nil, fmt.Errorf("decode inventory: %w", err)
+	}
+	entries := make(map[string]Entry, len(list))
+	for _, e := range list {
+		entries[e.Key()] = e
+	}
+	return entries, nil
+}

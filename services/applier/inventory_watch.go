@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/apimachinery/pkg/watch"
+	"k8s.io/client-go/tools/cache"
+)
+
+// inventoryWatch keeps the inventories up to date. It is a
+// cache.ReflectorStore.
+type inventoryWatch struct {
+	*applier
+	synced chan struct{}
+}
+
+func newInventoryWatch(a *applier) *inventoryWatch {
+	return &inventoryWatch{applier: a, synced: make(chan struct{})}
+}
+
+func (w *inventoryWatch) run(ctx context.Context) {
+	client := w.dynamic.Resource(configMapResource).Namespace(systemNamespace)
+	filter := func(o metav1.ListOptions) metav1.ListOptions { o.LabelSelector = labelInventory; return o }
+	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
+			return client.List(watchList(ctx), filter(o))
+		},
+		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			return client.Watch(watchList(ctx), filter(o))
+		},
+	}, w.dynamic), nil, w, cache.ReflectorOptions{Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories"})
+	told := false
+	wait.UntilWithContext(ctx, func(ctx context.Context) {
+		err := reflector.ListAndWatchWithContext(ctx)
+		if err != nil && ctx.Err() == nil && !told {
+			told = true
+			w.log.Warn("the inventories can't be read: trying until they can", "error", err)
+		}
+	}, watchAgain)
+}
+
+// Add is called by the reflector for an inventory that appears.
+func (w *inventoryWatch) Add(obj any) error { return w.Update(obj) }
+
+// Update is called by the reflector for an inventory that changes.
+func (w *inventoryWatch) Update(obj any) error {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		w.learn(u)
+	}
+	return nil
+}
+
+func (w *inventoryWatch) learn(u *unstructured.Unstructured) {
+	e := decodeInventory(u)
+	if e.broken != nil {
+		w.log.Warn("an inventory can't be read: it counts as lost", "inventory", u.GetName(), "error", e.broken)
+	}
+	w.inventories.keep(u.GetName(), e)
+}
+
+// Delete is called by the reflector for an inventory that is gone.
+func (w *inventoryWatch) Delete(obj any) error {
+	if u, ok := obj.(*unstructured.Unstructured); ok {
+		w.inventories.forget(u.GetName(), string(u.GetUID()))
+	}
+	return nil
+}
+
+// Replace is called by the reflector with a whole list.
+func (w *inventoryWatch) Replace(list []any, resourceVersion string) error {
+	listed := map[string]bool{}
+	for _, obj := range list {
+		if u, ok := obj.(*unstructured.Unstructured); ok {
+			listed[u.GetName()] = true
+			w.learn(u)
+		}
+	}
+	w.inventories.retain(listed, resourceVersion)
+	select {
+	case <-w.synced:
+	default:
+		close(w.synced)
+	}
+	return nil
+}
+
+// Resync is called by the reflector on a timer that we don't set.
+func (w *inventoryWatch) Resync() error { return nil }

@@ -1,0 +1,303 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/metadata"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+// listInstead is how many unknown objects of one kind and namespace are looked
+// up by one LIST instead of a GET each.
+const listInstead = 3
+
+// load reads a bundle and where its objects come from, and verifies it.
+func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundle, error) {
+	data, err := a.bus.Blobs().Get(ctx, m.Bundle)
+	if errors.Is(err, blob.ErrIntegrity) {
+		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle in the store is not the one that the event names; look now (plumbline sync) to have it rendered again", err)
+	}
+	if err != nil {
+		return manifest.Bundle{}, fmt.Errorf("read bundle %s: %w", m.Digest, err)
+	}
+	bundle, err := manifest.Decode(data)
+	if err == nil && bundle.Digest() != m.Digest {
+		err = fmt.Errorf("its digest is %s", bundle.Digest())
+	}
+	if err != nil {
+		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle is not the one that the event names", err)
+	}
+	places, err := a.places(ctx, m.Objects)
+	if err != nil {
+		return manifest.Bundle{}, err
+	}
+	for i := range bundle.Objects {
+		o := &bundle.Objects[i]
+		o.File, o.Line = places[o.Key()].File, places[o.Key()].Line
+	}
+	return bundle, nil
+}
+
+// places are the file and line of each object, by key.
+func (a *applier) places(ctx context.Context, list events.DeclaredObjects) (map[string]events.DeclaredObject, error) {
+	items := list.Items
+	if list.Blob != nil {
+		data, err := a.bus.Blobs().Get(ctx, *list.Blob)
+		if err != nil {
+			return nil, fmt.Errorf("read the list of objects: %w", err)
+		}
+		if err := json.Unmarshal(data, &items); err != nil {
+			return nil, fault.Terminal(events.ReasonIntegrity, "the list of the bundle's objects can't be read", err)
+		}
+	}
+	places := make(map[string]events.DeclaredObject, len(items))
+	for _, o := range items {
+		places[o.Key()] = o
+	}
+	return places, nil
+}
+
+// desire resolves a bundle to targets, and refuses what must not be written.
+// Its error is that of reading what the cluster serves.
+func (a *applier) desire(ctx context.Context, name string, at events.Order, m *events.Manifests, bundle manifest.Bundle) (Desired, []Refusal, error) {
+	d := Desired{Application: name, Order: at, Digest: m.Digest, Declaration: m.DeclarationDigest, Complete: true}
+	defined := definedKinds(bundle)
+	seen := map[string]bool{}
+	var refused []Refusal
+	for _, o := range bundle.Objects {
+		t := Target{Object: o.Object, Digest: o.Digest, File: o.File, Line: o.Line, Body: o.Body}
+		refuse := func(reason events.Reason, message string) {
+			refused = append(refused, Refusal{Target: t, Reason: reason, Message: message})
+		}
+		namespaced, ok, err := a.namespaced(ctx, o.Object, defined)
+		if err != nil {
+			return d, nil, err
+		}
+		if !ok {
+			refuse(events.ReasonUnknownKind, fmt.Sprintf("the cluster doesn't serve %s %s (%s): install its CRD, or declare it", o.Kind, apiVersion(o.Object), o.Name))
+			continue
+		}
+		if t.Object, err = place(o.Object, namespaced, m.Declaration.Namespace); err != nil {
+			refuse(events.ReasonNotPermitted, err.Error())
+			continue
+		}
+		switch {
+		case t.Namespace == systemNamespace || t.Kind == "Namespace" && t.Group == "" && t.Name == systemNamespace:
+			refuse(events.ReasonNotPermitted, fmt.Sprintf("%s: the namespace %s is Plumbline's own; put it into another", t.Object, systemNamespace))
+			continue
+		case seen[t.Key()]:
+			refuse(events.ReasonDuplicateObject, fmt.Sprintf("%s is declared twice, once with and once without its namespace", t.Object))
+			continue
+		}
+		seen[t.Key()] = true
+		t.Ignored = ignored(t.Object, t.Body, m.Declaration.Audit.Ignore)
+		d.Objects = append(d.Objects, t)
+	}
+	return d, refused, nil
+}
+
+// definedKinds are the kinds that CRDs in a bundle define, and whether they
+// are namespaced.
+func definedKinds(bundle manifest.Bundle) map[string]bool {
+	kinds := map[string]bool{}
+	for _, o := range bundle.Objects {
+		if groupKind(o.Object) != "apiextensions.k8s.io/CustomResourceDefinition" {
+			continue
+		}
+		group, _ := lookUp(o.Body, []string{"spec", "group"})
+		kind, _ := lookUp(o.Body, []string{"spec", "names", "kind"})
+		scope, _ := lookUp(o.Body, []string{"spec", "scope"})
+		kinds[fmt.Sprint(group)+"/"+fmt.Sprint(kind)] = scope == "Namespaced"
+	}
+	return kinds
+}
+
+func (a *applier) namespaced(ctx context.Context, o events.Object, defined map[string]bool) (namespaced, known bool, err error) {
+	r, err := a.scopes.resource(ctx, o)
+	if err == nil {
+		return r.Namespaced, true, nil
+	}
+	if !errors.Is(err, errUnknownKind) {
+		return false, false, err
+	}
+	namespaced, known = defined[groupKind(o)]
+	return namespaced, known, nil
+}
+
+// watchAll makes sure that the kinds of objects are watched, as far as the
+// cluster serves them.
+func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
+	kinds := map[schema.GroupKind]events.Object{}
+	for _, o := range objs {
+		kinds[schema.GroupKind{Group: o.Group, Kind: o.Kind}] = o
+	}
+	var wait []<-chan struct{}
+	for kind, o := range kinds {
+		if w := a.observer.watched(kind); w != nil {
+			wait = append(wait, w.synced)
+			continue
+		}
+		r, err := a.scopes.resource(ctx, o)
+		if errors.Is(err, errUnknownKind) {
+			continue
+		}
+		if err != nil {
+			return err
+		}
+		wait = append(wait, a.observer.start(kind, r))
+	}
+	for _, synced := range wait {
+		select {
+		case <-synced:
+		case <-ctx.Done():
+			return fmt.Errorf("watch the cluster: %w", ctx.Err())
+		}
+	}
+	return nil
+}
+
+// see returns what exists of a bundle and an inventory, by object key. Objects
+// that are ours come from the watches and cost nothing; what may exist without
+// our label is looked up.
+func (a *applier) see(ctx context.Context, d Desired, inv Inventory) (map[string]Live, error) {
+	live := make(map[string]Live, len(d.Objects))
+	unknown := map[events.Object][]events.Object{} // by kind and namespace
+	ask := func(o events.Object) {
+		group := events.Object{Group: o.Group, Version: o.Version, Kind: o.Kind, Namespace: o.Namespace}
+		unknown[group] = append(unknown[group], o)
+	}
+	declared := make(map[string]bool, len(d.Objects))
+	for _, t := range d.Objects {
+		declared[t.Key()] = true
+		if s, ok := a.observer.get(t.Object); ok {
+			live[t.Key()] = a.live(d.Application, s)
+		} else if inv.Entries[t.Key()].UID == "" {
+			ask(t.Object)
+		}
+	}
+	for key, e := range inv.Entries {
+		if s, ok := a.observer.get(e.Object); ok {
+			live[key] = a.live(d.Application, s)
+		} else if !declared[key] {
+			ask(e.Object) // before it is said to be gone
+		}
+	}
+	for group, objs := range unknown {
+		if err := a.lookUpAll(ctx, d.Application, group, objs, live); err != nil {
+			return nil, err
+		}
+	}
+	return live, nil
+}
+
+// live is what a decision sees of a sighting.
+func (a *applier) live(self string, s sighting) Live {
+	l := s.Live
+	l.Owner = a.owner(self, s)
+	return l
+}
+
+// owner is the application that an object belongs to: the one that its label
+// names, unless its inventory no longer holds it, or it is no longer declared:
+// what a withdrawn application leaves passes on to the one that declares it.
+func (a *applier) owner(self string, s sighting) string {
+	if s.Application == "" || s.Application == self {
+		return s.Application
+	}
+	a.mu.Lock()
+	withdrawn := a.fleet != nil && !a.fleet.has(s.Application)
+	a.mu.Unlock()
+	holds, known := a.inventories.holds(s.Application, s.Key())
+	if withdrawn || known && !holds {
+		return ""
+	}
+	return s.Application
+}
+
+// lookUpAll finds which of objs, all of one kind and namespace, exist.
+func (a *applier) lookUpAll(ctx context.Context, self string, group events.Object, objs []events.Object, live map[string]Live) error {
+	if len(objs) < listInstead {
+		for _, o := range objs {
+			s, exists, err := a.look(ctx, o)
+			if err != nil {
+				return err
+			}
+			if exists {
+				live[o.Key()] = a.live(self, s)
+			}
+		}
+		return nil
+	}
+	client, err := a.metadataOf(ctx, group)
+	if errors.Is(err, errUnknownKind) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	wanted := make(map[string]events.Object, len(objs))
+	for _, o := range objs {
+		wanted[o.Name] = o
+	}
+	for options := (metav1.ListOptions{Limit: 500}); ; {
+		list, err := client.List(ctx, options)
+		if apierrors.IsNotFound(err) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("list %s: %w", group.Kind, err)
+		}
+		for i := range list.Items {
+			if o, ok := wanted[list.Items[i].Name]; ok {
+				live[o.Key()] = a.live(self, sight(o, &list.Items[i]))
+			}
+		}
+		if options.Continue = list.Continue; options.Continue == "" {
+			return nil
+		}
+	}
+}
+
+// look reads the metadata of one object.
+func (a *applier) look(ctx context.Context, o events.Object) (sighting, bool, error) {
+	client, err := a.metadataOf(ctx, o)
+	if errors.Is(err, errUnknownKind) {
+		return sighting{}, false, nil
+	}
+	if err != nil {
+		return sighting{}, false, err
+	}
+	m, err := client.Get(ctx, o.Name, metav1.GetOptions{})
+	if apierrors.IsNotFound(err) {
+		a.forget(o)
+		return sighting{}, false, nil
+	}
+	if err != nil {
+		return sighting{}, false, fmt.Errorf("look up %s: %w", o, err)
+	}
+	return sight(o, m), true, nil
+}
+
+func (a *applier) metadataOf(ctx context.Context, o events.Object) (metadata.ResourceInterface, error) {
+	r, err := a.scopes.resource(ctx, o)
+	if err != nil {
+		return nil, err
+	}
+	client := a.metadata.Resource(r.GroupVersionResource)
+	if o.Namespace != "" {
+		return client.Namespace(o.Namespace), nil
+	}
+	return client, nil
+}

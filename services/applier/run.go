@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+
+	"k8s.io/client-go/rest"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/process"
+	"github.com/plumbline-dev/plumbline/internal/seal"
+)
+
+// Run converges one cluster until ctx ends.
+func Run(ctx context.Context, env process.Env, cfg Config) error {
+	cfg, err := cfg.withDefaults()
+	if err != nil {
+		return err
+	}
+	rc, err := loadKubeconfig(cfg.Kubeconfig)
+	if err != nil {
+		return err
+	}
+	var identity *seal.Identity
+	if cfg.Identity != "" {
+		i, err := seal.LoadIdentity(cfg.Identity)
+		if err != nil {
+			return err
+		}
+		identity = &i
+	}
+	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	return serve(ctx, cfg, conn, rc, identity, env.Log, env.Health)
+}
+
+// serve runs an applier over a connection to the bus and to a cluster.
+func serve(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger, health *process.Health) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	log = log.With("cluster", cfg.Cluster)
+	a, err := newApplier(ctx, cfg, conn, rc, identity, log)
+	if err != nil {
+		return err
+	}
+	a.consumer = conn.Consumer("applier-"+cfg.Cluster, a.handle, bus.Options{Failed: a.failed})
+	inventories := newInventoryWatch(a)
+	a.observer.done.Go(func() { inventories.run(ctx) })
+	a.observer.done.Go(func() { a.followHealth(ctx) })
+	a.observer.done.Go(func() { a.resyncOnTimer(ctx, cfg.Resync) })
+	health.Check("bus", func() error {
+		if !conn.Connected() {
+			return errors.New("the bus doesn't answer")
+		}
+		return nil
+	})
+	health.Check("cluster", func() error {
+		select {
+		case <-inventories.synced:
+			return nil
+		default:
+			return fmt.Errorf("the API server of cluster %s was not reached yet", cfg.Cluster)
+		}
+	})
+	defer a.observer.done.Wait()
+	defer stop()
+	select {
+	case <-inventories.synced: // what is there is known before the first event
+	case <-ctx.Done():
+		return nil
+	}
+	a.resync(events.Event{})
+	return a.consumer.Run(ctx)
+}
+
+// handle is the applier's answer to every event.
+func (a *applier) handle(ctx context.Context, in events.Event) ([]events.Draft, error) {
+	switch p := in.Data.(type) {
+	case *events.ManifestsRendered, *events.ManifestsUnchanged:
+		return a.converge(ctx, a.newTask(a.application(in.Application), in, causeRevision))
+	case *events.DivergenceDetected:
+		return a.heal(ctx, in, p)
+	case *events.ApprovalGiven:
+		return a.approve(ctx, in, p)
+	case *events.FleetObserved:
+		f, err := a.learnFleet(ctx)
+		if err != nil || f == nil {
+			return nil, err
+		}
+		a.withdrawAll(f)
+		return nil, nil
+	case *events.SyncRequested:
+		a.resync(in)
+		return nil, nil
+	}
+	return nil, nil
+}
+
+// failed is what is published of a bundle that is at fault.
+func (a *applier) failed(in events.Event, reason events.Reason, message string) []events.Draft {
+	m := manifestsOf(in)
+	if m == nil {
+		return nil
+	}
+	t := a.newTask(a.application(in.Application), in, causeRevision)
+	return []events.Draft{a.draft(t, &events.ConvergenceFailed{Converging: t.said, Reason: reason, Message: message})}
+}

@@ -1,0 +1,320 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// withdrawal is an inventory whose application a list lacks.
+type withdrawal struct {
+	Inventory
+	Reason  events.Reason // why it is held; empty: it isn't
+	Message string
+}
+
+// decideWithdrawals finds the inventories that a list lacks and holds them all
+// where they are too many at once. An inventory that knows a newer revision
+// than the list stays. It is pure.
+//
+// A list of another life of the log proves nothing by itself: nothing is
+// withdrawn by it before every application that it names, and that has an
+// inventory, was compared in that life.
+func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
+	var gone []withdrawal
+	corroborated := true
+	for _, inv := range inventories {
+		sameLog := inv.Fence.Epoch == f.epoch
+		if f.has(inv.Application) {
+			corroborated = corroborated && (sameLog && inv.Fence.Compared || f.entries[inv.Application].Held || inv.Kept.Mode == events.ModeObserve)
+			continue
+		}
+		if sameLog && inv.Fence.Sequence > f.stored || slices.Contains(inv.Fence.Retired, f.epoch) {
+			continue
+		}
+		gone = append(gone, withdrawal{Inventory: inv})
+	}
+	reason, message := guardFleet(len(inventories), len(gone))
+	kept := gone[:0]
+	for _, w := range gone {
+		if w.Fence.Epoch != f.epoch && !corroborated {
+			continue
+		}
+		w.Reason, w.Message = reason, message
+		kept = append(kept, w)
+	}
+	return kept
+}
+
+// planWithdrawal decides what becomes of the objects of a withdrawn
+// application. Approved is the digest of what may go; labels says which
+// application each live object's label names.
+func planWithdrawal(w withdrawal, live map[string]Live, labels map[string]string, approved string) Plan {
+	plan := Plan{Application: w.Application, Digest: w.Fence.Digest}
+	var going []events.Object
+	for _, e := range sortedEntries(w.Entries) {
+		l, exists := live[e.Key()]
+		s := Step{Object: e.Object, Phase: phaseOf(e.Object), UID: l.UID, ResourceVersion: l.ResourceVersion}
+		label := labels[e.Key()]
+		switch {
+		case !exists:
+			s.Op, s.Why = OpForget, "it is gone"
+		case label != "" && label != w.Application:
+			s.Op, s.Why, s.To = OpPass, label+" declares it now", label
+		case label == "":
+			s.Op, s.Why = OpOrphan, "it no longer carries our label"
+		case !w.Kept.Deletes():
+			s.Op, s.Why = OpOrphan, "the application's policy keeps it"
+		case l.Deleting:
+			s.Op, s.Why = OpWait, "it is being deleted"
+		default:
+			s.Op, s.Why = OpDelete, "its application is no longer declared"
+			going = append(going, s.Object)
+		}
+		plan.Steps = append(plan.Steps, s)
+	}
+	hold := holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, keysAsObjects(w.Entries))
+	if len(going) == 0 || approved == hold {
+		return plan
+	}
+	reason, message := w.Reason, w.Message
+	if reason == "" {
+		if reason, message = guardPrune(0, going); reason == "" {
+			return plan
+		}
+	}
+	for i := range plan.Steps {
+		if plan.Steps[i].Op == OpDelete {
+			plan.Steps[i].Op, plan.Steps[i].Why = OpHold, string(reason)
+		}
+	}
+	plan.Hold = &Hold{Digest: hold, Reason: reason, Message: message, Objects: going}
+	return plan
+}
+
+func sortedEntries(entries map[string]Entry) []Entry {
+	list := make([]Entry, 0, len(entries))
+	for _, e := range entries {
+		list = append(list, e)
+	}
+	slices.SortFunc(list, func(a, b Entry) int { return -compareApply(a.Object, b.Object) })
+	return list
+}
+
+func keysAsObjects(entries map[string]Entry) []events.Object {
+	objs := make([]events.Object, 0, len(entries))
+	for _, e := range entries {
+		objs = append(objs, e.Object)
+	}
+	return objs
+}
+
+// withdrawAll queues the withdrawal of every application that the fleet no
+// longer declares, each in its own queue.
+func (a *applier) withdrawAll(f *fleetList) {
+	for _, w := range decideWithdrawals(*f, a.inventories.all()) {
+		app := a.application(w.Application)
+		a.consumer.Observe(w.Application, a.observation("withdraw", w.Application, f.event), func(ctx context.Context) ([]events.Draft, error) {
+			return a.withdraw(ctx, app, "")
+		})
+	}
+}
+
+// withdraw carries out the withdrawal of one application, if the newest list
+// still lacks it.
+func (a *applier) withdraw(ctx context.Context, app *application, approved string) ([]events.Draft, error) {
+	for race := 0; ; race++ {
+		drafts, err := a.withdrawOnce(ctx, app, approved)
+		if errors.Is(err, errInventoryChanged) && race < raceLimit {
+			continue
+		}
+		return drafts, outage(a.cluster, err)
+	}
+}
+
+func (a *applier) withdrawOnce(ctx context.Context, app *application, approved string) ([]events.Draft, error) {
+	f, err := a.learnFleet(ctx)
+	if err != nil || f == nil {
+		return nil, err
+	}
+	list := decideWithdrawals(*f, a.inventories.all())
+	i := slices.IndexFunc(list, func(w withdrawal) bool { return w.Application == app.name })
+	if i < 0 {
+		return nil, nil
+	}
+	w := list[i]
+	if err := a.watchEntries(ctx, w.Inventory); err != nil {
+		return nil, err
+	}
+	live, labels, err := a.seeWithdrawn(ctx, w.Inventory)
+	if err != nil {
+		return nil, err
+	}
+	if w.approved() {
+		approved = w.holdOf()
+	}
+	plan := planWithdrawal(w, live, labels, approved)
+	if plan.Hold != nil {
+		return a.holdWithdrawal(ctx, app, f, plan)
+	}
+	return a.finishWithdrawal(ctx, app, f, w, plan)
+}
+
+// approved says that an approval of the withdrawal was written down.
+func (w withdrawal) approved() bool {
+	hold := w.holdOf()
+	for _, e := range w.Entries {
+		if e.Released != hold {
+			return false
+		}
+	}
+	return len(w.Entries) > 0
+}
+
+func (w withdrawal) holdOf() string {
+	return holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, keysAsObjects(w.Entries))
+}
+
+// seeWithdrawn returns what is left of an inventory, and the application that
+// each object's label names.
+func (a *applier) seeWithdrawn(ctx context.Context, inv Inventory) (map[string]Live, map[string]string, error) {
+	live, labels := map[string]Live{}, map[string]string{}
+	for key, e := range inv.Entries {
+		s, ok := a.observer.get(e.Object)
+		if !ok {
+			var err error
+			if s, ok, err = a.look(ctx, e.Object); err != nil {
+				return nil, nil, err
+			}
+		}
+		if ok {
+			live[key], labels[key] = s.Live, s.Application
+		}
+	}
+	return live, labels, nil
+}
+
+// holdWithdrawal says, once, that a withdrawal waits for an approval.
+func (a *applier) holdWithdrawal(ctx context.Context, app *application, f *fleetList, plan Plan) ([]events.Draft, error) {
+	if app.saidHold == plan.Hold.Digest {
+		return nil, nil
+	}
+	last, err := a.bus.Last(ctx, typeOf(&events.ApplicationWithdrawn{}).Subject(a.address(app.name)))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return nil, err
+	}
+	if p, ok := last.Data.(*events.ApplicationWithdrawn); ok && p.Hold == plan.Hold.Digest {
+		app.saidHold = plan.Hold.Digest
+		return nil, nil
+	}
+	list, err := a.list(ctx, listed(plan.Hold.Objects, events.ActionHeld))
+	if err != nil {
+		return nil, err
+	}
+	app.saidHold = plan.Hold.Digest
+	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: events.ActionHeld,
+		Reason: plan.Hold.Reason, Message: plan.Hold.Message, Hold: plan.Hold.Digest, Objects: list})}, nil
+}
+
+func (a *applier) withdrawn(ctx context.Context, app *application, f *fleetList, p *events.ApplicationWithdrawn) events.Draft {
+	p.Fleet, p.Since = f.commit, f.event.Time
+	if p.Since.IsZero() {
+		p.Since = bus.Now(ctx)
+	}
+	return events.Draft{Data: p, Address: a.address(app.name), Trace: f.event.Traceparent}
+}
+
+// finishWithdrawal deletes or lets go of the objects, and then of the
+// inventory. What doesn't go yet stays in it, and is tried again.
+func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan) ([]events.Draft, error) {
+	inv := w.Inventory
+	if plan.Requests() > 0 && !w.approved() {
+		var err error
+		if inv, err = a.inventories.write(ctx, inv.release(keysAsObjects(inv.Entries), w.holdOf())); err != nil {
+			return nil, err
+		}
+	}
+	r := &run{applier: a, application: app.name, inventory: inv, confirmed: time.Now()}
+	if err := r.carryOut(ctx, plan); err != nil {
+		return nil, err
+	}
+	items, left := withdrawnItems(plan, r.results)
+	list, err := a.list(ctx, items)
+	if err != nil {
+		return nil, err
+	}
+	if len(left) > 0 {
+		return a.blocked(ctx, app, f, left, list)
+	}
+	if err := a.inventories.remove(ctx, inv); err != nil {
+		return nil, err
+	}
+	a.mu.Lock()
+	delete(a.applications, app.name)
+	a.mu.Unlock()
+	outcome := events.ActionPruned
+	if !w.Kept.Deletes() {
+		outcome = events.ActionOrphaned
+	}
+	if len(items) > 0 && !slices.ContainsFunc(items, func(o events.AppliedObject) bool { return o.Action != events.ActionPassed }) {
+		outcome = events.ActionPassed
+	}
+	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: outcome, Objects: list})}, nil
+}
+
+// withdrawnItems lists what became of each object, and the messages of those
+// that are still there.
+func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObject, []string) {
+	var items []events.AppliedObject
+	var left []string
+	for _, s := range plan.Steps {
+		r := results[s.Key()]
+		o := events.AppliedObject{Object: s.Object, UID: s.UID}
+		switch {
+		case s.Op == OpPass:
+			o.Action = events.ActionPassed
+		case s.Op == OpOrphan:
+			o.Action = events.ActionOrphaned
+		case s.Op == OpForget, r.Gone:
+			o.Action = events.ActionPruned
+		case r.Err != nil:
+			o.Action = events.ActionHeld
+			left = append(left, r.Err.Error())
+		default:
+			o.Action = events.ActionHeld
+			left = append(left, s.Object.String()+" is being deleted; a finalizer may keep it")
+		}
+		items = append(items, o)
+	}
+	return items, left
+}
+
+// blocked says, once, that a withdrawal can't end yet.
+func (a *applier) blocked(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
+	app.mu.Lock()
+	if app.retry != nil {
+		app.retry.Stop()
+	}
+	app.retry = time.AfterFunc(min(retryFirst<<min(app.retries, 10), retryMost), func() {
+		if a.ctx.Err() == nil {
+			a.withdrawAll(f)
+		}
+	})
+	app.retries++
+	again := app.retries
+	app.mu.Unlock()
+	if again != blockedAfter {
+		return nil, nil
+	}
+	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: events.ActionHeld,
+		Reason: events.ReasonDeletionBlocked, Message: cut(left[0]), Objects: list})}, nil
+}
+
+// blockedAfter is how many attempts it takes until a blocked deletion is said.
+const blockedAfter = 3
