@@ -34,6 +34,7 @@ type lab struct {
 
 func newLab(t *testing.T, options gitserver.Options) *lab {
 	t.Helper()
+	t.Parallel()
 	l := &lab{T: t, git: gitserver.New(t, options), bus: bustest.Start(t)}
 	l.fleet, l.shop = l.repo("fleet"), l.repo("shop")
 	l.reader = l.bus.Connect(t, "reader")
