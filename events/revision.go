@@ -27,6 +27,19 @@ type Person struct {
 	When  time.Time `json:"when"`
 }
 
+// CommitTime is a time of a commit as an event can tell it. Git lets a commit
+// claim any date and offset; what RFC 3339 has no words for becomes UTC, and
+// a year that it has none for the zero time.
+func CommitTime(t time.Time) time.Time {
+	if !writable(t) || t.Year() < 1 || t.Year() > 9999 {
+		return time.Time{}
+	}
+	if _, offset := t.Zone(); offset <= -24*3600 || offset >= 24*3600 || offset%60 != 0 {
+		return t.UTC()
+	}
+	return t
+}
+
 // Signature is the verdict over a commit's signature.
 type Signature struct {
 	Verdict string `json:"verdict"`          // unsigned | unverified | verified

@@ -40,7 +40,7 @@ func truncation(string) string { return "apiVersion: plumbline.dev/v1alpha1\nkin
 var documentSpoils = []func(string) string{
 	func(s string) string { return s + "  typo: 1\n" },
 	func(s string) string { return strings.Replace(s, "shop", "shoq", 1) },
-	func(s string) string { return strings.Replace(s, "kind: Application", "kind: Aplication", 1) },
+	func(s string) string { return strings.Replace(s, "kind: Application", "kind: Applikation", 1) },
 	func(s string) string { return strings.Replace(s, "v1alpha1", "v1alpha2", 1) },
 	func(s string) string { return strings.Replace(s, "{name: ", "{nam: ", 1) },
 	func(s string) string { return s + "  cluster: nowhere\n" },

@@ -10,9 +10,9 @@ import (
 )
 
 const (
-	urlForms   = "must be an https, http, ssh or file URL, or user@host:path"
-	urlNoCreds = "must not hold credentials: they are files in the watcher's credentials folder"
-	maxURL     = 2048 // bytes
+	urlForms  = "must be an https, http, ssh or file URL, or user@host:path"
+	urlNoUser = "must not hold credentials: they are files in the watcher's credentials folder"
+	maxURL    = 2048 // bytes
 )
 
 // scp is Git's short form of an ssh URL: [user@]host:path.
@@ -72,11 +72,11 @@ func checkUser(u *url.URL) string {
 	switch u.Scheme {
 	case "ssh":
 		if password || strings.HasPrefix(u.User.Username(), "-") {
-			return urlNoCreds
+			return urlNoUser
 		}
 	case "https", "http", "file":
 		if u.User != nil {
-			return urlNoCreds
+			return urlNoUser
 		}
 	default:
 		return urlForms

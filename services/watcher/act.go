@@ -94,7 +94,7 @@ func revision(f finding, c *object.Commit, trigger string) events.Revision {
 }
 
 func person(s object.Signature) events.Person {
-	return events.Person{Name: clean(s.Name), Email: clean(s.Email), When: s.When}
+	return events.Person{Name: clean(s.Name), Email: clean(s.Email), When: events.CommitTime(s.When)}
 }
 
 // title is the first line of a commit's message.
