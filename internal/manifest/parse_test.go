@@ -66,6 +66,9 @@ func TestParseRefuses(t *testing.T) {
 		line             int
 	}{
 		{"tab", "a.yaml", "a: 1\n\tb: 2\n", syntax, 2},
+		{"first line", "a.yaml", "a: b: canary\n", syntax, 1},
+		{"first line open", "a.yaml", "a: [canary", syntax, 1},
+		{"control character", "a.yaml", head + "\x01", syntax, 0},
 		{"unclosed", "a.yaml", head + "data: {a: canary\n", syntax, 5},
 		{"unknown anchor", "a.yaml", head + "data:\n  p: *canary\n", syntax, 6},
 		{"unknown tag", "a.yaml", head + "data:\n  p: !canary x\n", syntax, 6},

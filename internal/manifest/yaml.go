@@ -53,6 +53,7 @@ var (
 	yamlLine   = regexp.MustCompile(`^line (\d+): `)
 	yamlAnchor = regexp.MustCompile(`^unknown anchor '(.*)' referenced$`)
 	yamlParser = regexp.MustCompile(`^(did not find expected|found duplicate %|found undefined tag|found incompatible)`)
+	yamlReader = regexp.MustCompile(`UTF-|control characters`) // it names no line at all
 	// yamlPlain are the messages that quote nothing of the file.
 	yamlPlain = regexp.MustCompile(`^[a-zA-Z0-9 -]*('(-|,|\]|\})'[a-zA-Z ]*)*$`)
 )
@@ -61,7 +62,10 @@ var (
 // be a value, as in "unknown anchor", and is left out.
 func yamlError(err error, data []byte) error {
 	message := strings.TrimPrefix(err.Error(), "yaml: ")
-	line := 0
+	line := 1 // the parser names none for the first
+	if yamlReader.MatchString(message) {
+		line = 0
+	}
 	if m := yamlLine.FindStringSubmatch(message); m != nil {
 		line, _ = strconv.Atoi(m[1]) // digits; too many of them leave 0
 		message = message[len(m[0]):]
@@ -70,7 +74,7 @@ func yamlError(err error, data []byte) error {
 		before, _, _ := bytes.Cut(data, []byte("*"+m[1]))
 		return syntax(1+bytes.Count(before, []byte{'\n'}), "an alias (*…) refers to an anchor (&…) that is not there; put text that starts with * in quotes")
 	}
-	if yamlParser.MatchString(message) {
+	if yamlParser.MatchString(message) && strings.Contains(err.Error(), "line ") {
 		line++ // the parser, unlike the scanner, counts lines from 0 (go.yaml.in/yaml/v3 decode.go, fail)
 	}
 	if !yamlPlain.MatchString(message) {

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"sync"
+	"sync/atomic"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -84,7 +85,8 @@ func measure(pack []byte) (int64, error) {
 // bytes, so that the applications of one commit decode it once. It is safe
 // for concurrent use.
 type sources struct {
-	budget int64
+	budget  int64
+	fetched atomic.Int64 // trees decoded
 
 	mu      sync.Mutex
 	used    int64
@@ -141,6 +143,7 @@ func (s *sources) get(ctx context.Context, id string, fetch func(context.Context
 }
 
 func (s *sources) load(ctx context.Context, id string, l *load, fetch func(context.Context) ([]byte, error)) {
+	s.fetched.Add(1)
 	pack, err := fetch(ctx)
 	if err == nil {
 		l.tree, err = unpack(pack, id)
