@@ -66,6 +66,16 @@ func (h *Health) Ready() error {
 	return nil
 }
 
+// Begun reports whether the service has come as far as to register a check.
+func (h *Health) Begun() bool {
+	if h == nil {
+		return false
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return len(h.checks) > 0
+}
+
 // ServeHTTP answers GET /healthz (200 while the process runs at all) and GET
 // /readyz (200, or 503 and a line for each thing that is missing).
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// patience is how long a command waits for the bus before it gives up.
+const patience = 5 * time.Second
+
+// target says which running system a command is about.
+type target struct {
+	data, server, creds string
+}
+
+func (t *target) flags(cmd *cobra.Command) {
+	cmd.Flags().StringVar(&t.data, "data", defaultPlace(), "folder of the 'up' or 'nats serve' to speak to")
+	cmd.Flags().StringVar(&t.server, "server", "", "address of the bus instead, as nats://127.0.0.1:4222; needs --creds")
+	cmd.Flags().StringVar(&t.creds, "creds", "", "file with the nkey seed to speak with: operator.nk, or reader.nk to read only")
+}
+
+// config finds the bus and the key to it.
+func (t *target) config() (bus.Config, error) {
+	if (t.server == "") != (t.creds == "") {
+		return bus.Config{}, usagef("--server and --creds go together")
+	}
+	c := bus.Config{URL: t.server, Creds: t.creds, User: userOf(t.creds), Service: "operator"}
+	if t.server != "" {
+		return c, nil
+	}
+	r, err := place(t.data).find()
+	if err != nil {
+		return bus.Config{}, err
+	}
+	c.URL, c.Creds, c.User = r.Server, filepath.Join(r.Keys, "operator.nk"), "operator"
+	return c, nil
+}
+
+// userOf is the user whose seed a file is named for: its inbox is its own.
+func userOf(creds string) string {
+	name := strings.TrimSuffix(filepath.Base(creds), ".nk")
+	if slices.Contains([]string{"operator", "reader", "notifier"}, name) {
+		return name
+	}
+	return "operator"
+}
+
+// connect connects, and gives up where the bus doesn't answer.
+func (t *target) connect(ctx context.Context, stderr io.Writer) (*bus.Conn, error) {
+	c, err := t.config()
+	if err != nil {
+		return nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
+	conn, err := bus.Connect(ctx, c, log)
+	if err == nil {
+		return conn, nil
+	}
+	if !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
+		return nil, err
+	}
+	if t.server != "" {
+		return nil, fmt.Errorf("no bus answers at %s within %s: is the address right, and the key one of its users'? (%w)", c.URL, patience, err)
+	}
+	return nil, fmt.Errorf("no bus answers at %s within %s: has what ran in %s ended? Start it again with 'plumbline up --data %s ...' (%w)", c.URL, patience, t.data, t.data, err)
+}

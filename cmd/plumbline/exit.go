@@ -1,0 +1,50 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"fmt"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit codes; docs/cli.md explains them.
+const (
+	exitOK       = 0
+	exitError    = 1
+	exitUsage    = 2
+	exitTimeout  = 3
+	exitOpposite = 4
+)
+
+// exit is an error that ends the process with a code of its own.
+type exit struct {
+	code int
+	err  error
+}
+
+func (e *exit) Error() string { return e.err.Error() }
+func (e *exit) Unwrap() error { return e.err }
+
+// usage marks err as a wrong call.
+func usage(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &exit{exitUsage, err}
+}
+
+func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+
+// between takes from least to most arguments, named for people.
+func between(least, most int, names string) cobra.PositionalArgs {
+	return func(_ *cobra.Command, args []string) error {
+		if len(args) < least || len(args) > most {
+			if names == "" {
+				return usagef("it takes no arguments, and got %q", args)
+			}
+			return usagef("want %s, got %d arguments", names, len(args))
+		}
+		return nil
+	}
+}

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+
+// Command plumbline is Plumbline's command line: it runs all services and the
+// bus in one process (up), or the bus alone (nats serve), and asks and tells a
+// running system as its operator.
+//
+// It reads the log and publishes sync.requested and approval.given; it never
+// speaks to a cluster or a repository itself.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline-dev/plumbline/services/renderer"
+)
+
+func main() {
+	renderer.ServeChild()
+	os.Exit(run(os.Args[1:], os.Stdout, os.Stderr))
+}
+
+// run runs one command and returns its exit code. SIGINT and SIGTERM end its
+// context; a second one ends the process at once.
+func run(args []string, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	context.AfterFunc(ctx, stop)
+
+	root := newRoot()
+	root.SetArgs(args)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	cmd, err := root.ExecuteContextC(ctx)
+	return report(stderr, cmd, err)
+}
+
+// report prints an error for people and returns the exit code that it stands
+// for.
+func report(stderr io.Writer, cmd *cobra.Command, err error) int {
+	if err == nil {
+		return exitOK
+	}
+	code := exitError
+	var e *exit
+	if errors.As(err, &e) {
+		code = e.code
+	}
+	fmt.Fprintf(stderr, "plumbline: %v\n", err)
+	if code == exitUsage {
+		fmt.Fprintf(stderr, "Run '%s --help' for what it takes.\n", cmd.CommandPath())
+	}
+	return code
+}
+
+const rootHelp = `Plumbline keeps clusters true to Git.
+
+A commit becomes an event, a rendered bundle, a converged cluster; a change that
+somebody makes in the cluster by hand becomes a divergence that says what was
+changed, by which tool, and against which line of Git, and is healed.
+
+Commands that ask a running system find it by --data, the folder of an 'up' or a
+'nats serve' (default: the one that 'up' uses by default), or by --server and
+--creds.`
+
+const rootExample = `  plumbline up --fleet https://git.example.com/fleet.git
+  plumbline status
+  plumbline events --follow --type 'divergence.*'
+  plumbline wait shop-web --for converged --commit "$(git rev-parse HEAD)"`
+
+const exitHelp = `
+Exit codes:
+  0  done; for wait: reached
+  1  failed: the message says why and what to do
+  2  a wrong call
+  3  wait: not reached within --timeout
+  4  wait: the commit has ended the other way
+`
+
+func newRoot() *cobra.Command {
+	root := &cobra.Command{
+		Use:           "plumbline",
+		Short:         "Keeps clusters true to Git",
+		Long:          rootHelp,
+		Example:       rootExample,
+		SilenceErrors: true,
+		SilenceUsage:  true,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+				return usagef("there is no command %q; is it %s?", args[0], strings.Join(near, " or "))
+			}
+			return usagef("there is no command %q", args[0])
+		},
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.SuggestionsMinimumDistance = 2
+	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
+	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddGroup(
+		&cobra.Group{ID: "run", Title: "Run it:"},
+		&cobra.Group{ID: "ask", Title: "Ask and tell a running system:"},
+	)
+	root.AddCommand(
+		upCommand(), natsCommand(), keysCommand(),
+		statusCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
+		versionCommand(),
+	)
+	return root
+}

@@ -1,0 +1,210 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/status"
+)
+
+const statusHelp = `Shows how each application stands, or one of them in detail.
+
+The state is the worst of what is so:
+  failed       the newest revision can't be rendered, or the cluster refuses it
+  held         something waits for an approval, or for a valid declaration
+  degraded     it had converged, then lost its health
+  diverged     live differs from Git
+  unreachable  its repository can't be read
+  converging   the newest revision is on its way
+  converged    live equals the newest revision, and is healthy`
+
+func statusCommand() *cobra.Command {
+	var at target
+	var out format
+	cmd := &cobra.Command{
+		Use:     "status [APP]",
+		GroupID: "ask",
+		Short:   "Show how applications stand",
+		Long:    statusHelp,
+		Example: "  plumbline status\n  plumbline status shop-web\n  plumbline status -o json | jq -r '.[] | select(.state != \"converged\") | .application'",
+		Args:    between(0, 1, "at most one APP"),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+			if err != nil {
+				return err
+			}
+			defer conn.Close()
+			ctx, cancel := context.WithTimeout(cmd.Context(), 2*patience)
+			defer cancel()
+			view, err := latest(ctx, conn)
+			if err != nil {
+				return err
+			}
+			if len(args) == 0 {
+				return printStatuses(cmd.OutOrStdout(), out, view.All(), time.Now())
+			}
+			one := view.Of(args[0])
+			if len(one) == 0 {
+				return unknown(view, args[0])
+			}
+			return printDetails(cmd.OutOrStdout(), out, one, time.Now())
+		},
+	}
+	at.flags(cmd)
+	out.flags(cmd)
+	return cmd
+}
+
+// latest is the view of every application from the last event of each subject.
+func latest(ctx context.Context, conn *bus.Conn) (*status.View, error) {
+	var view status.View
+	add := func(r bus.Record) error {
+		if r.Err == nil {
+			view.Add(r.Event)
+		}
+		return nil
+	}
+	records, err := conn.Latest(ctx, "plumbline.v1.>")
+	if errors.Is(err, bus.ErrTooMany) {
+		_, err = conn.Read(ctx, bus.Range{}, add)
+	}
+	if err != nil {
+		return nil, err
+	}
+	for _, r := range records {
+		_ = add(r) // it never fails
+	}
+	return &view, nil
+}
+
+// unknown says which applications there are instead.
+func unknown(view *status.View, name string) error {
+	var names []string
+	for _, s := range view.All() {
+		names = append(names, s.Application)
+	}
+	if len(names) == 0 {
+		return fmt.Errorf("no application %q is known, and no other either: has the fleet been read? See 'plumbline events'", name)
+	}
+	const most = 20
+	if len(names) > most {
+		names = append(names[:most], "…")
+	}
+	return fmt.Errorf("no application %q is known; there are: %s", name, strings.Join(names, ", "))
+}
+
+func printStatuses(w io.Writer, out format, all []status.Status, now time.Time) error {
+	if out == formatJSON {
+		if all == nil {
+			all = []status.Status{}
+		}
+		return printJSON(w, all)
+	}
+	if len(all) == 0 {
+		_, err := fmt.Fprintln(w, "No application is known yet: has the fleet been read? See 'plumbline events'.")
+		return err
+	}
+	colours := painter(w)
+	app, cluster := len("APPLICATION"), len("CLUSTER")
+	for _, s := range all {
+		app, cluster = max(app, len(s.Application)), max(cluster, len(s.Cluster))
+	}
+	app, cluster = min(app, 28), min(cluster, 14)
+	rest := width - app - cluster - len("unreachable") - len("123456789012") - len("120s") - 5*2
+	line := func(colour, name, on, state, commit, since, text string) {
+		row := pad(fit(printable(name), app), app) + "  " + pad(fit(printable(on), cluster), cluster) + "  " +
+			colours.in(colour, pad(state, 11)) + "  " + pad(commit, 12) + "  " + pad(since, 4) + "  " + fit(printable(text), rest)
+		fmt.Fprintln(w, strings.TrimRight(row, " "))
+	}
+	line(faint, "APPLICATION", "CLUSTER", "STATE", "COMMIT", "FOR", "")
+	for _, s := range all {
+		line(colourOf(s.State), s.Application, or(s.Cluster, "-"), string(s.State), or(status.Short(s.Commit), "-"), age(now.Sub(s.Since)), remark(s))
+	}
+	return nil
+}
+
+// remark is what a line says after the state.
+func remark(s status.Status) string {
+	if s.OpenDivergences > 1 {
+		return fmt.Sprintf("%d open divergences; %s", s.OpenDivergences, s.Message)
+	}
+	return s.Message
+}
+
+func printDetails(w io.Writer, out format, all []status.Status, now time.Time) error {
+	if out == formatJSON {
+		return printJSON(w, all)
+	}
+	colours := painter(w)
+	for i, s := range all {
+		if i > 0 {
+			fmt.Fprintln(w)
+		}
+		detail := details{w}
+		fmt.Fprintf(w, "%s on %s: %s for %s\n", printable(s.Application), or(printable(s.Cluster), "an unknown cluster"),
+			colours.in(colourOf(s.State), string(s.State)), age(now.Sub(s.Since)))
+		detail.line("reason", string(s.Reason))
+		detail.line("message", s.Message)
+		detail.line("commit", strings.TrimSpace(s.Commit+"  "+s.Title))
+		detail.line("bundle", s.Digest)
+		if c := s.Converged; c != nil && (c.Commit != s.Commit || s.State != status.Converged) {
+			detail.line("converged", fmt.Sprintf("%s, %s ago", c.Commit, age(now.Sub(c.When))))
+		}
+		detail.line("trace", s.TraceID)
+		for _, d := range s.Divergences {
+			object := d.Object
+			if object == "" {
+				object = "the pipeline"
+			}
+			detail.line("diverged", fmt.Sprintf("%s %s, for %s: %s", object, d.Kind, age(now.Sub(d.Since)), d.Message))
+		}
+		if s.Hold != "" {
+			detail.line("approve", fmt.Sprintf("plumbline approve %s %s", s.Application, status.Short(s.Hold)))
+		}
+	}
+	return nil
+}
+
+type details struct{ w io.Writer }
+
+// line prints a named value under the application, and nothing for none.
+func (d details) line(name, value string) {
+	const indent = 13
+	if value == "" {
+		return
+	}
+	for i, text := range wrap(printable(value), width-indent) {
+		if i > 0 {
+			name = ""
+		}
+		fmt.Fprintf(d.w, "  %s%s\n", pad(name, indent-2), text)
+	}
+}
+
+func colourOf(s status.State) string {
+	switch s {
+	case status.Converged:
+		return green
+	case status.Failed, status.Degraded, status.Diverged:
+		return red
+	case status.Withdrawn:
+		return faint
+	}
+	return yellow
+}
+
+func or(text, otherwise string) string {
+	if text != "" {
+		return text
+	}
+	return otherwise
+}
