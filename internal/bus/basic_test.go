@@ -12,7 +12,7 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
-func sync(app string) events.Draft {
+func lookNow(app string) events.Draft {
 	return events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Application: app}}
 }
 
@@ -21,7 +21,7 @@ func TestPublishConsumeAndBlobs(t *testing.T) {
 	operator, renderer := s.Connect(t, "operator"), s.Connect(t, "renderer")
 	ctx := t.Context()
 
-	published, err := operator.Publish(ctx, events.Cause{ID: "a"}, sync("shop"))
+	published, err := operator.Publish(ctx, events.Cause{ID: "a"}, lookNow("shop"))
 	if err != nil {
 		t.Fatal(err)
 	}

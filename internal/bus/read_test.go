@@ -21,7 +21,7 @@ func fill(t *testing.T, c *bus.Conn, from, n int) {
 	t.Helper()
 	for i := from; i < from+n; i++ {
 		cause := events.Cause{ID: fmt.Sprintf("cause-%d", i)}
-		if _, err := c.Publish(t.Context(), cause, sync(fmt.Sprintf("app-%d", i%10))); err != nil {
+		if _, err := c.Publish(t.Context(), cause, lookNow(fmt.Sprintf("app-%d", i%10))); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -108,7 +108,7 @@ func TestLatestSaysWhenItIsTooMany(t *testing.T) {
 	s := bustest.Start(t)
 	operator := s.Connect(t, "operator")
 	for i := range 1100 {
-		if _, err := operator.Publish(t.Context(), events.Cause{ID: "many"}, sync(fmt.Sprintf("app-%d", i))); err != nil {
+		if _, err := operator.Publish(t.Context(), events.Cause{ID: "many"}, lookNow(fmt.Sprintf("app-%d", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
