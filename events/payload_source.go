@@ -61,10 +61,6 @@ type FleetObserved struct {
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
 	List  Blob `json:"list"`
-	// Partial says that something in the fleet can't be read and that what it
-	// declared before is not remembered: what List lacks is unknown, and
-	// nothing is withdrawn by it.
-	Partial bool `json:"partial,omitempty"`
 }
 
 // FleetEntry is one application of a fleet list.

@@ -13,7 +13,8 @@ import (
 func TestCommitTimeCanAlwaysBeWritten(t *testing.T) {
 	zone := func(seconds int) *time.Location { return time.FixedZone("", seconds) }
 	for _, when := range []time.Time{
-		{}, noon, noon.In(zone(2 * 3600)), noon.In(zone(-12 * 3600)),
+		{},
+		noon, noon.In(zone(2 * 3600)), noon.In(zone(-12 * 3600)),
 		noon.In(zone(99*3600 + 99*60)), noon.In(zone(-24 * 3600)), noon.In(zone(61)),
 		time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC), time.Date(-1, 1, 1, 0, 0, 0, 0, time.UTC),
 		time.Unix(1<<62, 0), time.Unix(-1<<62, 0),

@@ -26,7 +26,8 @@ func Digest(d events.Declaration) string {
 // Lists is, per cluster, the complete list of its applications in order of
 // name: of [LocalCluster], of every cluster that is declared, and of every
 // other that still has an application. A cluster that is no longer declared
-// and has none gets no list, so that nothing in it is withdrawn.
+// and has none gets no list, so that nothing in it is withdrawn. They are
+// complete only where State.Complete says so.
 func (s State) Lists() map[string][]events.FleetEntry {
 	lists := map[string][]events.FleetEntry{LocalCluster: {}}
 	for _, c := range s.Clusters {

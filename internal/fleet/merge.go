@@ -25,7 +25,7 @@ type State struct {
 	// Complete says that Applications lists everything that may be declared.
 	// It is false while something can't be read and what it declared before is
 	// not remembered: then an application that isn't listed is unknown, not
-	// withdrawn.
+	// withdrawn, and [State.Lists] must not be published.
 	Complete bool `json:"complete"`
 }
 
@@ -110,13 +110,13 @@ func (i invalid) hold(before Entry, complete bool) Entry {
 
 // mayDeclare is what can't be read and may declare an application that is
 // declared nowhere else: the file that declared it before; one that mentions
-// it; one in which names can't be searched for; and any, if the file that
-// declared it is gone, since it may have been moved.
+// it; and any, if the file that declared it is gone, since it may have been
+// moved.
 func (r Result) mayDeclare(e Entry) []unread {
 	var may []unread
 	_, there := slices.BinarySearch(r.files, e.File)
 	for _, u := range r.unread {
-		if u.file == e.File || !there || u.opaque() || strings.Contains(u.text, e.Name) {
+		if u.file == e.File || !there || u.mentions(e.Name) {
 			may = append(may, u)
 		}
 	}
@@ -133,9 +133,28 @@ func (e Entry) holdIn(may []unread) Entry {
 	return e
 }
 
-// opaque reports whether names may be spelt otherwise than letter by letter.
-func (u unread) opaque() bool {
-	return !utf8.ValidString(u.text) || strings.ContainsAny(u.text, "\\\x00")
+// mentions reports whether a name may stand in the text: letter by letter and
+// not as a part of a longer name, or spelt in a way that can't be searched for.
+func (u unread) mentions(name string) bool {
+	if !utf8.ValidString(u.text) || strings.ContainsAny(u.text, "\\\x00") {
+		return true
+	}
+	for rest := u.text; ; {
+		before, after, found := strings.Cut(rest, name)
+		if !found {
+			return false
+		}
+		at := len(u.text) - len(rest) + len(before)
+		if (at == 0 || !labelByte(u.text[at-1])) && (after == "" || !labelByte(after[0])) {
+			return true
+		}
+		rest = u.text[at+1:]
+	}
+}
+
+// labelByte reports whether c may be a part of a name.
+func labelByte(c byte) bool {
+	return c >= 'a' && c <= 'z' || c >= '0' && c <= '9' || c == '-'
 }
 
 // keep takes over the repositories and clusters of before that held

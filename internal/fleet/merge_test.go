@@ -77,6 +77,8 @@ func TestMerge(t *testing.T) {
 		"renamed and broken":         {files("repos.yaml", repositoryShop, "c.yaml", "kind: [", "b.yaml", application("b1")), "[a1] [a2] b1"},
 		"a new broken file":          {files("repos.yaml", repositoryShop, "a.yaml", application("a1"), "b.yaml", application("b1"), "c.yaml", "kind: ["), "a1 b1"},
 		"escaped and broken":         {files("repos.yaml", repositoryShop, "a.yaml", application("a1"), "b.yaml", application("b1"), "c.yaml", "name: \"\\x612\"\nkind: ["), "a1 [a2] b1"},
+		"mentioned and broken":       {files("repos.yaml", repositoryShop, "a.yaml", application("a1"), "b.yaml", application("b1"), "c.yaml", "xa2 a2\nkind: ["), "a1 [a2] b1"},
+		"a longer name and broken":   {files("repos.yaml", repositoryShop, "a.yaml", application("a1"), "b.yaml", application("b1"), "c.yaml", "a2-x xa2 -a2\nkind: [ a22"), "a1 b1"},
 		"not UTF-8":                  {files("repos.yaml", repositoryShop, "a.yaml", "\xff\xfe", "b.yaml", ""), "[a1] [a2] [b1]"},
 		"the repository is gone":     {files("a.yaml", documents(application("a1"), application("a2")), "b.yaml", application("b1")), "[a1] [a2] [b1]"},
 		"the repository is invalid":  {files("repos.yaml", strings.Replace(repositoryShop, "https", "ftp", 1), "a.yaml", documents(application("a1"), application("a2"))), "[a1] [a2]"},
