@@ -155,7 +155,7 @@ func isExecutable(path string) bool {
 // lockFile takes an exclusive lock on path, calling waiting once when another
 // process has it. The lock goes with the process.
 func lockFile(ctx context.Context, path string, waiting func()) (unlock func(), err error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o644)
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("open lock: %w", err)
 	}

@@ -79,7 +79,7 @@ func TestRecipeKnowsKubernetes(t *testing.T) {
 		t.Fatal(err)
 	}
 	args := strings.Join(r.args("out"), " ")
-	for _, want := range []string{"gitVersion=v1.37.2", "gitMajor=1 ", "gitMinor=37 "} {
+	for _, want := range []string{"gitVersion=v1.37.2 ", "gitMajor=1 ", "gitMinor=37 "} {
 		if !strings.Contains(args, want) {
 			t.Errorf("%q is not in %s", want, args)
 		}

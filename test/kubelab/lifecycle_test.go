@@ -139,6 +139,16 @@ func startByHand(t *testing.T, binary, dir string) (*exec.Cmd, *bytes.Buffer) {
 	return cmd, &stderr
 }
 
+// kubelabCommand runs a command that is expected to end by itself soon, and
+// returns what it wrote.
+func kubelabCommand(t *testing.T, binary string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, binary, args...).CombinedOutput()
+	return string(out), err
+}
+
 func TestSignalsStopCleanly(t *testing.T) {
 	binary, err := kubelab.Binary(t.Context(), os.Stderr)
 	if err != nil {
@@ -165,24 +175,30 @@ func TestDown(t *testing.T) {
 	dir := t.TempDir()
 	cmd, _ := startByHand(t, binary, dir)
 
-	out, err := exec.Command(binary, "up", "--dir", dir).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "already running") || !strings.Contains(string(out), "kubelab down --dir "+dir) {
+	out, err := kubelabCommand(t, binary, "up", "--dir", dir)
+	if err == nil || !strings.Contains(out, "already running") || !strings.Contains(out, "kubelab down --dir "+dir) {
 		t.Errorf("a second one in the same directory: %v, %s", err, out)
 	}
 	for range 2 { // the second time there is nothing to stop
-		if out, err := exec.Command(binary, "down", "--dir", dir).CombinedOutput(); err != nil || len(out) != 0 {
+		if out, err := kubelabCommand(t, binary, "down", "--dir", dir); err != nil || out != "" {
 			t.Errorf("down: %v, %s", err, out)
 		}
+	}
+	if t.Failed() {
+		return // it may still run
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Errorf("the process that was told to stop: %v", err)
 	}
 }
 
-func TestEndsWithKilledParent(t *testing.T) {
-	dir := t.TempDir()
-	parent := exec.Command(os.Args[0])
-	parent.Env = append(os.Environ(), parentEnv+"="+dir)
+// killedParent has another process start a cluster in dir, kills that process
+// with SIGKILL, and returns the cluster's address. The process stays a zombie
+// until the test calls its Wait.
+func killedParent(t *testing.T, dir string, env ...string) (address string, parent *exec.Cmd) {
+	t.Helper()
+	parent = exec.Command(os.Args[0])
+	parent.Env = append(append(os.Environ(), parentEnv+"="+dir), env...)
 	parent.Stderr = os.Stderr
 	stdout, err := parent.StdoutPipe()
 	if err != nil {
@@ -193,15 +209,18 @@ func TestEndsWithKilledParent(t *testing.T) {
 	}
 	var server string
 	_, scanErr := fmt.Fscanln(stdout, &server)
-	// The parent stays a zombie until the end of the test: one that nobody has
-	// reaped must count as ended.
 	if err := errors.Join(scanErr, parent.Process.Kill()); err != nil {
 		t.Fatal(err)
 	}
+	return strings.TrimPrefix(server, "https://"), parent
+}
+
+// A parent that nobody has reaped must count as ended.
+func TestEndsWithKilledParent(t *testing.T) {
+	dir := t.TempDir()
+	address, parent := killedParent(t, dir)
 	began := time.Now()
-	eventually(t, 30*time.Second, func(ctx context.Context) error {
-		return refused(ctx, strings.TrimPrefix(server, "https://"))
-	})
+	eventually(t, 30*time.Second, func(ctx context.Context) error { return refused(ctx, address) })
 	// A process that still runs holds the directory and fails every start.
 	var cluster *kubelab.Cluster
 	eventually(t, 30*time.Second, func(ctx context.Context) (err error) {
@@ -209,7 +228,32 @@ func TestEndsWithKilledParent(t *testing.T) {
 		return err
 	})
 	t.Logf("ended, and started again, %s after its parent's end", time.Since(began).Round(time.Millisecond))
-	if err := errors.Join(cluster.Stop(), parent.Process.Release()); err != nil {
+	if err := cluster.Stop(); err != nil {
+		t.Error(err)
+	}
+	_ = parent.Wait() // it was killed
+}
+
+func TestDetachedOutlivesParent(t *testing.T) {
+	binary, err := kubelab.Binary(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	dir := t.TempDir()
+	address, parent := killedParent(t, dir, detachEnv+"=1")
+	_ = parent.Wait() // it was killed
+	// One that is bound to its parent stops listening within a second or two.
+	watch, cancel := context.WithTimeout(t.Context(), 4*time.Second)
+	defer cancel()
+	for tick := time.NewTicker(50 * time.Millisecond); watch.Err() == nil; <-tick.C {
+		if refused(t.Context(), address) == nil {
+			t.Fatal("it ended with its parent")
+		}
+	}
+	if out, err := kubelabCommand(t, binary, "down", "--dir", dir); err != nil {
+		t.Errorf("down: %v, %s", err, out)
+	}
+	if err := refused(t.Context(), address); err != nil {
 		t.Error(err)
 	}
 }
@@ -233,8 +277,8 @@ func TestKubeconfigNeedsACluster(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	out, err := exec.Command(binary, "kubeconfig", "--dir", t.TempDir(), "--user", "u", "--out", filepath.Join(t.TempDir(), "k")).CombinedOutput()
-	if err == nil || !strings.Contains(string(out), "kubelab up --dir") {
+	out, err := kubelabCommand(t, binary, "kubeconfig", "--dir", t.TempDir(), "--user", "u", "--out", filepath.Join(t.TempDir(), "k"))
+	if err == nil || !strings.Contains(out, "kubelab up --dir") {
 		t.Errorf("%v, %s", err, out)
 	}
 }

@@ -4,10 +4,11 @@ package kubelab_test
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
+	"net"
 	"os"
+	"syscall"
 	"testing"
 	"time"
 
@@ -19,8 +20,11 @@ import (
 )
 
 // parentEnv makes this test binary the parent of a cluster in the directory
-// that it names, see TestEndsWithKilledParent.
+// that it names, see killedParent.
 const parentEnv = "KUBELAB_TEST_PARENT_OF"
+
+// detachEnv, not empty, makes that cluster a detached one.
+const detachEnv = "KUBELAB_TEST_DETACH"
 
 func TestMain(m *testing.M) {
 	if dir := os.Getenv(parentEnv); dir != "" {
@@ -31,7 +35,7 @@ func TestMain(m *testing.M) {
 
 // beParent starts a cluster, prints its server, and waits to be killed.
 func beParent(dir string) int {
-	cluster, err := kubelab.Start(context.Background(), kubelab.Options{Dir: dir})
+	cluster, err := kubelab.Start(context.Background(), kubelab.Options{Dir: dir, Detach: os.Getenv(detachEnv) != ""})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -88,9 +92,12 @@ func eventually(t *testing.T, within time.Duration, probe func(context.Context) 
 
 // refused returns nil when nothing listens at the cluster's address.
 func refused(ctx context.Context, address string) error {
-	conn, err := (&tls.Dialer{Config: &tls.Config{InsecureSkipVerify: true}}).DialContext(ctx, "tcp", address) //nolint:gosec // whether anyone answers at all
-	if err != nil {
-		return nil //nolint:nilerr // that is what is waited for
+	conn, err := new(net.Dialer).DialContext(ctx, "tcp", address)
+	if err == nil {
+		return errors.Join(errors.New("something still listens at "+address), conn.Close())
 	}
-	return errors.Join(errors.New("something still listens at "+address), conn.Close())
+	if errors.Is(err, syscall.ECONNREFUSED) {
+		return nil
+	}
+	return err
 }
