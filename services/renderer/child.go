@@ -73,7 +73,7 @@ func serve(in io.Reader, out io.Writer) error {
 			return errFrame
 		}
 		debug.SetMemoryLimit(q.Memory)
-		reply, err := renderOne(&client{r: r, w: out}, q)
+		reply, err := renderOne(&client{r: r, w: out, room: q.Output}, q)
 		if err != nil {
 			return err
 		}

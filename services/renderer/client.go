@@ -16,6 +16,8 @@ import (
 type client struct {
 	r io.Reader
 	w io.Writer
+	// room is how many bytes the reply may have; made counts them.
+	room, made int64
 }
 
 // broken is the panic that ends a render whose pipe is gone. The callers in
@@ -109,10 +111,13 @@ func failed(err error) reply {
 }
 
 // emit writes an object as it travels to the parent.
-func emit(file string, line int, body map[string]any) (rendered, error) {
-	data, err := manifest.Canonical(body)
+func (c *client) emit(o manifest.Object) (rendered, error) {
+	data, err := manifest.Canonical(o.Body)
 	if err != nil {
-		return rendered{}, fmt.Errorf("%s:%d: %w", file, line, err)
+		return rendered{}, fmt.Errorf("%s:%d: %w", o.File, o.Line, err)
 	}
-	return rendered{File: file, Line: line, Body: data}, nil
+	if c.made += int64(len(data) + len(o.File)); c.made > c.room {
+		return rendered{}, tooMuch(c.room)
+	}
+	return rendered{File: o.File, Line: o.Line, Body: data}, nil
 }

@@ -25,6 +25,7 @@ const (
 type request struct {
 	Path   string `json:"path"`
 	Memory int64  `json:"memory"` // soft limit of the child's heap, in bytes
+	Output int64  `json:"output"` // limit of the reply, in bytes
 }
 
 // reply is the end of a render: objects, or a failure.

@@ -109,7 +109,7 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 	}
 	var out []rendered
 	for _, o := range objects {
-		e, err := emit(o.File, o.Line, o.Body)
+		e, err := b.fs.emit(o)
 		if err != nil {
 			return nil, err
 		}

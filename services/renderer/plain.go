@@ -47,7 +47,7 @@ func (c *client) plain(root string) ([]rendered, error) {
 			return nil, err
 		}
 		for _, o := range objects {
-			r, err := emit(o.File, o.Line, o.Body)
+			r, err := c.emit(o)
 			if err != nil {
 				return nil, err
 			}

@@ -23,6 +23,7 @@ type pool struct {
 	log    *slog.Logger
 	slots  chan *worker
 	size   int
+	launch func() (*worker, error)
 
 	unisolated sync.Once
 	renders    atomic.Int64 // requests that reached a child
@@ -30,7 +31,7 @@ type pool struct {
 }
 
 func newPool(size int, l limits, log *slog.Logger) *pool {
-	p := &pool{limits: l, log: log, slots: make(chan *worker, size), size: size}
+	p := &pool{limits: l, log: log, slots: make(chan *worker, size), size: size, launch: start}
 	for range size {
 		p.slots <- nil
 	}
@@ -91,7 +92,7 @@ func (p *pool) once(ctx context.Context, t *tree, name string) (result, error) {
 }
 
 func (p *pool) start() (*worker, error) {
-	w, err := start()
+	w, err := p.launch()
 	if err != nil {
 		return nil, err
 	}

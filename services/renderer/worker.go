@@ -106,15 +106,19 @@ func (w *worker) render(ctx context.Context, t *tree, name string, l limits) (re
 		return result{}, err
 	}
 	if errors.Is(err, errTooLarge) {
-		return result{}, fail(events.ReasonOutput, "", 0, "the application renders to more than %d MiB; split it into several", l.output>>20)
+		return result{}, tooMuch(l.output)
 	}
 	return result{}, w.autopsy(name, err)
+}
+
+func tooMuch(limit int64) *failure {
+	return fail(events.ReasonOutput, "", 0, "the application renders to more than %d KiB; split it into several", limit>>10)
 }
 
 // converse sends the request, answers the child's questions and reads its
 // reply.
 func (w *worker) converse(t *tree, name string, l limits) (result, error) {
-	q, err := json.Marshal(request{Path: name, Memory: l.memory / 4 * 3})
+	q, err := json.Marshal(request{Path: name, Memory: l.memory / 4 * 3, Output: l.output})
 	if err != nil {
 		return result{}, err
 	}
