@@ -14,6 +14,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -42,7 +43,8 @@ func (r *remote) openHTTP(c credentials) (session, error) {
 	if err != nil {
 		return nil, refuse(events.ReasonUnreachable, err, "the URL can't be used")
 	}
-	options := &githttp.ClientOptions{RedirectPolicy: githttp.FollowInitialRedirects}
+	// sameHost decides, and tells why.
+	options := &githttp.ClientOptions{RedirectPolicy: githttp.FollowRedirects}
 	s, err := githttp.NewClientWithOptions(client, options).NewUploadPackSession(ep, auth)
 	if err != nil {
 		return nil, err
@@ -89,10 +91,13 @@ func sameHost(to *http.Request, via []*http.Request) error {
 		return refuse(events.ReasonRedirected, nil, "the server redirects too often")
 	}
 	from := via[0].URL
-	if strings.EqualFold(from.Host, to.URL.Host) && from.Scheme == to.URL.Scheme {
+	if via[0].Method != http.MethodGet && sameOrigin(from, to.URL) {
+		return refuse(events.ReasonRedirected, nil, "the server redirects the request for a pack, which is not followed")
+	}
+	if sameOrigin(from, to.URL) {
 		return nil
 	}
-	upgrade := from.Scheme == "http" && to.URL.Scheme == "https" && from.Port() == "" && to.URL.Port() == ""
+	upgrade := via[0].Method == http.MethodGet && from.Scheme == "http" && to.URL.Scheme == "https" && from.Port() == "" && to.URL.Port() == ""
 	if upgrade && strings.EqualFold(from.Hostname(), to.URL.Hostname()) {
 		return nil
 	}
@@ -100,6 +105,8 @@ func sameHost(to *http.Request, via []*http.Request) error {
 		"the server redirects from %s to %s, which is not followed; declare the new URL if it is right",
 		origin(from), origin(to.URL))
 }
+
+func sameOrigin(a, b *url.URL) bool { return a.Scheme == b.Scheme && strings.EqualFold(a.Host, b.Host) }
 
 func origin(u *url.URL) string { return u.Scheme + "://" + u.Host }
 
@@ -124,6 +131,10 @@ func (s httpSession) close() { _ = s.Close() }
 
 // httpError keeps the server's body out of what is reported.
 func httpError(ctx context.Context, err error) error {
+	var opaque *plumbing.UnexpectedError
+	if errors.As(err, &opaque) { // it hides what it wraps
+		return httpError(ctx, opaque.Err)
+	}
 	var known *sourceError
 	if errors.As(err, &known) {
 		return known

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"encoding/json"
+	"os"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/test/gitserver"
+)
+
+// list is the last list of cluster local, as "application[ held]".
+func (l *lab) list() []string {
+	l.Helper()
+	e := l.last(&events.FleetObserved{}, events.Address{Cluster: "local"})
+	if e == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	body, err := l.reader.Blobs().Get(ctx, e.Data.(*events.FleetObserved).List)
+	l.must(err)
+	var entries []events.FleetEntry
+	l.must(json.Unmarshal(body, &entries))
+	var all []string
+	for _, e := range entries {
+		line := e.Application
+		if e.Held {
+			line += " held"
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+func (l *lab) awaitList(want ...string) {
+	l.Helper()
+	bustest.Eventually(l, "the list "+strings.Join(want, ", "), func() bool { return slices.Equal(l.list(), want) })
+}
+
+func TestInvalidDeclarationsAreHeldAcrossRestartsAndLosses(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web", "api", "db")
+	files := map[string]string{
+		"clusters/repository.yaml": repository("shop", l.shop.URL),
+		"clusters/web.yaml":        application("web", "shop", ""),
+		"clusters/api.yaml":        application("api", "shop", ""),
+		"clusters/db.yaml":         application("db", "shop", ""),
+	}
+	l.do(l.fleet.Put(files))
+	stop := l.watch()
+	l.awaitList("api", "db", "web")
+	l.observed("web", a)
+	l.observed("api", a)
+	l.observed("db", a)
+
+	// One declaration is invalid, one file can't be parsed.
+	l.do(l.fleet.Put(map[string]string{
+		"clusters/web.yaml": strings.Replace(files["clusters/web.yaml"], "namespace: shop", "namespace: NO", 1),
+		"clusters/api.yaml": "{{ not: yaml",
+	}))
+	l.awaitList("api held", "db", "web held")
+	rejected := l.log("fleet.rejected")
+	if len(rejected) != 2 {
+		t.Fatalf("%d rejections, want 2", len(rejected))
+	}
+	for _, e := range rejected {
+		p := e.Data.(*events.FleetRejected)
+		if p.Problems[0].Line == 0 && p.File != "clusters/api.yaml" || len(p.Holds) != 1 {
+			t.Errorf("rejection: %+v", p)
+		}
+		if p.File == "clusters/web.yaml" && p.Problems[0].Field != "spec.namespace" {
+			t.Errorf("rejection: %+v", p)
+		}
+	}
+	// What is held follows its commits still.
+	b := l.put("b", "web", "api")
+	l.observed("web", b)
+	l.observed("api", b)
+
+	stop()
+	stop = l.watch()
+	l.looks(4)
+	stop()
+	l.must(os.RemoveAll(l.config.Mirrors)) // the bus remembers
+	stop = l.watch()
+	l.looks(4)
+	stop()
+	l.must(os.RemoveAll(l.config.Mirrors)) // history remembers
+	store := l.bus.Store()
+	l.bus.Down(t)
+	l.must(os.RemoveAll(store))
+	l.bus.Up(t)
+	l.watch()
+	l.awaitList("api held", "db", "web held")
+	l.observed("web", b)
+	l.observed("api", b)
+	if n := len(l.log("fleet.rejected")); n != 2 {
+		t.Errorf("%d rejections in the new log, want 2", n)
+	}
+
+	l.do(l.fleet.Put(files))
+	l.awaitList("api", "db", "web")
+	if n := len(l.log("fleet.rejected")); n != 2 {
+		t.Errorf("%d rejections at the end, want 2", n)
+	}
+}
+
+func TestUnreadableFileWithoutMemoryListsNothing(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.do(l.fleet.Put(map[string]string{"clusters/api.yaml": "{{ not: yaml"}))
+	l.declareShop("web")
+	l.watch()
+	l.observed("web", a)
+	l.awaitList("web") // the history says that api.yaml never declared anything
+}
+
+func TestMissingFleetFolderIsNoEmptyFleet(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.declareShop("web")
+	l.watch()
+	l.observed("web", a)
+	l.awaitList("web")
+	l.do(l.fleet.Commit(gitserver.Commit{Delete: []string{"clusters"}, Files: map[string]string{"README": "x"}}))
+	l.must(l.fleet.Push())
+	if said := l.awaitUnreachable("fleet"); said.Reason != events.ReasonPathMissing {
+		t.Errorf("said: %+v", said)
+	}
+	b := l.put("b", "web")
+	l.observed("web", b)
+	l.same("list", l.list(), "web")
+
+	l.do(l.fleet.Put(map[string]string{"clusters/README": "x"}))
+	l.awaitList() // a folder without declarations is an empty fleet
+	l.awaitRecovered("fleet")
+	if n := len(l.log("fleet.observed")); n != 2 {
+		t.Errorf("%d lists, want 2", n)
+	}
+}
+
+func TestDeclaredAgainIsPublishedAgain(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web", "api")
+	l.declareShop("web", "api")
+	l.watch()
+	l.observed("web", a)
+	l.observed("api", a)
+	l.awaitList("api", "web")
+	l.declareShop("api")
+	l.awaitList("api")
+	l.declareShop("web", "api")
+	l.awaitList("api", "web")
+	bustest.Eventually(t, "web again", func() bool { return len(l.log("commit.observed")) == 3 })
+	l.same("revisions", l.revisions(map[string]string{a: "A"}), "api A declaration", "web A declaration", "web A declaration")
+}
+
+func TestUnreachableFleetHoldsNoRepositoryBack(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	other := gitserver.New(t, gitserver.Options{})
+	fleet, err := other.Repo("fleet")
+	l.must(err)
+	a := l.put("a", "web")
+	l.do(fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + application("web", "shop", "")}))
+	l.config.Fleet = fleet.URL
+	stop := l.watch()
+	l.observed("web", a)
+	l.awaitList("web")
+	stop()
+	other.Inject(gitserver.Down())
+	l.watch()
+	b := l.put("b", "web")
+	l.observed("web", b)
+	l.awaitUnreachable("fleet")
+	l.same("list", l.list(), "web")
+}
