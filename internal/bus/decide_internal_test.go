@@ -1,0 +1,229 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+var errSome = errors.New("some error")
+
+func TestClassify(t *testing.T) {
+	for _, c := range []struct {
+		err      error
+		stopping bool
+		want     class
+	}{
+		{nil, false, classDone},
+		{nil, true, classDone},
+		{errSome, false, classRetry},
+		{errSome, true, classShutdown},
+		{context.Canceled, false, classRetry},
+		{fmt.Errorf("x: %w", context.Canceled), true, classShutdown},
+		{fault.Terminal("r", "m", errSome), false, classTerminal},
+		{fault.Terminal("r", "m", errSome), true, classTerminal},
+		{fault.Terminal("r", "m", context.Canceled), true, classShutdown},
+		{fault.Outage("d", errSome), false, classOutage},
+		{fault.Outage("d", errSome), true, classShutdown},
+		{fault.RetryAfter(errSome, time.Second), false, classLater},
+		{fault.Outage("d", fault.RetryAfter(errSome, time.Second)), false, classOutage},
+		{fmt.Errorf("x: %w", ErrConflict), false, classConflict},
+	} {
+		if got := classify(c.err, c.stopping); got != c.want {
+			t.Errorf("classify(%v, %v) = %s, want %s", c.err, c.stopping, got, c.want)
+		}
+	}
+}
+
+var classes = []class{classDone, classRetry, classLater, classTerminal, classOutage, classConflict, classShutdown}
+
+// Every class under every record.
+func TestDecideStateSpace(t *testing.T) {
+	for _, c := range classes {
+		for failures := range 6 {
+			for bits := range 4 {
+				r := record{ID: "e", Failures: failures, Open: bits&1 != 0, Quarantined: bits&2 != 0}
+				v := decide(c, r, 7*time.Second)
+				name := fmt.Sprintf("decide(%s, %+v) = %+v", c, r, v)
+				counts := c == classRetry
+				switch {
+				case v.record.Open:
+					t.Errorf("%s: still open", name)
+				case counts != (v.record.Failures == failures+1), !counts && v.record.Failures != failures:
+					t.Errorf("%s: counted wrongly", name)
+				case v.quarantine && (!counts || r.Quarantined || !v.record.Quarantined):
+					t.Errorf("%s: quarantined wrongly", name)
+				case counts && v.record.Failures >= limit && !v.record.Quarantined:
+					t.Errorf("%s: not quarantined", name)
+				case r.Quarantined && !v.record.Quarantined:
+					t.Errorf("%s: the quarantine is forgotten", name)
+				case (v.ack == ackDone) != (c == classDone), (v.ack == ackTerm) != (c == classTerminal), (v.ack == ackKeep) != (c == classOutage):
+					t.Errorf("%s: acknowledged wrongly", name)
+				case v.listed != counts, c == classLater && v.delay != 7*time.Second, c == classShutdown && v.delay != 0:
+					t.Errorf("%s: delayed wrongly", name)
+				}
+			}
+		}
+	}
+}
+
+// life is one input's life over many deliveries, with the ledger as the bus
+// keeps it. What happens at each is drawn at random; "died" is the end of the
+// process in the handler.
+type life struct {
+	ledger               record
+	called, died, failed int // handler calls, deaths, own failures
+	quarantines          int
+	calledOut            int // calls before the quarantine was said
+}
+
+const died class = "died"
+
+// deliver is one delivery, the nth.
+func (l *life) deliver(n int, what class) verdict {
+	var r record
+	if n > 1 {
+		a := admit("e", l.ledger)
+		l.ledger = a.record
+		if !a.call {
+			l.quarantines++
+			return verdict{ack: ackNak, listed: true}
+		}
+		r = a.record
+	}
+	l.called++
+	if what == died {
+		l.died++
+		return verdict{}
+	}
+	if what == classRetry {
+		l.failed++
+	}
+	v := decide(what, r, 0)
+	if v.quarantine {
+		l.quarantines++
+	}
+	if (v.ack == ackKeep || v.ack == ackNak) && (r.Open || v.record.Failures > 0) {
+		v.record.ID = "e"
+		l.ledger = v.record
+	}
+	return v
+}
+
+func TestLivesOfInputs(t *testing.T) {
+	whats := append([]class{died, died, died}, classes...)
+	for seed := range uint64(20_000) {
+		rng := rand.New(rand.NewPCG(seed, 1))
+		var l life
+		var story []class
+		harmless := true
+		for n := 1; n <= 12; n++ {
+			what := whats[rng.IntN(len(whats))]
+			story = append(story, what)
+			v := l.deliver(n, what)
+			harmless = harmless && what != died && what != classRetry
+			said := l.quarantines > 0
+			switch {
+			case l.quarantines > 1:
+				t.Fatalf("seed %d %v: quarantined twice", seed, story)
+			case said && l.died+l.failed < limit-1: // the first delivery has no record, and counts after a death
+				t.Fatalf("seed %d %v: quarantined after %d deaths and %d failures", seed, story, l.died, l.failed)
+			case said && harmless:
+				t.Fatalf("seed %d %v: quarantined without a fault of its own", seed, story)
+			case !said && l.failed >= limit:
+				t.Fatalf("seed %d %v: not quarantined after %d failures", seed, story, l.failed)
+			}
+			if v.ack == ackDone || v.ack == ackTerm {
+				break
+			}
+		}
+	}
+}
+
+// An input that kills its process every time does so three times before it is
+// counted out, and then once for each time that it is tried again.
+func TestDeathsBeforeQuarantine(t *testing.T) {
+	var l life
+	n := 1
+	for ; l.quarantines == 0; n++ {
+		l.deliver(n, died)
+	}
+	if l.died != 3 {
+		t.Errorf("%d deaths", l.died)
+	}
+	if l.deliver(n, classDone); l.called != 4 {
+		t.Error("it is not tried again")
+	}
+}
+
+func TestBackoffAsNak(t *testing.T) {
+	list := backoff{2 * time.Second, 5 * time.Second, 10 * time.Second}
+	for n := 1; n < 6; n++ {
+		// The server waits for the list's delay, from the moment that the nak
+		// puts behind by the first of the list and ahead by what it names.
+		waits := func(nak time.Duration) time.Duration { return list.after(n) - list.after(1) + nak }
+		for _, want := range []time.Duration{list.after(n), time.Millisecond, time.Minute} {
+			if got := waits(list.asNak(n, want)); got != want {
+				t.Errorf("delivery %d: %s, want %s", n, got, want)
+			}
+		}
+	}
+	if got := (backoff{}).after(3); got <= 0 {
+		t.Errorf("without a list: %s", got)
+	}
+}
+
+func TestTraceparent(t *testing.T) {
+	a := newTraceparent("repository@a")
+	if a != newTraceparent("repository@a") || a == newTraceparent("repository@b") || len(a) != 55 {
+		t.Errorf("newTraceparent = %q", a)
+	}
+}
+
+func TestQueues(t *testing.T) {
+	for seed := range uint64(2000) {
+		rng := rand.New(rand.NewPCG(seed, 2))
+		q := newQueues()
+		busy, last := map[string]*task{}, map[string]uint64{}
+		stored, added, taken := uint64(0), 0, 0
+		for range 60 {
+			switch rng.IntN(3) {
+			case 0:
+				stored++
+				if q.add(&task{key: string(rune('a' + rng.IntN(3))), id: messageID{stored: stored}, delivery: &delivery{}}) {
+					added++
+				}
+			case 1:
+				if tk := q.next(); tk != nil {
+					if busy[tk.key] != nil {
+						t.Fatalf("seed %d: %s is at work already", seed, tk.key)
+					}
+					if tk.id.stored < last[tk.key] {
+						t.Fatalf("seed %d: %d after %d", seed, tk.id.stored, last[tk.key])
+					}
+					busy[tk.key], last[tk.key] = tk, tk.id.stored
+				}
+			case 2:
+				for key, tk := range busy {
+					again := rng.IntN(4) == 0
+					q.done(tk, again)
+					delete(busy, key)
+					if !again {
+						taken++
+					}
+					break
+				}
+			}
+			if len(q.held) != added-taken {
+				t.Fatalf("seed %d: %d held, want %d", seed, len(q.held), added-taken)
+			}
+		}
+	}
+}

@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package provision_test
+
+import (
+	"context"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go/jetstream"
+
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/provision"
+)
+
+func apply(t *testing.T, js jetstream.JetStream, o provision.Options) provision.Report {
+	t.Helper()
+	if o.Clusters == nil {
+		o.Clusters = []string{"local"}
+	}
+	r, err := provision.Apply(t.Context(), js, o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+func TestApplyIsIdempotent(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	first := apply(t, js, provision.Options{})
+	if len(first.Created)+len(first.Changed) > 0 || first.Log.Epoch == "" {
+		t.Errorf("a second time: %+v", first)
+	}
+	if again := apply(t, js, provision.Options{Seen: first.Log}); again.Restored || again.Log != first.Log {
+		t.Errorf("a third time: %+v, want %+v", again, first)
+	}
+	more := apply(t, js, provision.Options{Clusters: []string{"local", "eu1"}})
+	if len(more.Created) != 2 {
+		t.Errorf("a second cluster: %+v", more)
+	}
+}
+
+func TestApplyPutsBackWhatWasChanged(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	before := apply(t, js, provision.Options{}).Log.Epoch
+	stream, err := js.Stream(t.Context(), natsconfig.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := stream.CachedInfo().Config
+	config.MaxMsgsPerSubject = 3
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
+	}
+	s.Backoff(t, "renderer", time.Minute)
+	r := apply(t, js, provision.Options{})
+	if len(r.Changed) != 2 || r.Log.Epoch != before {
+		t.Errorf("put back: %+v", r)
+	}
+	if stream, err = js.Stream(t.Context(), natsconfig.StreamEvents); err != nil || stream.CachedInfo().Config.MaxMsgsPerSubject != 256 {
+		t.Errorf("it is %+v, %v", stream.CachedInfo().Config, err)
+	}
+}
+
+func TestEpochTurnsWhenTheLogEndsBeforeWhatWasSeen(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	before := apply(t, js, provision.Options{}).Log
+	for _, c := range []struct {
+		seen provision.Mark
+		turn bool
+	}{
+		{provision.Mark{}, false},
+		{provision.Mark{Epoch: "another", Last: 9}, false},
+		{before, false},
+		{provision.Mark{Epoch: before.Epoch, Last: before.Last + 1}, true},
+	} {
+		r := apply(t, js, provision.Options{Seen: c.seen})
+		if r.Restored != c.turn || (r.Log.Epoch != before.Epoch) != c.turn {
+			t.Errorf("seen %+v: %+v, was %+v", c.seen, r, before)
+		}
+	}
+}
+
+func TestMarkIsKept(t *testing.T) {
+	file := filepath.Join(t.TempDir(), "seen.json")
+	if m, err := provision.ReadMark(file); err != nil || m != (provision.Mark{}) {
+		t.Errorf("ReadMark of nothing = %+v, %v", m, err)
+	}
+	want := provision.Mark{Epoch: "e", Last: 7}
+	if err := provision.WriteMark(file, want); err != nil {
+		t.Fatal(err)
+	}
+	if m, err := provision.ReadMark(file); err != nil || m != want {
+		t.Errorf("ReadMark = %+v, %v", m, err)
+	}
+}
+
+// A sweep takes what nothing reaches, once it has found it so for the grace,
+// and nothing else.
+func TestSweep(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	watcher, applier := s.Connect(t, "watcher"), s.Connect(t, "applier-local")
+	put := func(c *bus.Conn, prefix, text string) events.Blob {
+		b, err := c.Blobs().Put(t.Context(), prefix, []byte(text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	source := put(watcher, "plumbline.blob.watcher.source", "tree")
+	list := put(watcher, "plumbline.blob.watcher.fleet.local", "list")
+	objects := put(applier, "plumbline.blob.applier.local", "objects")
+	lost := put(watcher, "plumbline.blob.watcher.source", "nobody's")
+	late := put(watcher, "plumbline.blob.watcher.source", "late")
+	publish := func(c *bus.Conn, cause string, p events.Payload, app string) {
+		if _, err := c.Publish(t.Context(), events.Cause{ID: cause}, events.Draft{Data: p, Address: events.Address{Cluster: "local", Application: app}}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	declared := events.Declaration{Application: "shop", Cluster: "local"}
+	publish(watcher, "1", &events.CommitObserved{Declaration: declared, Source: source}, "shop")
+	publish(watcher, "2", &events.FleetObserved{List: list}, "")
+	publish(applier, "3", &events.ConvergenceApplied{Objects: events.AppliedObjects{Count: 60, Blob: &objects}}, "shop")
+
+	now := time.Now()
+	sweeper := provision.Sweeper{Grace: time.Hour, Now: func() time.Time { return now }}
+	log, err := bus.Connect(t.Context(), s.Config("provisioner"), bustest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer log.Close()
+	sweep := func(after time.Duration, deleted int) {
+		t.Helper()
+		now = now.Add(after)
+		swept, err := sweeper.Sweep(context.Background(), js, log)
+		if err != nil || len(swept.Deleted) != deleted {
+			t.Fatalf("Sweep = %+v, %v; want %d deleted", swept, err, deleted)
+		}
+	}
+	sweep(0, 0)
+	sweep(59*time.Minute, 0)
+	publish(watcher, "4", &events.CommitObserved{Declaration: declared, Source: late}, "shop")
+	sweep(2*time.Minute, 1)
+	sweep(2*time.Hour, 0)
+	for name, c := range map[string]struct {
+		blob events.Blob
+		kept bool
+	}{"source": {source, true}, "list": {list, true}, "late": {late, true}, "lost": {lost, false}} {
+		if has, err := watcher.Blobs().Has(t.Context(), c.blob); err != nil || has != c.kept {
+			t.Errorf("%s: Has = %v, %v", name, has, err)
+		}
+	}
+	if has, err := applier.Blobs().Has(t.Context(), objects); err != nil || !has {
+		t.Errorf("objects: Has = %v, %v", has, err)
+	}
+	// What was swept can be written again.
+	if again := put(watcher, "plumbline.blob.watcher.source", "nobody's"); again != lost {
+		t.Errorf("written again: %+v", again)
+	}
+}
