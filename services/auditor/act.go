@@ -15,7 +15,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -54,8 +53,7 @@ func (w *work) finish() {
 
 // pass judges what w names and returns the transitions that follow. It runs in
 // the application's serial queue.
-func (a *Auditor) pass(ctx context.Context, app *application, w work) ([]events.Draft, error) {
-	now := bus.Now(ctx)
+func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.Time) ([]events.Draft, error) {
 	if w.load || app.view.last == nil {
 		if err := a.load(ctx, app); err != nil {
 			return nil, err
@@ -105,7 +103,7 @@ func (a *Auditor) judge(ctx context.Context, app *application, w work, now time.
 			failed[key], err = true, problem
 			continue
 		}
-		app.verdicts[key] = v.State
+		app.inStep[key] = v.State == Same && v.Digest == app.targets[key].Digest
 		drafts = append(drafts, a.transition(app, key, v, now)...)
 	}
 	return drafts, failed, err
@@ -218,7 +216,7 @@ func (app *application) standing() bool {
 		return false
 	}
 	for key := range app.targets {
-		if app.verdicts[key] != Same {
+		if !app.inStep[key] {
 			return false
 		}
 	}
@@ -229,7 +227,7 @@ func (app *application) standing() bool {
 func (a *Auditor) withdraw(app *application, now time.Time) []events.Draft {
 	a.cache.claim(app.name, app.targets, nil)
 	a.readers.need(app.name, nil)
-	app.manifests, app.targets, app.verdicts, app.inPlace = nil, nil, map[string]State{}, ""
+	app.manifests, app.targets, app.inStep, app.inPlace = nil, nil, map[string]bool{}, ""
 	app.wake = time.Time{}
 	a.wakeAt(app)
 	var drafts []events.Draft

@@ -28,10 +28,10 @@ type application struct {
 	bundles   map[string]events.Blob       // bundle digest → bundle, of the newest and the one before
 	applied   appliedFrom                  // the event that before and learnt are from
 
-	verdicts map[string]State // object key → last verdict
-	inPlace  string           // digest of a bundle that live was seen to have as a whole
-	wake     time.Time        // when to look again although nothing happens; zero: no need to
-	withheld map[string]bool  // objects that may not be read
+	inStep   map[string]bool // object key → live was last seen to have what Git declares
+	inPlace  string          // digest of a bundle that live was seen to have as a whole
+	wake     time.Time       // when to look again although nothing happens; zero: no need to
+	withheld map[string]bool // objects that may not be read
 }
 
 type appliedFrom struct {
@@ -50,7 +50,7 @@ func newApplication(cluster, name string) *application {
 		name:   name,
 		ledger: ledger{at: events.Address{Cluster: cluster, Application: name}},
 		before: map[string]string{}, learnt: map[string]map[string]string{},
-		bundles: map[string]events.Blob{}, verdicts: map[string]State{}, withheld: map[string]bool{},
+		bundles: map[string]events.Blob{}, inStep: map[string]bool{}, withheld: map[string]bool{},
 	}
 }
 
@@ -96,6 +96,9 @@ func (a *Auditor) derive(ctx context.Context, app *application) error {
 		wants[want{schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version, o.Namespace, manifests.Declaration.Converge.Mode == events.ModeObserve}] = true
 	}
 	a.cache.claim(app.name, app.targets, targets)
+	if app.manifests == nil || app.manifests.Digest != manifests.Digest {
+		clear(app.inStep)
+	}
 	app.keepBundle(manifests)
 	app.manifests, app.of, app.targets = manifests, of, targets
 	a.readers.need(app.name, wants)

@@ -35,7 +35,7 @@ type Difference struct {
 	events.FieldDifference
 	Absent bool           // live lacks it
 	Ours   bool           // and yet our own entry owns it: it was written under our name
-	Writer *events.Writer // who else owns it
+	Writer *events.Writer // who else owns it, or else the writer under our name
 }
 
 // Comparing is what a comparison needs to know beside the two bodies.
@@ -175,7 +175,7 @@ func (w *walk) value(at position, want, have any, present bool) {
 func (w *walk) object(at position, want, have map[string]any) {
 	if !at.atomic && len(want) > 0 && w.isAtomic(at.path) {
 		at.atomic = true
-		if extra := additions(want, have); len(extra) > 0 && !covers(w.ours, at.path) {
+		if extra := additions(want, have); len(extra) > 0 && !w.owned(at.path) {
 			w.differs(at, want, have, true)
 			return
 		}
@@ -201,15 +201,33 @@ func additions(want, have map[string]any) []string {
 	return extra
 }
 
+// owned reports whether our entry has a path, something below it, or an atomic
+// value above it. An entry may keep a mapping without a field of it, once
+// others have taken all of them: that is no atomic value.
+func (w *walk) owned(p fieldpath.Path) bool {
+	if w.ours == nil {
+		return false
+	}
+	set := w.ours
+	for i, element := range p {
+		child := set.WithPrefix(element)
+		if child.Empty() {
+			return set.Members.Has(element) && (i == len(p)-1 || w.isAtomic(p[:i+1]))
+		}
+		set = child
+	}
+	return true
+}
+
 // sees notes a declared field that our entry lacks.
 func (w *walk) sees(at position) {
-	if w.ours != nil && !covers(w.ours, at.path) {
+	if w.ours != nil && !w.owned(at.path) {
 		w.out.Unowned = append(w.out.Unowned, at.pointer)
 	}
 }
 
 func (w *walk) differs(at position, want, have any, present bool) {
-	owned := covers(w.ours, at.path)
+	owned := w.owned(at.path)
 	if w.Intact && !owned {
 		return
 	}
@@ -224,7 +242,9 @@ func (w *walk) differs(at position, want, have any, present bool) {
 		}
 	}
 	if present {
-		d.Writer = w.Owners.writer(at.path)
+		if d.Writer = w.Owners.writer(at.path); d.Writer == nil && owned {
+			d.Writer = w.Owners.our()
+		}
 	}
 	w.out.Differences = append(w.out.Differences, d)
 }

@@ -66,8 +66,9 @@ const (
 
 // Verdict is what assess says.
 type Verdict struct {
-	State       State
-	Digest      string // to compare with, where State is Look
+	State State
+	// Digest is what live was held against, or is to be compared with.
+	Digest      string
 	Kind        events.DivergenceKind
 	Differences []Difference // that count
 	Ignored     int          // differences that a rule takes out
@@ -143,7 +144,7 @@ func present(d Desired, l Live, digest string) Verdict {
 	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
 		learnt := d.Learnt[digest]
 		if l.Ours.sameFields(learnt) {
-			return Verdict{State: Same, Owned: true}
+			return Verdict{State: Same, Digest: digest, Owned: true}
 		}
 		if learnt == "" && c == nil && !d.Settled && !d.Overdue {
 			return Verdict{State: Wait} // just written; the applier is about to tell what it learnt
@@ -160,7 +161,7 @@ func marked(d Desired, l Live, digest string) bool {
 // compared is the verdict of a comparison that still holds.
 func compared(d Desired, c *Comparison) Verdict {
 	count, left := counted(d.Rules, d.Object, c.Differences)
-	v := Verdict{State: Same, Ignored: left, Owned: c.whole(d.Rules, d.Object)}
+	v := Verdict{State: Same, Digest: c.Digest, Ignored: left, Owned: c.whole(d.Rules, d.Object)}
 	if len(count) > 0 {
 		v.State, v.Kind, v.Differences = Differs, kindOf(count), count
 	}

@@ -64,9 +64,9 @@ func describe(d events.Divergence, mode events.Mode) string {
 	b.WriteString(". ")
 	switch {
 	case d.Writer != nil && d.Kind == events.DivergenceIntruded:
-		fmt.Fprintf(&b, "Someone wrote under the name of Plumbline's own field manager, last at %s.", clock(d.Writer.Time))
+		fmt.Fprintf(&b, "Someone wrote under the name of Plumbline's own field manager%s.", clock(d.Writer.Time))
 	case d.Writer != nil:
-		fmt.Fprintf(&b, "Written by %s, at %s.", writerName(*d.Writer), clock(d.Writer.Time))
+		fmt.Fprintf(&b, "Written by %s%s.", writerName(*d.Writer), clock(d.Writer.Time))
 	case d.Kind == events.DivergenceMissing || d.Kind == events.DivergenceDeleted:
 		b.WriteString("The API server records no writer of what is absent.")
 	case d.Kind == events.DivergenceRemoved:
@@ -111,7 +111,14 @@ func what(d events.Divergence) string {
 
 func short(value string) bool { return value != "" && len(value) <= 64 }
 
-func clock(t time.Time) string { return t.UTC().Format("15:04:05Z") }
+// clock is " at <time>"; nothing where the API server recorded no time, as for
+// the scale subresource.
+func clock(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return " at " + t.UTC().Format("2006-01-02 15:04:05Z")
+}
 
 func writerName(w events.Writer) string {
 	name := fmt.Sprintf("%s (%s", w.Manager, w.Operation)
@@ -133,6 +140,6 @@ func (app *application) stall(key string, stage Stage, p Progress, now time.Time
 		StageApply:  "Look at the applier: is it running, and does it reach the bus and the API server?",
 		StageHealth: "Look at the applier and at the objects that are not ready.",
 	}[stage]
-	d.Message = fmt.Sprintf("Commit %s was observed at %s and is not %s after %s. %s", cut(revision.Commit, 12), clock(p.Observed), stage, now.Sub(p.Observed).Round(time.Second), next)
+	d.Message = fmt.Sprintf("Commit %s was observed%s and is not %s after %s. %s", cut(revision.Commit, 12), clock(p.Observed), stage, now.Sub(p.Observed).Round(time.Second), next)
 	return d
 }

@@ -63,6 +63,16 @@ func MintReadOnly(ctx context.Context, admin *rest.Config, dir string, g Grant) 
 	return id, nil
 }
 
+// MintReadOnlyFrom is [MintReadOnly] as the administrator that a kubeconfig
+// file names.
+func MintReadOnlyFrom(ctx context.Context, kubeconfig, dir string, g Grant) (*Identity, error) {
+	admin, err := loadConfig(kubeconfig)
+	if err != nil {
+		return nil, fmt.Errorf("mint a read-only identity: %w", err)
+	}
+	return MintReadOnly(ctx, admin, dir, g)
+}
+
 // Keep renews the token and extends the role by the groups of custom resources
 // as they are defined, until ctx ends.
 func (id *Identity) Keep(ctx context.Context, log *slog.Logger) {

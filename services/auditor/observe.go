@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -43,7 +44,7 @@ func (a *Auditor) handleFor(ctx context.Context, in events.Event, w work) ([]eve
 	if !w.load && slices.Contains(viewed, in.Type.Name()) && !app.view.take(in) {
 		w.load = true
 	}
-	return a.pass(ctx, app, w)
+	return a.pass(ctx, app, w, bus.Now(ctx))
 }
 
 // fleetChanged looks again at every application that came, changed or went.
@@ -117,7 +118,7 @@ func (a *Auditor) queue(application string, cause events.Cause, w work) {
 			taken = a.take(application)
 		}
 		defer taken.finish()
-		return a.pass(ctx, a.application(application), *taken)
+		return a.pass(ctx, a.application(application), *taken, bus.Now(ctx))
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
 	"slices"
 	"strings"
 	"sync/atomic"
@@ -50,7 +51,6 @@ type rig struct {
 	applier    *bus.Conn
 	reader     *bus.Conn
 	fleet      []string
-	auditor    *bus.Conn
 }
 
 var namespaces atomic.Int64
@@ -550,4 +550,41 @@ func (a *app) settles() {
 			return observed == live.GetGeneration()
 		})
 	}
+}
+
+// loseLog loses the store of the bus, with the server stopped.
+func (r *rig) loseLog() {
+	r.t.Helper()
+	store := r.bus.Store()
+	r.bus.Down(r.t)
+	if err := os.RemoveAll(store); err != nil {
+		r.t.Fatal(err)
+	}
+	r.bus.Up(r.t)
+}
+
+// idle is an auditor that is not running, to be called by hand; it takes every
+// ConfigMap to be known.
+func (r *rig) idle() *Auditor {
+	r.t.Helper()
+	config, err := loadConfig(r.kubeconfig)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cluster, err := newCluster("local", config, "test")
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	b := newAuditor(Config{Cluster: "local"}, bustest.Log(r.t), r.bus.Connect(r.t, "auditor-local"), cluster, seal.DigestKey{})
+	s := scope{kind: schema.GroupKind{Kind: "ConfigMap"}, version: "v1"}
+	known := &reader{scope: s}
+	known.reading.Store(int32(Listed))
+	b.readers.running[s] = &runningReader{reader: known, stop: func() {}}
+	return b
+}
+
+// clusterOfItsOwn is a control plane for a test that ends it.
+func clusterOfItsOwn(t *testing.T) *kubelab.Cluster {
+	t.Helper()
+	return kubelab.New(t, kubelab.Options{})
 }

@@ -1,0 +1,424 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+)
+
+var configMaps = gvk("", "v1", "ConfigMap")
+
+func (a *app) delete(name string) {
+	a.t.Helper()
+	if err := a.client(configMaps, "").Delete(a.t.Context(), name, metav1.DeleteOptions{}); err != nil {
+		a.t.Fatal(err)
+	}
+}
+
+func TestDeletionAndRecreation(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("gone")
+	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
+	a.quiet("")
+	a.delete("one")
+	all := a.hears("detected ConfigMap/one deleted")
+	if d := divergenceOf(all[0]); d.Writer != nil || d.Object.Namespace != r.namespace {
+		t.Errorf("an absence has no writer: %+v", d)
+	}
+	a.writeAll()
+	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed")
+	// Someone else makes it again, with other values: it has come back, and
+	// differs; then with those that Git declares.
+	a.delete("two")
+	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted")
+	r.applyAs("them", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "two"}, "data": map[string]any{"k": "other"}})
+	a.quiet("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted")
+	r.applyAs("them", stamped(a.bundle.Objects[1].Body, "gone", a.bundle.Objects[1].Digest))
+	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted, resolved ConfigMap/two reverted")
+}
+
+// TestWriterUnderOurName has another process apply under our field manager:
+// our entry then looks as it did, and only a comparison of values tells.
+func TestWriterUnderOurName(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("intruded")
+	intrude := func() {
+		body := stamped(a.bundle.Objects[0].Body, "intruded", a.bundle.Objects[0].Digest)
+		body["data"] = map[string]any{"k": "theirs"}
+		r.applyAs("plumbline", body)
+	}
+	t.Run("within the same second", func(t *testing.T) {
+		a.t = t
+		a.commit()
+		a.render(configMap("settings", "k", "v"))
+		var list []events.AppliedObject
+		// Both writes must fall into one second of the API server's clock.
+		bustest.Eventually(t, "two writes in one second", func() bool {
+			list = a.writeAll()
+			written := metaOf(a.get("settings")).Ours
+			intrude()
+			after := metaOf(a.get("settings")).Ours
+			if after.Fields != written.Fields {
+				t.Fatal("the entry shows it: this proves nothing")
+			}
+			return after.Time.Equal(written.Time)
+		})
+		a.applied(list...)
+		all := a.hears("detected ConfigMap/settings intruded")
+		if d := divergenceOf(all[0]); d.Writer == nil || d.Writer.Manager != "plumbline" || d.Fields[0].Live != `"theirs"` {
+			t.Errorf("%+v", d)
+		}
+		a.apply()
+		a.hears("detected ConfigMap/settings intruded, resolved ConfigMap/settings healed")
+	})
+	t.Run("later", func(t *testing.T) {
+		a.t = t
+		settled := metaOf(a.get("settings")).Ours.Time
+		bustest.Eventually(t, "the next second", func() bool { return time.Now().After(settled.Add(2 * time.Second)) })
+		intrude()
+		a.hears("detected ConfigMap/settings intruded, resolved ConfigMap/settings healed, detected ConfigMap/settings intruded")
+	})
+}
+
+func (a *app) get(name string) metav1.Object {
+	a.t.Helper()
+	live, err := a.client(configMaps, "").Get(a.t.Context(), name, metav1.GetOptions{})
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	return live
+}
+
+func TestAlertAfterAcrossRestarts(t *testing.T) {
+	r := newRig(t)
+	a := r.app("slow", func(d *events.Declaration) { d.Audit.AlertAfter = events.Duration(3 * time.Second) })
+	stop := r.audit()
+	a.converge(configMap("settings", "k", "v"))
+	a.quiet("")
+	r.patch(configMaps, "settings", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	detected := a.hears("detected ConfigMap/settings changed")[0]
+	stop()
+	stop = r.audit()
+	all := a.hears("detected ConfigMap/settings changed, persisted ConfigMap/settings changed")
+	since := divergenceOf(detected).Since
+	if d := divergenceOf(all[1]); !d.Since.Equal(since) {
+		t.Errorf("since %s, want %s", d.Since, since)
+	}
+	if after := all[1].StageEnd.Sub(since); after < 3*time.Second {
+		t.Errorf("persisted after %s", after)
+	}
+	stop()
+	a.writeAll()
+	r.audit()
+	all = a.hears("detected ConfigMap/settings changed, persisted ConfigMap/settings changed, resolved ConfigMap/settings healed")
+	resolved, ok := all[2].Data.(*events.DivergenceResolved)
+	if !ok || !resolved.Persisted || resolved.After.Std() < 3*time.Second {
+		t.Errorf("%+v", all[2].Data)
+	}
+	for _, e := range all {
+		if e.CorrelationID != detected.CorrelationID {
+			t.Errorf("%s: correlation %q, want %q", e.Type.Name(), e.CorrelationID, detected.CorrelationID)
+		}
+	}
+}
+
+// TestEditsWhileDown makes every kind of change while the auditor is down.
+func TestEditsWhileDown(t *testing.T) {
+	r := newRig(t)
+	a := r.app("down")
+	a.converge(configMap("changed", "k", "v"), configMap("deleted", "k", "v"), configMap("kept", "k", "v"), configMap("renamed", "k", "v"))
+	r.patch(configMaps, "changed", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	r.patch(configMaps, "kept", `[{"op":"add","path":"/data/theirs","value":"x"}]`)
+	r.patch(configMaps, "renamed", `[{"op":"remove","path":"/metadata/labels/plumbline.dev~1application"}]`)
+	a.delete("deleted")
+	since := time.Now()
+	r.audit()
+	want := map[string]events.DivergenceKind{"changed": events.DivergenceChanged, "deleted": events.DivergenceMissing, "renamed": events.DivergenceRemoved}
+	bustest.Eventually(t, "three divergences", func() bool { return len(a.heard()) >= len(want) })
+	for _, e := range a.heard() {
+		d := divergenceOf(e)
+		if want[d.Object.Name] != d.Kind {
+			t.Errorf("%s is %s", d.Object.Name, d.Kind)
+		}
+		delete(want, d.Object.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not detected: %v", want)
+	}
+	t.Logf("from start to all detected: %s", time.Since(since))
+}
+
+func TestIgnoreRules(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	scale := func(replicas string) {
+		r.patch(deployments, "web", `[{"op":"replace","path":"/spec/replicas","value":`+replicas+`}]`)
+	}
+	rule := events.IgnoreRule{Kind: "Deployment", Path: "/spec/replicas"}
+	a := r.app("scaled", func(d *events.Declaration) { d.Audit.Ignore = []events.IgnoreRule{rule} })
+	a.converge(deployment)
+	a.settles()
+	scale("5")
+	a.quiet("")
+	// The rule is taken away, and added again.
+	a.declaration.Audit.Ignore = nil
+	a.converge0()
+	a.hears("detected Deployment/web changed")
+	a.declaration.Audit.Ignore = []events.IgnoreRule{rule}
+	a.converge0()
+	a.hears("detected Deployment/web changed, resolved Deployment/web ignored")
+	// Another field of the object is still audited.
+	r.patch(deployments, "web", `[{"op":"replace","path":"/metadata/labels/tier","value":"back"}]`)
+	all := a.hears("detected Deployment/web changed, resolved Deployment/web ignored, detected Deployment/web changed")
+	if got := paths(divergenceOf(all[2])); len(got) != 1 || got[0] != "/metadata/labels/tier" {
+		t.Errorf("fields %v", got)
+	}
+}
+
+// converge0 is a revision that changes the declaration alone: the bundle is
+// the same, and the applier has nothing to do.
+func (a *app) converge0() {
+	a.t.Helper()
+	a.commit()
+	a.manifests.Declaration, a.manifests.Revision = a.declaration, a.rev()
+	a.next(&events.ManifestsUnchanged{Manifests: a.manifests}, a.renderer)
+}
+
+func TestRevisionsInFlightAreNoDivergence(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("rolling")
+	a.converge(configMap("one", "k", "1"), configMap("two", "k", "1"))
+	for i := range 5 {
+		a.commit()
+		next := string(rune('2' + i))
+		a.render(configMap("one", "k", next), configMap("two", "k", next), configMap("new-"+next, "k", next))
+		a.write(a.bundle.Objects[0]) // half of it is written
+		a.quiet("")
+		a.apply()
+	}
+	a.quiet("")
+	// A foreign edit in flight is seen, on an object that the new revision
+	// has not reached.
+	a.commit()
+	a.render(configMap("one", "k", "x"), configMap("two", "k", "x"))
+	r.patch(configMaps, "two", `[{"op":"replace","path":"/data/k","value":"theirs"}]`)
+	a.hears("detected ConfigMap/two changed")
+	a.apply()
+	a.hears("detected ConfigMap/two changed, resolved ConfigMap/two healed")
+}
+
+// TestTheApplierIsFaster has objects written of a revision that the auditor
+// has not been told of.
+func TestTheApplierIsFaster(t *testing.T) {
+	r := newRig(t)
+	stop := r.audit()
+	a := r.app("fast")
+	a.converge(configMap("one", "k", "1"), configMap("old", "k", "1"))
+	a.quiet("")
+	stop()
+	// What a race would do, made certain: the log has the revision, and the
+	// auditor's view is the one before.
+	b := r.idle()
+	app := b.application("fast")
+	if err := b.load(t.Context(), app); err != nil {
+		t.Fatal(err)
+	}
+	a.commit()
+	a.render(configMap("one", "k", "2"))
+	a.writeAll()
+	a.delete("old")
+	for key, target := range app.targets {
+		live, err := b.cluster.get(t.Context(), target.Object)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if live == nil {
+			b.cache.left(key, "", true)
+		} else {
+			b.cache.listed(key, metaOf(live))
+		}
+	}
+	drafts, err := b.pass(t.Context(), app, work{all: true}, time.Now())
+	if err != nil || len(drafts) > 0 {
+		t.Errorf("%v: %+v", err, drafts)
+	}
+}
+
+func TestWithdrawnAndNoLongerDeclared(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("leaving")
+	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
+	a.quiet("")
+	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	a.hears("detected ConfigMap/one changed")
+	a.commit()
+	a.render(configMap("two", "k", "v"))
+	a.hears("detected ConfigMap/one changed, resolved ConfigMap/one declared")
+	a.apply()
+	r.patch(configMaps, "two", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	told := "detected ConfigMap/one changed, resolved ConfigMap/one declared, detected ConfigMap/two changed"
+	a.hears(told)
+	var rest []string
+	for _, name := range r.fleet {
+		if name != "leaving" {
+			rest = append(rest, name)
+		}
+	}
+	r.fleet = rest
+	r.publishFleet()
+	told += ", resolved ConfigMap/two withdrawn"
+	a.hears(told)
+	a.delete("one")
+	a.delete("two")
+	a.quiet(told)
+}
+
+func TestStalledRevision(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("stuck", func(d *events.Declaration) { d.Converge.Timeout = events.Duration(time.Second) })
+	a.commit()
+	observed := time.Now()
+	all := a.hears("detected revision stalled")
+	if late := all[0].StageEnd.Sub(observed) - time.Second; late < -100*time.Millisecond || late > time.Second {
+		t.Errorf("detected %s after the timeout", late)
+	}
+	d := divergenceOf(all[0])
+	if d.Object != nil || d.Revision.Commit != a.rev().Commit || d.Message == "" {
+		t.Errorf("%+v", d)
+	}
+	a.render(configMap("one", "k", "v"))
+	a.apply()
+	a.hears("detected revision stalled, resolved revision healed")
+	a.commit()
+	a.next(&events.RenderFailed{Revision: a.rev(), Declaration: a.declaration, Reason: events.ReasonSyntax, Message: "no"}, a.renderer)
+	a.commit()
+	a.render(configMap("one", "k", "w"))
+	a.hears("detected revision stalled, resolved revision healed, detected revision stalled")
+	a.next(&events.ConvergenceFailed{Converging: a.converging(), Reason: events.ReasonRefused, Message: "no"}, a.applier)
+	a.hears("detected revision stalled, resolved revision healed, detected revision stalled, resolved revision reported")
+}
+
+func TestObserveMode(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	// Nothing of it was ever applied by Plumbline.
+	r.applyAs("helm", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "same"}, "data": map[string]any{"k": "v", "more": "x"}})
+	r.applyAs("helm", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "other"}, "data": map[string]any{"k": "w"}})
+	a := r.app("watched", func(d *events.Declaration) { d.Converge.Mode = events.ModeObserve })
+	a.commit()
+	a.render(configMap("same", "k", "v"), configMap("other", "k", "v"))
+	all := a.hears("detected ConfigMap/other changed")
+	if d := divergenceOf(all[0]); d.Heal || d.Writer == nil || d.Writer.Manager != "helm" {
+		t.Errorf("%+v", d)
+	}
+	r.patch(configMaps, "other", `[{"op":"replace","path":"/data/k","value":"v"}]`)
+	a.hears("detected ConfigMap/other changed, resolved ConfigMap/other reverted")
+	r.patch(configMaps, "same", `[{"op":"replace","path":"/data/k","value":"z"}]`)
+	a.hears("detected ConfigMap/other changed, resolved ConfigMap/other reverted, detected ConfigMap/same changed")
+	a.delete("other")
+	a.hears("detected ConfigMap/other changed, resolved ConfigMap/other reverted, detected ConfigMap/same changed, detected ConfigMap/other deleted")
+}
+
+func TestSyncAndRedeliveryChangeNothing(t *testing.T) {
+	r := newRig(t)
+	stop := r.audit()
+	a := r.app("again")
+	a.converge(configMap("one", "k", "v"))
+	a.quiet("")
+	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	a.hears("detected ConfigMap/one changed")
+	operator := r.bus.Connect(t, "operator")
+	r.publish(operator, events.Cause{ID: "sync-1"}, events.Address{}, &events.SyncRequested{By: "test"})
+	r.publish(operator, events.Cause{ID: "sync-2"}, events.Address{Application: "again"}, &events.SyncRequested{By: "test"})
+	a.quiet("detected ConfigMap/one changed")
+	for range 3 {
+		stop()
+		stop = r.audit()
+		a.quiet("detected ConfigMap/one changed")
+	}
+}
+
+// TestTwoAuditors run at once, by mistake: each transition is still published
+// once.
+func TestTwoAuditors(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	r.audit()
+	a := r.app("twice", func(d *events.Declaration) { d.Audit.AlertAfter = events.Duration(200 * time.Millisecond) })
+	a.converge(configMap("one", "k", "v"))
+	a.quiet("")
+	want := ""
+	for range 3 {
+		r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+		if want != "" {
+			want += ", "
+		}
+		want += "detected ConfigMap/one changed, persisted ConfigMap/one changed"
+		a.hears(want)
+		a.apply()
+		want += ", resolved ConfigMap/one healed"
+		a.hears(want)
+	}
+	a.quiet(want)
+}
+
+// TestAPIServerOut keeps the state while the API server is away, and finds
+// what happened meanwhile.
+func TestAPIServerOut(t *testing.T) {
+	r := newRigOn(t, clusterOfItsOwn(t))
+	r.audit()
+	a := r.app("out")
+	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
+	a.quiet("")
+	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	a.hears("detected ConfigMap/one changed")
+	if err := r.cluster.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	operator := r.bus.Connect(t, "operator")
+	r.publish(operator, events.Cause{ID: "sync-1"}, events.Address{}, &events.SyncRequested{By: "test"})
+	if err := r.cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := story(a.heard()); got != "detected ConfigMap/one changed" {
+		t.Fatalf("heard %q while the API server was away", got)
+	}
+	r.patch(configMaps, "two", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	a.hears("detected ConfigMap/one changed, detected ConfigMap/two changed")
+	a.writeAll()
+	bustest.Eventually(t, "both are resolved", func() bool { return len(a.heard()) == 4 })
+}
+
+// TestLogLost loses the whole log under a running auditor: what is open is
+// found and said again, in the new log, once.
+func TestLogLost(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("lost")
+	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
+	a.quiet("")
+	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	a.hears("detected ConfigMap/one changed")
+	r.loseLog()
+	if got := story(a.heard()); got != "" {
+		t.Fatalf("the log still has %q", got)
+	}
+	// The others say again what they know; the applier has nothing to do.
+	r.publishFleet()
+	a.commit()
+	a.renderBundle(a.bundle)
+	a.hears("detected ConfigMap/one changed")
+	a.delete("two")
+	a.hears("detected ConfigMap/one changed, detected ConfigMap/two deleted")
+}
