@@ -92,6 +92,10 @@ func (h *history) failed(digest string) *history {
 	})
 }
 
+func (h *history) unhealthy(digest string) *history {
+	return h.web(&events.ConvergenceFailed{Converging: h.of(digest), Reason: events.ReasonUnhealthy, Message: "0 of 2 replicas"})
+}
+
 func (h *history) degraded(digest string) *history {
 	return h.web(&events.ConvergenceDegraded{Converging: h.of(digest), Reason: events.ReasonUnhealthy, Message: "1 of 2 replicas"})
 }

@@ -91,17 +91,11 @@ func (f *facts) judgeManifests(s *Status) {
 	f.judgeVerdict(s, m.Digest)
 }
 
-// holds reports whether a guard stands before the newest revision: what it
-// keeps goes on standing there, whatever else is applied, until it is
-// approved or a bundle comes that needs no guard.
+// holds reports whether a guard stands before the newest revision. What it
+// keeps from being deleted keeps the revision from completing.
 func (f *facts) holds(digest string) bool {
 	p, ok := f.held.Data.(*events.ConvergenceHeld)
-	if !ok || p.Digest != digest || f.approved[p.Hold] > f.held.Stored {
-		return false
-	}
-	// A later convergence of the same revision leaves the hold as it is; one
-	// of a later revision to the same digest did without.
-	return f.completed.Stored < f.held.Stored || same(f.completed, f.held)
+	return ok && p.Digest == digest && f.approved[p.Hold] < f.held.Stored && f.completed.Stored < f.held.Stored
 }
 
 // judgeVerdict reads the last convergence event. It speaks of the newest
@@ -121,8 +115,9 @@ func (f *facts) judgeVerdict(s *Status, digest string) {
 			return
 		}
 	case *events.ConvergenceFailed:
-		// An older failure of the same digest is being tried again.
-		if p.Digest == digest && fresh || same(f.verdict, f.observed) {
+		// An older refusal of the same digest is being tried again; what was
+		// applied and is unhealthy is only watched.
+		if p.Digest == digest && (fresh || p.Reason == events.ReasonUnhealthy) || same(f.verdict, f.observed) {
 			s.set(Failed, p.Reason, failure(p), f.verdict)
 			return
 		}

@@ -51,6 +51,7 @@ var cases = map[string]struct {
 	"unchanged":                 {log().observed(a).rendered(x).completed(x).observed(b).unchanged(x), status.Converged, "", "", b, x, 3, 0},
 	"unchanged and degraded":    {log().observed(a).rendered(x).completed(x).degraded(x).observed(b).unchanged(x), status.Degraded, events.ReasonUnhealthy, "", b, x, 4, 0},
 	"unchanged after a failure": {log().observed(a).rendered(x).failed(x).observed(b).unchanged(x), status.Converging, "", "waits for the applier", b, x, 5, 0},
+	"unchanged and unhealthy":   {log().observed(a).rendered(x).unhealthy(x).observed(b).unchanged(x), status.Failed, events.ReasonUnhealthy, "0 of 2", b, x, 3, 0},
 	"recovered render":          {log().observed(a).rendered(x).completed(x).observed(b).renderFailed().observed(c).rendered(x), status.Converged, "", "", c, x, 3, 0},
 	"A, B, A":                   {log().observed(a).rendered(x).completed(x).observed(b).rendered(y).completed(y).observed(a).rendered(x), status.Converging, "", "waits for the applier", a, x, 8, 0},
 	"late word of an old one":   {log().observed(a).rendered(x).observed(b).rendered(y).completed(x), status.Converging, "", "", b, y, 4, 0},
@@ -61,7 +62,8 @@ var cases = map[string]struct {
 	"a new life of the log":     {log().observed(a).rendered(x).completed(x).turned().observed(a), status.Converging, "", "waits for the renderer", a, "", 4, 0},
 
 	"held":                    {log().observed(a).rendered(x).applied(x).held(x, hold), status.Held, events.ReasonPruneGuard, "5 of 6", a, x, 4, 0},
-	"held, the rest complete": {log().observed(a).rendered(x).held(x, hold).completed(x), status.Held, events.ReasonPruneGuard, "5 of 6", a, x, 3, 0},
+	"held, one thing healed":  {log().observed(a).rendered(x).held(x, hold).applied(x), status.Held, events.ReasonPruneGuard, "5 of 6", a, x, 3, 0},
+	"held, then in no need":   {log().observed(a).rendered(x).held(x, hold).completed(x), status.Converged, "", "", a, x, 4, 0},
 	"held, other approved":    {log().observed(a).rendered(x).held(x, hold).approved("sha256:0e"), status.Held, events.ReasonPruneGuard, "", a, x, 3, 0},
 	"approved":                {log().observed(a).rendered(x).held(x, hold).approved(hold), status.Converging, "", "approved", a, x, 3, 0},
 	"approved and done":       {log().observed(a).rendered(x).held(x, hold).approved(hold).applied(x).completed(x), status.Converged, "", "", a, x, 6, 0},
