@@ -183,6 +183,9 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 	if t.hold != "" || len(t.app.forgotten) > 0 || t.app.doubt.Load() {
 		return false
 	}
+	if t.recovers(f) {
+		return false
+	}
 	for _, e := range inv.Entries {
 		s, ok := a.observer.get(e.Object)
 		if !ok || s.Deleting || s.Application != t.app.name || e.UID == "" || s.UID != e.UID || s.Fields == "" ||
@@ -191,6 +194,12 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 		}
 	}
 	return true
+}
+
+// recovers says that a bundle which is converged already ends a failure to
+// render: the fence moves on to it, and that is said.
+func (t *task) recovers(f Fence) bool {
+	return t.event.Type == typeRendered && t.event.Epoch == f.Epoch && t.event.Sequence > f.Sequence
 }
 
 // expectEntries expects what the inventory holds, as of an application that
@@ -276,7 +285,7 @@ type outcome struct {
 // execute carries one plan out, between the two writes of the inventory.
 func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, live map[string]Live, done *outcome) (Inventory, error) {
 	next := inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
-	moves := next.Digest != inv.Fence.Digest || next.Declaration != inv.Fence.Declaration || next.Epoch != inv.Fence.Epoch
+	moves := next.Digest != inv.Fence.Digest || next.Declaration != inv.Fence.Declaration || next.Epoch != inv.Fence.Epoch || t.recovers(inv.Fence)
 	if done.results == nil {
 		done.results, done.steps = map[string]Result{}, map[string]Step{}
 	}

@@ -59,15 +59,14 @@ func TestConvergesAnApplication(t *testing.T) {
 		before := len(r.events("shop"))
 		r.unchanged("shop", configMapYAML("one", "2"))
 		r.sync()
-		other := r.commit("other", configMapYAML("other", "1")) // comes after them in the log
-		_ = other
-		r.await("other", "completed", 1)
-		for _, line := range transport.requests() {
-			if !contains(line, "other") && !contains(line, "configmaps") {
-				t.Errorf("sent %s", line)
-			}
+		r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`) // healed by the next one, which comes after
+		r.sync()
+		applied := r.applied("shop", 4)
+		r.await("shop", "completed", 4)
+		if got := transport.requests(); len(got) != 3 || applied.Counts != (events.Counts{Configured: 1}) || applied.Cause != causeResync {
+			t.Errorf("%+v, sent %q", applied, got)
 		}
-		if after := len(r.events("shop")); after != before {
+		if after := len(r.events("shop")); after != before+2 {
 			t.Errorf("said%s", r.story("shop"))
 		}
 	})

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+func (r *rig) withdrawn(name string, nth int) *events.ApplicationWithdrawn {
+	r.Helper()
+	return payload[*events.ApplicationWithdrawn](r.await(name, "withdrawn", nth))
+}
+
+func TestWithdrawsByTheDeletionPolicy(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	for _, name := range []string{"stays", "goes", "orphaned", "more"} {
+		r.declare(name, func(d *events.Declaration) {
+			if name == "orphaned" {
+				d.Deletion = events.DeletionOrphan
+			}
+		})
+	}
+	r.fleet()
+	for _, name := range []string{"stays", "goes", "orphaned", "more"} {
+		r.commit(name, configMapYAML(name, "1"))
+		r.await(name, "completed", 1)
+	}
+	delete(r.declared, "goes")
+	f := r.fleet()
+	gone := r.withdrawn("goes", 1)
+	if gone.Outcome != events.ActionPruned || gone.Fleet != payload[*events.FleetObserved](f).Commit || gone.Objects.Count != 1 {
+		t.Errorf("got %+v", gone)
+	}
+	if _, found := r.inventory("goes"); found || r.get(configMaps_, "goes") != nil {
+		t.Error("something of it is left")
+	}
+	delete(r.declared, "orphaned")
+	r.fleet()
+	if kept := r.withdrawn("orphaned", 1); kept.Outcome != events.ActionOrphaned || r.get(configMaps_, "orphaned") == nil {
+		t.Errorf("got %+v", kept)
+	}
+	if _, found := r.inventory("orphaned"); found {
+		t.Error("its inventory is left")
+	}
+
+	t.Run("its last bundle comes too late", func(t *testing.T) {
+		stop()
+		r.start()
+		r.commit("stays", configMapYAML("stays", "2"))
+		r.await("stays", "completed", 2)
+		if r.get(configMaps_, "goes") != nil {
+			t.Error("a withdrawn application was applied again")
+		}
+	})
+	t.Run("another application takes on what it left", func(t *testing.T) {
+		r.commit("stays", configMapYAML("stays", "2")+configMapYAML("orphaned", "2"))
+		if applied := r.applied("stays", 3); applied.Counts != (events.Counts{Adopted: 1, Unchanged: 1}) {
+			t.Errorf("got %+v", applied.Counts)
+		}
+	})
+}
+
+func TestHoldsTheWithdrawalOfTooManyAtOnce(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	names := []string{"a", "b", "c"}
+	for _, name := range names {
+		r.declare(name)
+	}
+	r.fleet()
+	for _, name := range names {
+		r.commit(name, configMapYAML(name, "1"))
+		r.await(name, "completed", 1)
+	}
+	delete(r.declared, "a")
+	delete(r.declared, "b")
+	r.fleet()
+	a, b := r.withdrawn("a", 1), r.withdrawn("b", 1)
+	if a.Outcome != events.ActionHeld || a.Reason != events.ReasonWithdrawalGuard || b.Outcome != events.ActionHeld || a.Hold == b.Hold {
+		t.Fatalf("got %+v and %+v", a, b)
+	}
+	if r.get(configMaps_, "a") == nil || r.get(configMaps_, "b") == nil {
+		t.Error("something was deleted")
+	}
+	r.approve("a", a.Hold)
+	if done := r.withdrawn("a", 2); done.Outcome != events.ActionPruned || r.get(configMaps_, "a") != nil {
+		t.Errorf("got %+v", done)
+	}
+}
+
+func TestKeepsAWithdrawnNamespaceUntilItIsApproved(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.declare("other")
+	r.fleet()
+	r.commit("other", configMapYAML("other", "1"))
+	r.await("other", "completed", 1)
+	name := r.namespace + "-own"
+	r.commit("shop", "apiVersion: v1\nkind: Namespace\nmetadata: {name: "+name+"}\n")
+	r.await("shop", "completed", 1)
+	delete(r.declared, "shop")
+	r.fleet()
+	held := r.withdrawn("shop", 1)
+	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonProtectedKind {
+		t.Fatalf("got %+v", held)
+	}
+	r.approve("shop", held.Hold)
+	if done := r.withdrawn("shop", 2); done.Outcome != events.ActionPruned {
+		t.Errorf("got %+v", done)
+	}
+}
+
+func TestDecideWithdrawals(t *testing.T) {
+	inv := func(name, epoch string, sequence uint64, compared bool) Inventory {
+		return Inventory{Application: name, Fence: Fence{Epoch: epoch, Sequence: sequence, Compared: compared}}
+	}
+	list := func(epoch string, stored uint64, names ...string) fleetList {
+		f := fleetList{epoch: epoch, stored: stored, entries: map[string]events.FleetEntry{}}
+		for _, n := range names {
+			f.entries[n] = events.FleetEntry{Application: n, Held: n == "held"}
+		}
+		return f
+	}
+	for name, c := range map[string]struct {
+		list fleetList
+		invs []Inventory
+		want string
+	}{
+		"absent":                           {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, "b "},
+		"held is not withdrawn":            {list("e", 9, "a", "held"), []Inventory{inv("a", "e", 1, true), inv("held", "e", 2, true)}, ""},
+		"the list is older":                {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 12, true)}, ""},
+		"a list of a retired log":          {list("d", 9, "a"), []Inventory{{Application: "b", Fence: Fence{Epoch: "e", Retired: []string{"d"}}}}, ""},
+		"a new log, not corroborated":      {list("f", 3, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, ""},
+		"a new log, corroborated":          {list("f", 3, "a"), []Inventory{inv("a", "f", 1, true), inv("b", "e", 2, true)}, "b "},
+		"an empty list holds":              {list("e", 9), []Inventory{inv("a", "e", 1, true)}, "a! "},
+		"too many at once, all are held":   {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true), inv("c", "e", 2, true)}, "b! c! "},
+		"half of a fleet of two is let go": {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, "b "},
+	} {
+		got := ""
+		for _, w := range decideWithdrawals(c.list, c.invs) {
+			got += w.Application
+			if w.Reason != "" {
+				got += "!"
+			}
+			got += " "
+		}
+		if got != c.want {
+			t.Errorf("%s: got %q, want %q", name, got, c.want)
+		}
+	}
+}
