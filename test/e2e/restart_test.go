@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package e2e
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+// A service that is killed at a boundary of the pipeline, whichever service
+// and whichever boundary, loses nothing: the commit converges once it is
+// back.
+func TestKillAtEachBoundary(t *testing.T) {
+	s := play(t, "boundary", one("0"))
+	s.eventually("cm", "0")
+	n := 0
+	for _, boundary := range []string{"commit.observed", "manifests.rendered", "convergence.applied"} {
+		for _, service := range rig.Services {
+			n++
+			value := fmt.Sprint(n)
+			mark := s.Bus.Mark()
+			commit := s.commit(one(value))
+			s.await(mark, boundary, rig.Of(boundary, s.app))
+			if err := s.Kill(service); err != nil {
+				t.Fatal(err)
+			}
+			if err := s.Start(service); err != nil {
+				t.Fatal(err)
+			}
+			s.converged(mark, commit)
+			if got := s.value("cm"); got != value {
+				t.Errorf("%s killed at %s: the cluster has %q, Git has %q", service, boundary, got, value)
+			}
+		}
+	}
+}
+
+// A service that was down while commits came in takes up the newest.
+func TestCommitsWhileDown(t *testing.T) {
+	s := play(t, "down", one("0"))
+	s.eventually("cm", "0")
+	for i, service := range rig.Services {
+		if err := s.Stop(service); err != nil {
+			t.Fatal(err)
+		}
+		mark := s.Bus.Mark()
+		s.commit(one(fmt.Sprintf("%d-first", i)))
+		value := fmt.Sprintf("%d-last", i)
+		commit := s.commit(one(value))
+		if err := s.Start(service); err != nil {
+			t.Fatal(err)
+		}
+		s.converged(mark, commit)
+		if got := s.value("cm"); got != value {
+			t.Errorf("%s was down: the cluster has %q, Git has %q", service, got, value)
+		}
+	}
+}

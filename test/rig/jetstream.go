@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/nats-io/nkeys"
+)
+
+// log is the stream of events.
+const log = "EVENTS"
+
+// as runs do with a connection of a NATS user.
+func (r *Rig) as(ctx context.Context, user string, do func(context.Context, *nats.Conn) error) error {
+	seed, err := os.ReadFile(r.Creds(user))
+	if err != nil {
+		return fmt.Errorf("rig: as %s: %w", user, err)
+	}
+	key, err := nkeys.FromSeed(trim(seed))
+	if err != nil {
+		return fmt.Errorf("rig: as %s: %w", user, err)
+	}
+	public, err := key.PublicKey()
+	if err != nil {
+		return fmt.Errorf("rig: as %s: %w", user, err)
+	}
+	conn, err := nats.Connect(r.URL, nats.Nkey(public, key.Sign), nats.CustomInboxPrefix("_INBOX_"+user))
+	if err != nil {
+		return fmt.Errorf("rig: as %s: %w", user, err)
+	}
+	defer conn.Close()
+	return do(ctx, conn)
+}
+
+func (r *Rig) provisioner(ctx context.Context, do func(context.Context, jetstream.JetStream) error) error {
+	return r.as(ctx, "provisioner", func(ctx context.Context, conn *nats.Conn) error {
+		js, err := jetstream.New(conn)
+		if err != nil {
+			return fmt.Errorf("rig: %w", err)
+		}
+		return do(ctx, js)
+	})
+}
+
+// provisioned reports whether every consumer is there.
+func (r *Rig) provisioned(ctx context.Context) (bool, error) {
+	err := r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		for _, service := range Services {
+			if _, err := js.Consumer(ctx, log, user(service)); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	return err == nil, nil // whatever it is, it is not there yet: the caller has a deadline
+}
+
+// PublishAs publishes a raw message as a NATS user and waits for the stream's
+// answer.
+func (r *Rig) PublishAs(ctx context.Context, user, subject string, body []byte) error {
+	return r.as(ctx, user, func(ctx context.Context, conn *nats.Conn) error {
+		js, err := jetstream.New(conn)
+		if err != nil {
+			return fmt.Errorf("rig: %w", err)
+		}
+		_, err = js.Publish(ctx, subject, body)
+		return err
+	})
+}
+
+// DeliverAgain makes every service's consumer anew, to deliver the whole log
+// from its first event.
+func (r *Rig) DeliverAgain(ctx context.Context) error {
+	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		for _, service := range Services {
+			c, err := js.Consumer(ctx, log, user(service))
+			if err != nil {
+				return fmt.Errorf("rig: deliver again: %w", err)
+			}
+			config := c.CachedInfo().Config
+			config.DeliverPolicy = jetstream.DeliverAllPolicy
+			if err := js.DeleteConsumer(ctx, log, user(service)); err != nil {
+				return fmt.Errorf("rig: deliver again: %w", err)
+			}
+			if _, err := js.CreateConsumer(ctx, log, config); err != nil {
+				return fmt.Errorf("rig: deliver again: %w", err)
+			}
+		}
+		return nil
+	})
+}
+
+// Drained waits until no consumer has anything left to do.
+func (r *Rig) Drained(ctx context.Context) error {
+	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		err := Until(ctx, func(ctx context.Context) (bool, error) {
+			for _, service := range Services {
+				c, err := js.Consumer(ctx, log, user(service))
+				if errors.Is(err, jetstream.ErrConsumerNotFound) {
+					return false, nil
+				}
+				if err != nil {
+					return false, err
+				}
+				if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
+					return false, nil
+				}
+			}
+			return true, nil
+		})
+		if err != nil {
+			return fmt.Errorf("rig: consumers are not drained: %w", err)
+		}
+		return nil
+	})
+}

@@ -1,0 +1,120 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package rig
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/services/auditor"
+)
+
+// applierUser is who the applier is to the cluster. It may do everything:
+// the rig's applications are of any kind.
+const (
+	applierUser = "plumbline-applier-local"
+	auditorUser = "plumbline-auditor-local"
+)
+
+// prepare makes keys, identities and the processes' command lines.
+func (r *Rig) prepare(ctx context.Context) error {
+	if out, err := r.CLI(ctx, "keys", "init"); err != nil {
+		return fmt.Errorf("rig: make keys: %w\n%s", err, out)
+	}
+	applier, err := r.Cluster.UserKubeconfig(applierUser)
+	if err != nil {
+		return err
+	}
+	audit, err := r.Cluster.UserKubeconfig(auditorUser)
+	if err != nil {
+		return err
+	}
+	if err := r.Kube.Grant(ctx, applierUser, everything()); err != nil {
+		return err
+	}
+	if err := r.Kube.Grant(ctx, auditorUser, auditor.ReadOnlyRole(auditor.Grant{Groups: []string{"shop.example.com"}, Secrets: true})); err != nil {
+		return err
+	}
+	keys := func(name string) string { return filepath.Join(r.data(), "keys", name) }
+	r.add("nats", "plumbline", "nats", "serve", "--data", r.data(), "--port", strconv.Itoa(r.ports.nats))
+	r.service("watcher",
+		"--fleet", r.Fleet.URL, "--fleet-interval", r.options.FleetInterval.String(),
+		"--mirrors", filepath.Join(r.Dir, "mirrors"),
+		"--source-key", keys("source.key"), "--local-recipient", keys("local.recipient"),
+		"--webhook-listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.ports.webhook)),
+		"--webhook-secrets", filepath.Join(r.Dir, "webhook-secrets"))
+	r.service("renderer", "--source-key", keys("source.key"))
+	r.service("applier", append(r.resync(), "--kubeconfig", applier, "--age-identity", keys("local.age"))...)
+	r.service("auditor", append(r.resync(), "--kubeconfig", audit, "--digest-key", keys("local.digest.key"))...)
+	return nil
+}
+
+func (r *Rig) resync() []string {
+	if r.options.Resync == 0 {
+		return nil
+	}
+	return []string{"--resync", r.options.Resync.String()}
+}
+
+// user is the NATS user of a service.
+func user(service string) string {
+	if service == "applier" || service == "auditor" {
+		return service + "-local"
+	}
+	return service
+}
+
+func (r *Rig) service(name string, args ...string) {
+	r.add(name, name, append(args, "--nats-url", r.URL, "--nats-creds", r.Creds(user(name)))...)
+}
+
+func (r *Rig) add(name, binary string, args ...string) {
+	r.processes[name] = &Process{
+		Name: name, Path: filepath.Join(r.options.Bin, binary), Args: args, Dir: filepath.Join(r.Dir, "log"),
+	}
+}
+
+// Another is a second process of a service, with the same command line.
+func (r *Rig) Another(service string) *Process {
+	second := *r.processes[service]
+	second.Name += "-2"
+	second.cmd, second.exited = nil, nil
+	return &second
+}
+
+// StartNATS starts the NATS process and returns when it is provisioned, as
+// its operator finds it.
+func (r *Rig) StartNATS(ctx context.Context) error {
+	p := r.processes["nats"]
+	if err := p.Start(); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	err := Until(ctx, func(ctx context.Context) (bool, error) {
+		if !p.Running() {
+			return false, fmt.Errorf("nats ended: %s", p.Tail(5))
+		}
+		return r.provisioned(ctx)
+	})
+	if err != nil {
+		return fmt.Errorf("rig: start nats: %w", err)
+	}
+	return nil
+}
+
+// Store is the directory of the JetStream store.
+func (r *Rig) Store() string { return filepath.Join(r.data(), "nats", "jetstream") }
+
+// CLI runs the command line against the rig's NATS server and returns what it
+// prints, both streams.
+func (r *Rig) CLI(ctx context.Context, args ...string) (string, error) {
+	cmd := exec.CommandContext(ctx, filepath.Join(r.options.Bin, "plumbline"), append(args, "--data", r.data())...)
+	out, err := cmd.CombinedOutput()
+	return string(out), err
+}
