@@ -49,6 +49,9 @@ const (
 	ReasonDeletionBlocked  Reason = "deletion_blocked"  // a finalizer, or a refusal, keeps an object
 	ReasonInventoryUnknown Reason = "inventory_unknown" // rebuilt: no prune before one full compare
 
+	// Auditor.
+	ReasonNoDigestKey Reason = "no_digest_key" // the values of a Secret can't be compared
+
 	// Any.
 	ReasonBadEvent     Reason = "bad_event"
 	ReasonWrongSubject Reason = "wrong_subject"

@@ -134,6 +134,7 @@ func convergenceSamples() []events.Payload {
 		&events.ApplicationWithdrawn{Outcome: events.ActionPruned, Fleet: previousID, Objects: sampleApplied(configMap, events.ActionPruned), Since: noon},
 		&events.DivergenceDetected{Divergence: sampleDivergence()},
 		&events.DivergencePersisted{Divergence: sampleDivergence(), After: events.Duration(2 * time.Minute)},
+		&events.AuditLimited{Count: 1, Objects: []events.LimitedObject{{Object: events.Object{Version: "v1", Kind: "Secret", Namespace: "shop", Name: "db"}, Reason: events.ReasonForbidden, Message: "Secret/shop/db is not audited: the auditor may not read Secrets in namespace shop."}}},
 		&events.DivergenceResolved{Divergence: sampleDivergence(), After: events.Duration(150 * time.Second), How: "healed", Persisted: true},
 	}
 }

@@ -24,6 +24,7 @@ var Types = []Type{
 	{"divergence", "detected", ScopeKey, "auditor", "Live differs from Git: what, which tool, when, against which line of Git.", &DivergenceDetected{}},
 	{"divergence", "persisted", ScopeKey, "auditor", "A divergence is older than the application's alertAfter.", &DivergencePersisted{}},
 	{"divergence", "resolved", ScopeKey, "auditor", "A divergence is gone.", &DivergenceResolved{}},
+	{"audit", "limited", ScopeApplication, "auditor", "Which objects of an application are not audited, or not wholly, and why; none: all are again.", &AuditLimited{}},
 	{"alert", "delivered", ScopeKey, "notifier", "An alert reached its channel: where, and the thread.", &AlertDelivered{}},
 	{"alert", "failed", ScopeKey, "notifier", "An alert can't be delivered, and why.", &AlertFailed{}},
 	{"message", "rejected", ScopeKey, "any", "An input that can't be decoded, is on the wrong subject, or was counted out. The original is a blob.", &MessageRejected{}},

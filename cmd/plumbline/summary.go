@@ -91,6 +91,11 @@ func summaryOfDivergence(e events.Event) (string, bool) {
 		return divergence(p.Divergence), true
 	case *events.DivergencePersisted:
 		return fmt.Sprintf("for %s: %s", brief(p.After), divergence(p.Divergence)), true
+	case *events.AuditLimited:
+		if p.Count == 0 {
+			return "every object is audited again", true
+		}
+		return fmt.Sprintf("%s not wholly audited: %s", count(p.Count, "object"), p.Objects[0].Message), true
 	case *events.DivergenceResolved:
 		return fmt.Sprintf("%s: %s after %s", object(p.Divergence), p.How, brief(p.After)), true
 	}

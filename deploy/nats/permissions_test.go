@@ -205,12 +205,14 @@ func auditor(own, other string) rights {
 	return rights{
 		publish: join(consumer(user), []string{
 			"plumbline.v1.divergence.detected." + own + ".shop.key", "plumbline.v1.divergence.persisted." + own + ".shop.key", "plumbline.v1.divergence.resolved." + own + ".shop.key",
+			"plumbline.v1.audit.limited." + own + ".shop",
 			"plumbline.v1.message.rejected." + own + ".shop.auditor", "plumbline.blob.auditor." + own + "." + digest + ".0",
 		}, get("EVENTS", "plumbline.v1.manifests.rendered."+own+".shop", "plumbline.v1.convergence.applied."+own+".shop", "plumbline.v1.divergence.detected."+own+".shop.key"),
 			get("BLOBS", "plumbline.blob.renderer."+own+"."+digest+".0", "plumbline.blob.applier."+own+"."+digest+".0", "plumbline.blob.watcher.fleet."+own+"."+digest+".0")),
 		noPublish: join(noServices, consumer("auditor-" + other)[1:], consumer("applier-" + own)[1:], []string{
 			bareRead,
-			"plumbline.v1.divergence.detected." + other + ".shop.key", "plumbline.v1.convergence.completed." + own + ".shop", "plumbline.v1.manifests.rendered." + own + ".shop",
+			"plumbline.v1.divergence.detected." + other + ".shop.key", "plumbline.v1.audit.limited." + other + ".shop",
+			"plumbline.v1.convergence.completed." + own + ".shop", "plumbline.v1.manifests.rendered." + own + ".shop",
 			"plumbline.v1.approval.given." + own + ".shop", "plumbline.v1.application.withdrawn." + own + ".shop", "plumbline.v1.alert.delivered." + own + ".shop.key",
 			"plumbline.blob.auditor." + other + "." + digest + ".0", "plumbline.blob.renderer." + own + "." + digest + ".0", "plumbline.blob.applier." + own + "." + digest + ".0",
 		}, get("EVENTS", "plumbline.v1.manifests.rendered."+other+".shop"),
