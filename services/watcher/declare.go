@@ -361,6 +361,8 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 		}
 	}
 	if last.epoch == next.epoch && last.url == next.url && last.path == next.path && last.list == list {
+		last.commit = next.commit // says the same of this commit
+		p.declared.lists[cluster] = last
 		return nil
 	}
 	cause := events.Cause{

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/url"
 	"os"
@@ -53,6 +54,7 @@ func classify(err error) *sourceError {
 	var dns *net.DNSError
 	var dial *net.OpError
 	var located *url.Error
+	var disk *fs.PathError
 	is := func(target error) bool { return errors.Is(err, target) }
 	message := func(reason events.Reason, text string) *sourceError { return &sourceError{reason, text, err} }
 	switch {
@@ -69,6 +71,8 @@ func classify(err error) *sourceError {
 		return message(events.ReasonUnauthorized, "the server's host key is not the one in known_hosts")
 	case is(context.DeadlineExceeded), is(os.ErrDeadlineExceeded):
 		return message(events.ReasonUnreachable, "the server did not answer in time")
+	case errors.As(err, &disk):
+		return message(events.ReasonUnreachable, "the watcher's own disk fails; see its log")
 	case errors.As(err, &dns):
 		return message(events.ReasonUnreachable, "the host name can't be resolved")
 	case errors.As(err, &dial):

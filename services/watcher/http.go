@@ -142,6 +142,10 @@ func httpError(ctx context.Context, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
+	var rubbish *packp.ErrUnexpectedData
+	if errors.As(err, &rubbish) {
+		return refuse(events.ReasonSourceInvalid, nil, "the server's answer is no listing of refs of a SHA-1 repository")
+	}
 	var status *githttp.Err
 	if errors.As(err, &status) {
 		return refuse(events.ReasonUnreachable, nil, "the server answers %d", status.StatusCode())

@@ -8,10 +8,11 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -221,13 +222,24 @@ func (h *hub) dismiss(wanted map[string]bool) error {
 			return fmt.Errorf("end of repository %s: %w", r.name, err)
 		}
 	}
-	entries, err := os.ReadDir(h.Mirrors)
+	return removeMirrors(h.Mirrors, roots)
+}
+
+// mirrorName is what newReader names a mirror's folder.
+var mirrorName = regexp.MustCompile(`^[A-Za-z0-9_-]+-[0-9a-f]{12}$`)
+
+// removeMirrors removes the mirrors in dir but those to keep, and nothing that
+// is not certainly one.
+func removeMirrors(dir string, keep map[string]bool) error {
+	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return fmt.Errorf("mirrors: %w", err)
 	}
 	for _, e := range entries {
-		if e.IsDir() && !roots[e.Name()] && strings.Contains(e.Name(), "-") {
-			err = errors.Join(err, os.RemoveAll(filepath.Join(h.Mirrors, e.Name())))
+		path := filepath.Join(dir, e.Name())
+		_, missing := os.Stat(filepath.Join(path, "repo", "objects"))
+		if e.IsDir() && !keep[e.Name()] && mirrorName.MatchString(e.Name()) && missing == nil {
+			err = errors.Join(err, os.RemoveAll(path))
 		}
 	}
 	return err
@@ -289,6 +301,9 @@ func (h *hub) readFleetAgain(ctx context.Context) {
 func (h *hub) look(repository, trigger string) bool {
 	h.mu.Lock()
 	defer h.mu.Unlock()
+	if h.fleetReader == nil {
+		return false // not started yet
+	}
 	if repository == "" {
 		for _, r := range h.readers {
 			r.look(trigger)
@@ -321,19 +336,14 @@ func (h *hub) sync(application string) {
 	}
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	for _, r := range append(readersOf(h.readers), h.fleetReader) {
+	if h.fleetReader == nil {
+		return // not started yet: everything is looked at then
+	}
+	for _, r := range append(slices.Collect(maps.Values(h.readers)), h.fleetReader) {
 		mine := slices.ContainsFunc(*r.assigned.Load(), func(a assignment) bool { return a.declaration.Application == application })
 		if mine || r.isFleet {
 			r.stale.Store(true)
 			r.look(bySync)
 		}
 	}
-}
-
-func readersOf(m map[string]*reader) []*reader {
-	var all []*reader
-	for _, r := range m {
-		all = append(all, r)
-	}
-	return all
 }

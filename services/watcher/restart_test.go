@@ -20,6 +20,7 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
 
@@ -310,3 +311,18 @@ func TestCostOfACommit(t *testing.T) {
 }
 
 var _ ledger = (*bus.Conn)(nil)
+
+func TestTwoProcessesDoNotShareMirrors(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.declareShop("web")
+	stop := l.watch()
+	l.observed("web", a)
+	if err := Run(t.Context(), process.Env{Log: bustest.Log(l)}, l.config); err == nil || !strings.Contains(err.Error(), "another watcher") {
+		t.Errorf("a second watcher in the same folder: %v", err)
+	}
+	stop()
+	l.watch()
+	b := l.put("b", "web")
+	l.observed("web", b)
+}

@@ -43,6 +43,11 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err := os.MkdirAll(s.Mirrors, 0o700); err != nil {
 		return fmt.Errorf("--mirrors: %w", err)
 	}
+	unlock, err := lock(s.Mirrors)
+	if err != nil {
+		return fmt.Errorf("--mirrors %s: %w", s.Mirrors, err)
+	}
+	defer unlock()
 	s.Bus.Service = "watcher"
 	listener, err := listen(s)
 	if err != nil {
@@ -73,9 +78,9 @@ func (h *hub) run(ctx context.Context, consume func(context.Context) error, list
 		if err := h.begin(ctx); err != nil {
 			return err
 		}
+		h.start(ctx)
 		group.Go(func() error { return consume(ctx) })
 		group.Go(func() error { h.follow(ctx); return nil })
-		h.start(ctx)
 		h.work.Wait()
 		return nil
 	})

@@ -357,15 +357,21 @@ func TestMirrorLeavesNothingBehind(t *testing.T) {
 	}
 	leftovers := []string{
 		filepath.Join(entries[0], "new-1", "x"), filepath.Join(entries[0], "repo", "objects", "pack", "tmp_pack_1"),
-		filepath.Join(l.config.Mirrors, "gone-123456", "repo", "x"),
+		filepath.Join(l.config.Mirrors, "gone-0123456789ab", "repo", "objects", "x"),
 	}
 	for _, path := range leftovers {
 		l.must(os.MkdirAll(filepath.Dir(path), 0o700))
 		l.must(os.WriteFile(path, []byte("x"), 0o600))
 	}
+	stranger := filepath.Join(l.config.Mirrors, "my-documents", "repo", "objects", "x")
+	l.must(os.MkdirAll(filepath.Dir(stranger), 0o700))
+	l.must(os.WriteFile(stranger, []byte("x"), 0o600))
 	l.watch()
 	b := l.put("b", "web")
 	l.observed("web", b)
+	if _, err := os.Stat(stranger); err != nil {
+		t.Error("what is no mirror was removed")
+	}
 	for _, path := range leftovers {
 		if _, err := os.Stat(path); err == nil {
 			t.Errorf("%s is still there", path)
