@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"log/slog"
 	"maps"
 	"path/filepath"
 	"testing"
@@ -32,11 +33,17 @@ type lab struct {
 	commits   int
 	renderer  *renderer
 	stop      func()
+	log       *slog.Logger
 }
 
 func newLab(t testing.TB) *lab {
 	t.Helper()
-	l := &lab{t: t, server: bustest.Start(t), key: sourceKey(t)}
+	return labOn(t, bustest.Start(t))
+}
+
+func labOn(t testing.TB, server *bustest.Server) *lab {
+	t.Helper()
+	l := &lab{t: t, server: server, key: sourceKey(t)}
 	var err error
 	if l.identity, l.recipient, err = seal.EnsureIdentity(filepath.Join(t.TempDir(), "identity")); err != nil {
 		t.Fatal(err)
@@ -80,10 +87,25 @@ func (l *lab) start() {
 // make is a renderer that doesn't run yet.
 func (l *lab) make(limits limits) *renderer {
 	l.t.Helper()
+	log := l.log
+	if log == nil {
+		log = bustest.Log(l.t)
+	}
 	s := settings{Config: Config{Workers: 2}, limits: limits, key: l.key}
-	r := newRenderer(l.server.Connect(l.t, "renderer"), s, process.Env{Version: "test", Log: bustest.Log(l.t)})
+	r := newRenderer(l.connect(log), s, process.Env{Version: "test", Log: log})
 	l.t.Cleanup(r.pool.close)
 	return r
+}
+
+// connect connects as the renderer.
+func (l *lab) connect(log *slog.Logger) *bus.Conn {
+	l.t.Helper()
+	c, err := bus.Connect(l.t.Context(), l.server.Config("renderer"), log)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(c.Close)
+	return c
 }
 
 // app is a declaration with every default.
@@ -100,19 +122,34 @@ func (l *lab) push(d events.Declaration, files map[string]string) events.Event {
 	l.t.Helper()
 	repo := newRepo(l.t)
 	tree := repo.tree(files).String()
+	return l.announce(d, tree, l.source(repo, tree))
+}
+
+// source stores the encrypted pack of a tree.
+func (l *lab) source(repo *repo, tree string) events.Blob {
+	l.t.Helper()
 	_, sealed := l.key.EncryptSource(repo.pack())
-	ctx := l.t.Context()
-	source, err := l.watcher.Blobs().PutNamed(ctx, "plumbline.blob.watcher.source."+l.key.Name(tree), sealed)
+	b, err := l.watcher.Blobs().PutNamed(l.t.Context(), "plumbline.blob.watcher.source."+l.key.Name(tree), sealed)
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	return l.announce(d, tree, source)
+	return b
 }
 
 func (l *lab) announce(d events.Declaration, tree string, source events.Blob) events.Event {
 	l.t.Helper()
-	ctx := l.t.Context()
-	log, err := l.watcher.Log(ctx)
+	cause, draft := l.commit(d, tree, source)
+	out, err := l.watcher.Publish(l.t.Context(), cause, draft)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return out[0]
+}
+
+// commit is the next commit.observed.
+func (l *lab) commit(d events.Declaration, tree string, source events.Blob) (events.Cause, events.Draft) {
+	l.t.Helper()
+	log, err := l.watcher.Log(l.t.Context())
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -124,12 +161,8 @@ func (l *lab) announce(d events.Declaration, tree string, source events.Blob) ev
 		},
 		Declaration: d, DeclarationDigest: "sha256:x", Source: source, FleetCommit: "f",
 	}
-	cause := events.Cause{ID: fmt.Sprintf("commit %d", l.commits), Order: events.Order{Epoch: log.Epoch}}
-	out, err := l.watcher.Publish(ctx, cause, events.Draft{Data: c, Address: events.Address{Cluster: d.Cluster, Application: d.Application}})
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	return out[0]
+	return events.Cause{ID: fmt.Sprintf("commit %d", l.commits), Order: events.Order{Epoch: log.Epoch}},
+		events.Draft{Data: c, Address: events.Address{Cluster: d.Cluster, Application: d.Application}}
 }
 
 // outcome waits for the outcome of a revision.

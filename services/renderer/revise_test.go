@@ -181,11 +181,7 @@ func TestOneTreeIsDecodedOnceForAllApplications(t *testing.T) {
 	}
 	repo := newRepo(t)
 	tree := repo.tree(files).String()
-	_, sealed := l.key.EncryptSource(repo.pack())
-	source, err := l.watcher.Blobs().PutNamed(t.Context(), "plumbline.blob.watcher.source."+l.key.Name(tree), sealed)
-	if err != nil {
-		t.Fatal(err)
-	}
+	source := l.source(repo, tree)
 	var all []events.Event
 	for i := range 20 {
 		all = append(all, l.announce(l.app(fmt.Sprintf("app%d", i), fmt.Sprintf("app%d", i)), tree, source))

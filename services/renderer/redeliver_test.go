@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package renderer
+
+import (
+	"fmt"
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/process"
+)
+
+func TestRedelivery(t *testing.T) {
+	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: hunter2}\n"
+	apps := []map[string]string{
+		{"app/a.yaml": configMap("a", "x")},
+		{"app/a.yaml": secret},
+		{"app/a.yaml": "a: b: c"},
+		{"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": configMap("a", "x")},
+		{"other/a.yaml": "x"},
+	}
+	bustest.Redeliver(t, bustest.Redelivery{
+		User: "renderer",
+		Inputs: func(tb testing.TB, s *bustest.Server) []bustest.Input {
+			l := labOn(tb, s)
+			var inputs []bustest.Input
+			for round := range 2 {
+				for i, files := range apps {
+					repo := newRepo(tb)
+					tree := repo.tree(with(files, map[string]string{"round": fmt.Sprint(round)})).String()
+					cause, draft := l.commit(l.app(fmt.Sprintf("app%d", i), "app"), tree, l.source(repo, tree))
+					inputs = append(inputs, bustest.Input{User: "watcher", Cause: cause, Draft: draft})
+				}
+			}
+			return inputs
+		},
+		Handler: func(tb testing.TB, c *bus.Conn) bus.Handler {
+			r := newRenderer(c, settings{Config: Config{Workers: 1}, limits: testLimits, key: sourceKey(tb)}, process.Env{Version: "test", Log: bustest.Log(tb)})
+			tb.Cleanup(r.pool.close)
+			return r.handle
+		},
+	})
+}
