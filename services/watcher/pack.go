@@ -7,7 +7,7 @@ import (
 	"cmp"
 	"compress/zlib"
 	"context"
-	"crypto/sha1" //nolint:gosec // Git's own checksum of a pack; integrity is the blob's sha256
+	"crypto/sha1" // Git's own checksum of a pack; integrity is the blob's sha256
 	"encoding/binary"
 	"fmt"
 	"io"
@@ -143,7 +143,7 @@ func (p *packer) write() ([]byte, error) {
 	var out bytes.Buffer
 	out.WriteString("PACK")
 	out.Write(binary.BigEndian.AppendUint32(nil, 2))
-	out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p.objects)))) //nolint:gosec // bounded by Limits.Files
+	out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p.objects)))) // bounded by Limits.Files
 	ids := slices.SortedFunc(maps.Keys(p.objects), func(a, b plumbing.Hash) int { return cmp.Compare(a.String(), b.String()) })
 	for _, id := range ids {
 		o := p.objects[id]
@@ -164,11 +164,11 @@ func (p *packer) write() ([]byte, error) {
 // entryHeader is type and size of an entry, seven bits a byte, the first byte
 // with four bits of the size.
 func entryHeader(kind plumbing.ObjectType, size uint64) []byte {
-	first := byte(kind)<<4 | byte(size&0x0f) //nolint:gosec // four bits
+	first := byte(kind)<<4 | byte(size&0x0f)
 	header := []byte{first}
 	for size >>= 4; size > 0; size >>= 7 {
 		header[len(header)-1] |= 0x80
-		header = append(header, byte(size&0x7f)) //nolint:gosec // seven bits
+		header = append(header, byte(size&0x7f))
 	}
 	return header
 }
