@@ -65,6 +65,9 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 	if err := app.ledger.refresh(ctx, a.conn); err != nil {
 		return nil, err
 	}
+	if err := app.said.load(ctx, a.conn, app.ledger.at); err != nil {
+		return nil, err
+	}
 	if a.fleet.withdrawn(app.name) {
 		return a.withdraw(app, now), nil
 	}
@@ -72,7 +75,11 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 		app.wake = time.Time{}
 	}
 	drafts, failed, err := a.judge(ctx, app, w, now)
+	if a.fleet.withdrawn(app.name) {
+		return drafts, err // it went meanwhile
+	}
 	drafts = append(drafts, a.settled(app, now)...)
+	drafts = append(drafts, a.limited(app, now)...)
 	a.wakeAt(app)
 	if err != nil && len(drafts) > 0 {
 		a.again(app.name, failed, err)
@@ -143,6 +150,9 @@ func (a *Auditor) loadAll(ctx context.Context, app *application) error {
 		return err
 	}
 	if err := a.load(ctx, app); err != nil {
+		return err
+	}
+	if err := app.said.load(ctx, a.conn, app.ledger.at); err != nil {
 		return err
 	}
 	return app.ledger.refresh(ctx, a.conn)
@@ -230,7 +240,7 @@ func (a *Auditor) withdraw(app *application, now time.Time) []events.Draft {
 	app.manifests, app.targets, app.inStep, app.inPlace = nil, nil, map[string]bool{}, ""
 	app.wake = time.Time{}
 	a.wakeAt(app)
-	var drafts []events.Draft
+	drafts := a.limited(app, now)
 	for key, known := range app.ledger.known {
 		if known.Phase != Closed {
 			drafts = append(drafts, a.step(app, key, known, known.Divergence, Transition{Step: Resolve, How: Withdrawn}, now)...)

@@ -32,6 +32,7 @@ type application struct {
 	inPlace  string          // digest of a bundle that live was seen to have as a whole
 	wake     time.Time       // when to look again although nothing happens; zero: no need to
 	withheld map[string]bool // objects that may not be read
+	said     said            // what the log has of the audit's limits
 }
 
 type appliedFrom struct {
@@ -62,7 +63,9 @@ func (a *Auditor) load(ctx context.Context, app *application) error {
 	}
 	if was != app.view.epoch {
 		app.ledger.forget() // another life of the log: what was open there is not open here
+		app.said.loaded = false
 	}
+	clear(app.withheld)
 	return a.derive(ctx, app)
 }
 
