@@ -69,6 +69,12 @@ func (l *locked) Write(p []byte) (int, error) {
 	return l.buf.Write(p)
 }
 
+func (l *locked) bytes() []byte {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return bytes.Clone(l.buf.Bytes())
+}
+
 // TestNoPlaintextLeavesTheProcess renders Secrets, good and broken in every
 // way, and searches all that was published and logged for their values.
 func TestNoPlaintextLeavesTheProcess(t *testing.T) {
@@ -167,7 +173,7 @@ func TestNoPlaintextLeavesTheProcess(t *testing.T) {
 	if err != nil || sealed < rendered {
 		t.Errorf("the search does not see what is stored: %d sealed values, %v", sealed, err)
 	}
-	if forms := shown(logged.buf.Bytes()); forms != nil {
+	if forms := shown(logged.bytes()); forms != nil {
 		t.Errorf("the log holds %q", forms)
 	}
 }
