@@ -41,8 +41,9 @@ test: kubelab ## run every test, with the race detector and a real control plane
 test-unit: ## run the tests that need no control plane: quick
 	go test -shuffle=on -count=1 -timeout 5m $$(go list -f '$(without_kubelab)' ./...)
 
-# Packages whose tests import neither test/kubelab nor what stands on it.
-without_kubelab := {{$$k := false}}{{range .TestImports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{range .XTestImports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{range .Imports}}{{if eq . "$(module)/test/kubelab"}}{{$$k = true}}{{end}}{{end}}{{if not $$k}}{{.ImportPath}}{{end}}
+# Packages that import, or whose tests import, nothing that starts a control
+# plane.
+without_kubelab := {{$$k := false}}{{range .Imports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{range .TestImports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{range .XTestImports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{if not $$k}}{{.ImportPath}}{{end}}
 
 .PHONY: demo
 demo: build ## tell the story on a real cluster; WITHOUT=service leaves one out, KEEP=1 keeps it running

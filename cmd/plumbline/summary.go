@@ -120,20 +120,15 @@ func summaryOfOperation(e events.Event) string {
 
 // divergence is what differs, who wrote it, and the line of Git against it.
 func divergence(d events.Divergence) string {
+	if len(d.Fields) == 0 && d.Message != "" {
+		return d.Message
+	}
 	text := fmt.Sprintf("%s %s", object(d), d.Kind)
 	if len(d.Fields) > 0 {
-		f := d.Fields[0]
-		switch {
-		case f.Redacted:
-			text += ": " + f.Path
-		default:
-			text += fmt.Sprintf(": %s is %s, Git says %s", f.Path, or(f.Live, "absent"), or(f.Desired, "nothing"))
-		}
+		text += ": " + field(d.Fields[0])
 		if more := max(d.FieldCount, len(d.Fields)) - 1; more > 0 {
 			text += fmt.Sprintf(" (and %d more)", more)
 		}
-	} else if d.Message != "" {
-		text += ": " + d.Message
 	}
 	if d.Writer != nil {
 		text += "; by " + d.Writer.Manager
@@ -142,6 +137,13 @@ func divergence(d events.Divergence) string {
 		text += "; " + strings.TrimSuffix(position(d.File, d.Line), ": ")
 	}
 	return text
+}
+
+func field(f events.FieldDifference) string {
+	if f.Redacted {
+		return f.Path
+	}
+	return fmt.Sprintf("%s is %s, Git says %s", f.Path, or(f.Live, "absent"), or(f.Desired, "nothing"))
 }
 
 func object(d events.Divergence) string {

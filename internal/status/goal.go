@@ -147,7 +147,10 @@ func (f *facts) observedAt(commit string) (stored uint64, seen bool) {
 func (g Goal) words(s Status) string {
 	switch g.For {
 	case ForDiverged:
-		return fmt.Sprintf("diverged in %d places", s.OpenDivergences)
+		if s.OpenDivergences == 1 {
+			return "diverged"
+		}
+		return fmt.Sprintf("diverged %d times", s.OpenDivergences)
 	case ForResolved:
 		return "without an open divergence"
 	}

@@ -38,7 +38,7 @@ func TestGoals(t *testing.T) {
 		"failure wanted, any commit":    {good(), status.ForFailed, "", waiting, "web is converged"},
 		"held":                          {good().observed(b).rendered(y).held(y, hold), status.ForHeld, b, met, "web is held at bbbb: 5 of 6"},
 		"held while converging":         {good().observed(b).rendered(y).held(y, hold), status.ForConverged, b, waiting, "web is held"},
-		"diverged":                      {good().detected("k", healed), status.ForDiverged, "", met, "diverged in 1 places"},
+		"diverged":                      {good().detected("k", healed), status.ForDiverged, "", met, "is diverged at"},
 		"diverged is not converged":     {good().detected("k", healed), status.ForConverged, "", waiting, "web is diverged"},
 		"not diverged":                  {good(), status.ForDiverged, "", waiting, "web is converged"},
 		"resolved":                      {good().detected("k", healed).resolved("k"), status.ForResolved, "", met, "without an open divergence"},
