@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"math"
 	"math/rand/v2"
 	"path/filepath"
 	"strings"
@@ -229,7 +230,7 @@ func TestDigestOfASecretIgnoresItsCiphertext(t *testing.T) {
 
 func TestCanonicalGolden(t *testing.T) {
 	got, err := manifest.Canonical(map[string]any{
-		"b": int64(1), "a": []any{nil, true, 1.5, 1e21, 1e-7, -0.0, "é<>&\"\\\n\t\u007f\u2028"}, "": map[string]any{"z": int64(-9007199254740993)},
+		"b": int64(1), "a": []any{nil, true, 1.5, 1e21, 1e-7, math.Copysign(0, -1), "é<>&\"\\\n\t\u007f\u2028"}, "": map[string]any{"z": int64(-9007199254740993)},
 	})
 	if err != nil {
 		t.Fatal(err)

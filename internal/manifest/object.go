@@ -72,8 +72,11 @@ func Identify(body map[string]any) (events.Object, error) {
 // path of a request or a line of a log.
 func wellFormed(o events.Object) error {
 	for _, part := range []struct{ field, value string }{
-		{"apiVersion", o.Group}, {"apiVersion", o.Version}, {"kind", o.Kind},
-		{"metadata.namespace", o.Namespace}, {"metadata.name", o.Name},
+		{"apiVersion", o.Group},
+		{"apiVersion", o.Version},
+		{"kind", o.Kind},
+		{"metadata.namespace", o.Namespace},
+		{"metadata.name", o.Name},
 	} {
 		if len(part.value) > 253 || strings.ContainsFunc(part.value, notPrintable) || strings.ContainsAny(part.value, "/%") || part.value == "." || part.value == ".." {
 			return invalid(nil, "%s is not a name that Kubernetes takes: at most 253 printable characters, no / or %%", part.field)

@@ -77,6 +77,8 @@ func yamlError(err error, data []byte) error {
 	if yamlParser.MatchString(message) && strings.Contains(err.Error(), "line ") {
 		line++ // the parser, unlike the scanner, counts lines from 0 (go.yaml.in/yaml/v3 decode.go, fail)
 	}
+	// At the end of the file the parser points behind it.
+	line = min(line, 1+bytes.Count(bytes.TrimRight(data, "\r\n"), []byte{'\n'}))
 	if !yamlPlain.MatchString(message) {
 		message = "it can't be parsed"
 	}

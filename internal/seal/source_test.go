@@ -79,7 +79,7 @@ func TestContentsShareNoKeyStream(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	k := sourceKey(t, 1)
-	if k.Name("tree") != k.Name("tree") || k.Name("tree") == k.Name("tree2") || k.Name("tree") == sourceKey(t, 2).Name("tree") {
+	if again := sourceKey(t, 1); k.Name("tree") != again.Name("tree") || k.Name("tree") == k.Name("tree2") || k.Name("tree") == sourceKey(t, 2).Name("tree") {
 		t.Error("a name is not a function of key and id alone")
 	}
 	if n := k.Name("tree"); len(n) != 64 || strings.Contains(n, "tree") {

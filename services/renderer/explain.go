@@ -29,24 +29,42 @@ type finder func(b *build, group string) (file string, line int)
 const named = `([A-Za-z0-9][A-Za-z0-9._/:~|\[\]-]{0,200})`
 
 var explanations = []explanation{
-	{regexp.MustCompile(`external plugins disabled|plugin load is disabled|--enable-helm|--enable-exec|--enable-alpha-plugins|no 'git' program`), events.ReasonPlugin,
-		"the kustomization asks for a plugin. Plugins are not run: commit what they make", nil},
-	{regexp.MustCompile(`plumbline: no network`), events.ReasonRemoteBase,
-		"the kustomization fetches something from elsewhere. A commit must hold all that it is made of: commit the files and name their path", nil},
-	{regexp.MustCompile(`cycle detected`), events.ReasonKustomize,
-		"the kustomizations refer to each other in a circle, or one refers to a folder that it lies in", nil},
-	{regexp.MustCompile(`security; file '` + mount + `/([\w./-]{1,200})'`), events.ReasonKustomize,
-		"a kustomization reads the file $1, which is not in or below its own folder. Move the file there, or make a base of it and list that under resources", (*build).whereListed},
-	{regexp.MustCompile(`may not add resource with an already registered id: ` + named), events.ReasonDuplicateObject,
-		"the object $1 is declared twice; keep one of them", (*build).whereDeclared},
-	{regexp.MustCompile(`no resource matches strategic merge patch "?` + named), events.ReasonKustomize,
-		"a patch is for $1, which no resource declares", (*build).whereDeclared},
-	{regexp.MustCompile(`unable to find patch target|failed to find unique target for patch|no matches for Id`), events.ReasonKustomize,
-		"a patch is for an object that no resource declares", nil},
-	{regexp.MustCompile(`invalid Kustomization: json: unknown field \\?"([A-Za-z0-9]{1,63})\\?"`), events.ReasonKustomize,
-		"the kustomization has the field $1, which kustomize doesn't know", (*build).whereListed},
-	{regexp.MustCompile(`Found multiple kustomization files`), events.ReasonKustomize,
-		"a folder holds more than one kustomization file (kustomization.yaml, kustomization.yml, Kustomization). Keep one", nil},
+	{
+		regexp.MustCompile(`external plugins disabled|plugin load is disabled|--enable-helm|--enable-exec|--enable-alpha-plugins|no 'git' program`), events.ReasonPlugin,
+		"the kustomization asks for a plugin. Plugins are not run: commit what they make", nil,
+	},
+	{
+		regexp.MustCompile(`plumbline: no network`), events.ReasonRemoteBase,
+		"the kustomization fetches something from elsewhere. A commit must hold all that it is made of: commit the files and name their path", nil,
+	},
+	{
+		regexp.MustCompile(`cycle detected`), events.ReasonKustomize,
+		"the kustomizations refer to each other in a circle, or one refers to a folder that it lies in", nil,
+	},
+	{
+		regexp.MustCompile(`security; file '` + mount + `/([\w./-]{1,200})'`), events.ReasonKustomize,
+		"a kustomization reads the file $1, which is not in or below its own folder. Move the file there, or make a base of it and list that under resources", (*build).whereListed,
+	},
+	{
+		regexp.MustCompile(`may not add resource with an already registered id: ` + named), events.ReasonDuplicateObject,
+		"the object $1 is declared twice; keep one of them", (*build).whereDeclared,
+	},
+	{
+		regexp.MustCompile(`no resource matches strategic merge patch "?` + named), events.ReasonKustomize,
+		"a patch is for $1, which no resource declares", (*build).whereDeclared,
+	},
+	{
+		regexp.MustCompile(`unable to find patch target|failed to find unique target for patch|no matches for Id`), events.ReasonKustomize,
+		"a patch is for an object that no resource declares", nil,
+	},
+	{
+		regexp.MustCompile(`invalid Kustomization: json: unknown field \\?"([A-Za-z0-9]{1,63})\\?"`), events.ReasonKustomize,
+		"the kustomization has the field $1, which kustomize doesn't know", (*build).whereListed,
+	},
+	{
+		regexp.MustCompile(`Found multiple kustomization files`), events.ReasonKustomize,
+		"a folder holds more than one kustomization file (kustomization.yaml, kustomization.yml, Kustomization). Keep one", nil,
+	},
 	{regexp.MustCompile(`kustomization.yaml is empty`), events.ReasonKustomize, "the kustomization is empty; list its resources", nil},
 	{regexp.MustCompile(`missing metadata.name`), events.ReasonObjectInvalid, "an object has no name; give it metadata.name", (*build).whereNameless},
 	{regexp.MustCompile(`missing Resource metadata|Object 'Kind' is missing|missing kind`), events.ReasonObjectInvalid, "a file listed under resources holds something that is no Kubernetes object (apiVersion, kind, metadata.name)", (*build).whereNameless},

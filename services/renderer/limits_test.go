@@ -299,8 +299,11 @@ func TestAnOrphanEnds(t *testing.T) {
 	if err := w.in.Close(); err != nil {
 		t.Fatal(err)
 	}
-	died := make(chan error, 1)
-	go func() { died <- w.cmd.Wait() }()
+	died := make(chan struct{})
+	go func() {
+		_ = w.cmd.Wait() // however it ended, it did
+		close(died)
+	}()
 	select {
 	case <-died:
 	case <-time.After(bustest.Timeout):
