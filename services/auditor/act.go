@@ -23,8 +23,14 @@ type work struct {
 	load   bool // read the application's view from the log first
 	all    bool // every object
 	keys   map[string]bool
-	bodies map[string]*unstructured.Unstructured // that are at hand, by object key
-	done   func()                                // called when it was looked at, whatever came of it
+	listed map[string]listed // that a list has brought, by object key
+	done   func()            // called when it was looked at, whatever came of it
+}
+
+// listed is an object as a list has it.
+type listed struct {
+	meta Meta
+	body *unstructured.Unstructured // nil where only metadata was listed
 }
 
 func (w *work) empty() bool { return !w.load && !w.all && len(w.keys) == 0 && w.done == nil }
@@ -33,10 +39,10 @@ func (w *work) empty() bool { return !w.load && !w.all && len(w.keys) == 0 && w.
 func (w *work) add(other work) {
 	w.load, w.all = w.load || other.load, w.all || other.all
 	if w.keys == nil {
-		w.keys, w.bodies = map[string]bool{}, map[string]*unstructured.Unstructured{}
+		w.keys, w.listed = map[string]bool{}, map[string]listed{}
 	}
 	maps.Copy(w.keys, other.keys)
-	maps.Copy(w.bodies, other.bodies)
+	maps.Copy(w.listed, other.listed)
 	switch first := w.done; {
 	case first == nil:
 		w.done = other.done
@@ -276,7 +282,12 @@ func (a *Auditor) examine(ctx context.Context, app *application, key string, w w
 	if !ok {
 		return Verdict{State: Undeclared}, nil
 	}
-	body := w.bodies[key]
+	var body *unstructured.Unstructured
+	if l, ok := w.listed[key]; ok {
+		body = l.body
+		a.cache.listed(key, l.meta)
+		delete(w.listed, key)
+	}
 	for range maxLooks {
 		live := a.live(target.Object)
 		v := assess(app.desired(key, target.Object, app.view.progress(), now), live)

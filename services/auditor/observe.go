@@ -173,17 +173,20 @@ func (a *Auditor) page(ctx context.Context, s scope, objects []unstructured.Unst
 		if owner == "" && o.GetLabels()[manifest.LabelApplication] == "" {
 			continue
 		}
-		a.cache.listed(key, metaOf(o))
 		if owner == "" {
+			a.cache.listed(key, metaOf(o))
 			continue
 		}
 		if groups[owner] == nil {
-			groups[owner] = &work{keys: map[string]bool{}, bodies: map[string]*unstructured.Unstructured{}}
+			groups[owner] = &work{keys: map[string]bool{}, listed: map[string]listed{}}
 		}
-		groups[owner].keys[key] = true
+		// It is taken note of where it is compared: who came in between would
+		// have to fetch it again.
+		l := listed{meta: metaOf(o)}
 		if !s.heads {
-			groups[owner].bodies[key] = o
+			l.body = o
 		}
+		groups[owner].keys[key], groups[owner].listed[key] = true, l
 	}
 	var all sync.WaitGroup
 	for application, w := range groups {
