@@ -407,7 +407,7 @@ func (r *rig) inventory(name string) (Inventory, bool) {
 type counted struct {
 	mu     sync.Mutex
 	lines  []string
-	before func(n int, r *http.Request) (*http.Response, error) // n counts writes of objects, from 1
+	before func(n int, r *http.Request) (*http.Response, error) // n counts writes, from 1
 	writes int
 }
 
@@ -417,13 +417,13 @@ func (c *counted) wrap(next http.RoundTripper) http.RoundTripper {
 		if r.URL.Query().Get("watch") == "" && !isWatchList(r.Context()) {
 			c.lines = append(c.lines, r.Method+" "+r.URL.Path)
 		}
-		object := !strings.Contains(r.URL.Path, systemNamespace) && (r.Method == http.MethodPatch || r.Method == http.MethodDelete)
-		if object {
+		write := r.Method != http.MethodGet
+		if write {
 			c.writes++
 		}
 		n, before := c.writes, c.before
 		c.mu.Unlock()
-		if object && before != nil {
+		if write && before != nil {
 			if response, err := before(n, r); response != nil || err != nil {
 				return response, err
 			}

@@ -1,0 +1,221 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"io"
+	"net/http"
+	"path"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+)
+
+func TestAnObjectThatChangedMeanwhileIsLookedAtAgain(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	r.wrap = transport.wrap
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	var edited atomic.Int32
+	transport.mu.Lock()
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" && edited.Add(1) <= 2 {
+			r.edit(configMaps_, "one", `{"metadata":{"labels":{"round":"`+string('a'+rune(edited.Load()))+`"}}}`)
+		}
+		return nil, nil
+	}
+	transport.mu.Unlock()
+	r.commit("shop", configMapYAML("one", "2"))
+	applied := r.applied("shop", 2)
+	if applied.Counts.Configured != 1 || applied.Requests != 2+3+2 { // inventory, PATCH three times, looked at twice
+		t.Errorf("got %+v", applied)
+	}
+	one := r.get(configMaps_, "one")
+	data, _, _ := nestedMap(one, "data")
+	if data["key"] != "2" || one.GetLabels()["round"] == "" {
+		t.Errorf("got %v", one.Object)
+	}
+}
+
+func TestObeysRetryAfter(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	var refused atomic.Int32
+	var first atomic.Int64
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && refused.Add(1) <= 2 {
+			first.CompareAndSwap(0, time.Now().UnixNano())
+			return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}},
+				Body: io.NopCloser(strings.NewReader("slower")), Request: req}, nil
+		}
+		return nil, nil
+	}
+	r.wrap = transport.wrap
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	if took := time.Since(time.Unix(0, first.Load())); took < 2*time.Second || refused.Load() != 3 {
+		t.Errorf("%d requests in %s", refused.Load(), took)
+	}
+}
+
+func TestAServerErrorOfOneObjectDoesntStopTheOthers(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	var broken atomic.Bool
+	broken.Store(true)
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" && broken.Load() {
+			return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"InternalError","code":500,"message":"x"}`)), Request: req}, nil
+		}
+		return nil, nil
+	}
+	r.wrap = transport.wrap
+	r.start()
+	r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
+	failed := payload[*events.ConvergenceFailed](r.await("shop", "failed", 1))
+	if failed.Failed != 1 || failed.Failures[0].Name != "one" || failed.Failures[0].APIReason != "InternalError" {
+		t.Errorf("got %+v", failed)
+	}
+	if r.get(configMaps_, "two") == nil {
+		t.Error("the other one was not written")
+	}
+	broken.Store(false) // and it is tried again by itself
+	if applied := r.applied("shop", 1); applied.Counts.Created != 1 {
+		t.Errorf("got %+v", applied.Counts)
+	}
+	r.await("shop", "completed", 1)
+}
+
+func TestSurvivesAnAPIServerThatIsAway(t *testing.T) {
+	lab := kubelab.New(t, kubelab.Options{})
+	r := rigOn(t, lab)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	r.must(lab.Stop())
+	r.commit("shop", configMapYAML("one", "2"))
+	r.must(lab.Restart(r.Context()))
+	r.await("shop", "completed", 2)
+	if list := r.events("shop", "failed"); len(list) > 0 {
+		t.Errorf("an outage is no failure:%s", r.story("shop"))
+	}
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	r.eventually("the watches are back", func() bool {
+		r.sync()
+		data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
+		return data["key"] == "2"
+	})
+}
+
+func TestTwoAppliersOnOneCluster(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.start()
+	for i := range 10 {
+		r.commit("shop", manyConfigMaps(10, string(rune('a'+i))))
+	}
+	r.eventually("the last one is applied, whole", func() bool {
+		list, err := r.client(configMaps_, r.namespace).List(r.Context(), metav1.ListOptions{LabelSelector: "plumbline.dev/application"})
+		r.must(err)
+		for _, u := range list.Items {
+			if data, _, _ := nestedMap(&u, "data"); data["key"] != "j" {
+				return false
+			}
+		}
+		return len(list.Items) == 10
+	})
+	r.await("shop", "completed", 1)
+	if failed := r.events("shop", "failed"); len(failed) > 0 {
+		t.Errorf("said%s", r.story("shop"))
+	}
+	inv, _ := r.inventory("shop")
+	if inv.Fence.Sequence == 0 || len(inv.Entries) != 10 {
+		t.Errorf("got %+v", inv.Fence)
+	}
+}
+
+func TestAStoppedApplierAsksForTheFenceBeforeItWritesOn(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	reached, resume := make(chan struct{}), make(chan struct{})
+	var once atomic.Bool
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && once.CompareAndSwap(false, true) {
+			close(reached)
+			<-resume
+		}
+		return nil, nil
+	}
+	r.wrap = transport.wrap
+	stop := r.start()
+	var both strings.Builder
+	both.WriteString("apiVersion: v1\nkind: Namespace\nmetadata: {name: " + r.namespace + "-x}\n---\n") // in a batch of its own
+	both.WriteString(configMapYAML("one", "stale"))
+	r.commit("shop", both.String())
+	<-reached
+	r.wrap = nil
+	other := r.start()
+	r.commit("shop", configMapYAML("one", "newer"))
+	r.eventually("the other applier has raised the fence", func() bool {
+		u := r.get(configMaps_, "one")
+		data, _, _ := nestedMap(u, "data")
+		return data["key"] == "newer"
+	})
+	time.AfterFunc(fenceLife, func() { close(resume) })
+	r.await("shop", "completed", 1)
+	<-resume
+	r.eventually("the stopped one has asked", func() bool {
+		for _, line := range transport.requests() {
+			if strings.HasPrefix(line, "GET") && strings.HasSuffix(line, inventoryName("shop")) {
+				return true
+			}
+		}
+		return false
+	})
+	stop()
+	other()
+	data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
+	if data["key"] != "newer" {
+		t.Errorf("got %v", data)
+	}
+}
+
+func TestTheSameEventTwiceChangesNothing(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	e := r.commit("shop", manyConfigMaps(3, "1"))
+	r.await("shop", "completed", 1)
+	versions := func() string {
+		list, err := r.client(configMaps_, r.namespace).List(r.Context(), metav1.ListOptions{LabelSelector: "plumbline.dev/application"})
+		r.must(err)
+		s := ""
+		for _, u := range list.Items {
+			s += u.GetName() + "@" + u.GetResourceVersion() + " "
+		}
+		return s
+	}
+	before, said := versions(), len(r.events("shop"))
+	stop()
+	_, err := r.renderer.Publish(r.Context(), events.Cause{ID: "again", Order: order(e)}, events.Draft{Data: e.Data, Address: e.Address}) // beyond the window for duplicates
+	r.must(err)
+	stop = r.start()
+	r.commit("barrier", configMapYAML("barrier", "1"))
+	r.await("barrier", "completed", 1)
+	stop()
+	if after := versions(); !strings.HasPrefix(after, "barrier") || !strings.HasSuffix(after, before) {
+		t.Errorf("got %s, was %s", after, before)
+	}
+	if now := len(r.events("shop")); now != said {
+		t.Errorf("said%s", r.story("shop"))
+	}
+}
