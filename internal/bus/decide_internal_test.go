@@ -191,38 +191,54 @@ func TestQueues(t *testing.T) {
 	for seed := range uint64(2000) {
 		rng := rand.New(rand.NewPCG(seed, 2))
 		q := newQueues()
-		busy, last := map[string]*task{}, map[string]uint64{}
-		stored, added, taken := uint64(0), 0, 0
-		for range 60 {
+		busy := map[string]*task{}
+		waiting := map[string]map[uint64]bool{"a": {}, "b": {}, "c": {}}
+		order := rng.Perm(60) // messages come in any order, and come again
+		for i := range 120 {
 			switch rng.IntN(3) {
 			case 0:
-				stored++
-				if q.add(&task{key: string(rune('a' + rng.IntN(3))), id: messageID{stored: stored}, delivery: &delivery{}}) {
-					added++
+				stored := uint64(order[i/2])
+				key := string(rune('a' + stored%3))
+				if q.add(&task{key: key, id: messageID{stored: stored}, delivery: &delivery{}}) {
+					waiting[key][stored] = true
 				}
 			case 1:
-				if tk := q.next(); tk != nil {
-					if busy[tk.key] != nil {
-						t.Fatalf("seed %d: %s is at work already", seed, tk.key)
+				tk := q.next()
+				if tk == nil {
+					for key, w := range waiting {
+						if busy[key] == nil && len(w) > 0 {
+							t.Fatalf("seed %d: %s waits and nobody is at it", seed, key)
+						}
 					}
-					if tk.id.stored < last[tk.key] {
-						t.Fatalf("seed %d: %d after %d", seed, tk.id.stored, last[tk.key])
-					}
-					busy[tk.key], last[tk.key] = tk, tk.id.stored
+					continue
 				}
+				if busy[tk.key] != nil {
+					t.Fatalf("seed %d: %s is at work already", seed, tk.key)
+				}
+				for stored := range waiting[tk.key] {
+					if stored < tk.id.stored {
+						t.Fatalf("seed %d: %d before %d", seed, tk.id.stored, stored)
+					}
+				}
+				busy[tk.key] = tk
+				delete(waiting[tk.key], tk.id.stored)
 			case 2:
 				for key, tk := range busy {
 					again := rng.IntN(4) == 0
 					q.done(tk, again)
 					delete(busy, key)
-					if !again {
-						taken++
+					if again {
+						front := q.take(key) // first, whatever has come meanwhile
+						if front != tk {
+							t.Fatalf("seed %d: %d took the place of %d", seed, front.id.stored, tk.id.stored)
+						}
+						busy[key] = tk
 					}
 					break
 				}
 			}
-			if len(q.held) != added-taken {
-				t.Fatalf("seed %d: %d held, want %d", seed, len(q.held), added-taken)
+			if n := len(busy) + len(waiting["a"]) + len(waiting["b"]) + len(waiting["c"]); len(q.held) != n {
+				t.Fatalf("seed %d: %d held, want %d", seed, len(q.held), n)
 			}
 		}
 	}

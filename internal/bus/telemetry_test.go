@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus_test
+
+import (
+	"context"
+	"os"
+	"slices"
+	"testing"
+
+	"go.opentelemetry.io/otel"
+	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
+	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+)
+
+// One trace per commit, through every hop; the span of a hop is linked to the
+// one that published its input.
+func TestTraceAndMetrics(t *testing.T) {
+	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
+	tracers, meters := otel.GetTracerProvider(), otel.GetMeterProvider()
+	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
+	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
+	defer func() { otel.SetTracerProvider(tracers); otel.SetMeterProvider(meters) }()
+
+	s := bustest.Start(t)
+	in := publish(t, s.Connect(t, "watcher"), commit("shop", "a"))[0]
+	stop := bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+		return []events.Draft{failed(in.Application)}, nil
+	}, bus.Options{}))
+	s.Idle(t, "renderer")
+	stop()
+
+	var names []string
+	byName := map[string]sdktrace.ReadOnlySpan{}
+	for _, span := range spans.Ended() {
+		names = append(names, span.Name())
+		byName[span.Name()] = span
+		if got := span.SpanContext().TraceID().String(); got != traceID(in.Traceparent) {
+			t.Errorf("%s is in trace %s, want %s", span.Name(), got, traceID(in.Traceparent))
+		}
+	}
+	slices.Sort(names)
+	if want := []string{"handle commit.observed", "publish commit.observed", "publish render.failed"}; !slices.Equal(names, want) {
+		t.Fatalf("spans %q, want %q", names, want)
+	}
+	handle := byName["handle commit.observed"]
+	if links := handle.Links(); len(links) != 1 || links[0].SpanContext.SpanID() != byName["publish commit.observed"].SpanContext().SpanID() {
+		t.Errorf("links of the handler's span: %+v", links)
+	}
+	if byName["publish render.failed"].Parent().SpanID() != handle.SpanContext().SpanID() {
+		t.Error("the output is not published under the handler's span")
+	}
+
+	var data metricdata.ResourceMetrics
+	if err := reader.Collect(t.Context(), &data); err != nil {
+		t.Fatal(err)
+	}
+	sums := map[string]int64{}
+	for _, scope := range data.ScopeMetrics {
+		for _, m := range scope.Metrics {
+			if sum, ok := m.Data.(metricdata.Sum[int64]); ok {
+				for _, p := range sum.DataPoints {
+					sums[m.Name] += p.Value
+				}
+			}
+		}
+	}
+	if sums["plumbline.bus.consumed"] != 1 || sums["plumbline.bus.published"] != 2 || sums["plumbline.bus.redeliveries"] != 0 {
+		t.Errorf("metrics: %v", sums)
+	}
+}
+
+// A key that is changed while the server is away is used when it is back.
+func TestKeyIsReadAgain(t *testing.T) {
+	s := bustest.Start(t)
+	watcher := s.Connect(t, "watcher")
+	publish(t, watcher, commit("shop", "a"))
+	key := s.Config("watcher").Creds
+	s.Down(t)
+	bustest.Eventually(t, "the connection is known to be lost", func() bool { return !watcher.Connected() })
+	if err := os.Remove(key); err != nil {
+		t.Fatal(err)
+	}
+	s.Up(t) // makes the key that is missing
+	publish(t, watcher, commit("shop", "b"))
+}
