@@ -45,6 +45,11 @@ func Identify(body map[string]any) (events.Object, error) {
 	}
 	o.Version = apiVersion
 	if group, version, ok := strings.Cut(apiVersion, "/"); ok {
+		// "/v1" would be v1 to the API server and something else to who
+		// looks for Secrets.
+		if group == "" || version == "" {
+			return o, invalid(nil, "apiVersion is neither a version nor a group/version")
+		}
 		o.Group, o.Version = group, version
 	}
 	o.Kind = kind

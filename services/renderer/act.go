@@ -27,7 +27,7 @@ func (r *renderer) revise(ctx context.Context, in events.Event, again bool) ([]e
 		return nil, fmt.Errorf("a %s is no revision", in.Type.Name())
 	}
 	order := events.Order{Epoch: in.Epoch, Sequence: in.Sequence}
-	v, err := r.look(ctx, in)
+	v, err := r.look(ctx, in, again)
 	if err != nil {
 		return nil, err
 	}
@@ -48,9 +48,9 @@ func (r *renderer) revise(ctx context.Context, in events.Event, again bool) ([]e
 		return nil, err
 	}
 	d := events.Draft{Address: in.Address, Data: payload, Expect: &events.Expectation{Last: v.last[events.TypeOf(payload)]}}
-	if v.previous.phase == phaseFailed && v.previous.order == order {
+	if v.previous.phase != phaseNone && v.previous.order == order {
 		// A second outcome of one revision is another event.
-		d.Variant = fmt.Sprintf("after %d", v.last[typeFailed])
+		d.Variant = fmt.Sprintf("after %d", v.stored)
 	}
 	return []events.Draft{d}, nil
 }

@@ -21,6 +21,7 @@ type outcome struct {
 	order  events.Order
 	digest string   // of the bundle; empty for a failure
 	failed *failure // nil but for a failure
+	lost   bool     // what the event refers to is no longer stored
 }
 
 // step is what is to be done with a revision before anything is rendered.
@@ -33,7 +34,8 @@ const (
 
 // begin decides whether a revision is worth any work. newest is the last
 // commit.observed of the application, previous its last outcome. again is set
-// by a resync: an outcome that is a failure is tried once more.
+// by a resync: an outcome that is a failure, or whose bundle was lost, is
+// tried once more.
 func begin(in events.Order, newest events.Order, previous outcome, again bool) step {
 	if newest.Epoch == in.Epoch && newest.Sequence > in.Sequence {
 		return stepNone
@@ -44,7 +46,7 @@ func begin(in events.Order, newest events.Order, previous outcome, again bool) s
 	switch {
 	case previous.order.Sequence > in.Sequence:
 		return stepNone
-	case previous.order.Sequence == in.Sequence && !(again && previous.phase == phaseFailed):
+	case previous.order.Sequence == in.Sequence && !(again && (previous.phase == phaseFailed || previous.lost)):
 		return stepNone
 	}
 	return stepWork
@@ -70,6 +72,7 @@ type verdict struct {
 //	failure            bundle       rendered, recovered
 //	failure            failure      failed
 //	the same revision  same         no event (only after a resync)
+//	the same, lost     same bundle  rendered (the same)
 //	a newer revision   any          no event
 func decide(in events.Order, previous, now outcome) verdict {
 	if previous.phase == phaseNone || previous.order.Epoch != in.Epoch {
@@ -89,6 +92,8 @@ func decide(in events.Order, previous, now outcome) verdict {
 	case previous.phase == phaseFailed:
 		return verdict{phase: phaseRendered, recoveredFrom: previous.order.Sequence}
 	case previous.phase == phaseNone || previous.digest != now.digest:
+		return verdict{phase: phaseRendered}
+	case same && previous.lost:
 		return verdict{phase: phaseRendered}
 	case same:
 		return verdict{phase: phaseNone}

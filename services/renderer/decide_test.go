@@ -21,7 +21,7 @@ func TestDecideStateSpace(t *testing.T) {
 	var previous []outcome
 	for _, order := range []events.Order{{Epoch: "e", Sequence: 9}, in, {Epoch: "e", Sequence: 11}, {Epoch: "other", Sequence: 9}, {Epoch: "other", Sequence: 10}, {Epoch: "other", Sequence: 11}} {
 		for _, d := range digests {
-			previous = append(previous, outcome{phase: phaseRendered, order: order, digest: d}, outcome{phase: phaseUnchanged, order: order, digest: d})
+			previous = append(previous, outcome{phase: phaseRendered, order: order, digest: d}, outcome{phase: phaseUnchanged, order: order, digest: d}, outcome{phase: phaseRendered, order: order, digest: d, lost: true})
 		}
 		for _, f := range failures {
 			previous = append(previous, outcome{phase: phaseFailed, order: order, failed: f})
@@ -60,7 +60,7 @@ func breach(in events.Order, previous, now outcome, got verdict) string {
 	case newer:
 		return ""
 	case this && got.phase == phaseNone:
-		if now.failed != nil && previous.failed != nil && *now.failed == *previous.failed || now.failed == nil && sameBundle {
+		if now.failed != nil && previous.failed != nil && *now.failed == *previous.failed || now.failed == nil && sameBundle && !previous.lost {
 			return ""
 		}
 		return "another outcome of this revision is kept quiet"
@@ -70,7 +70,7 @@ func breach(in events.Order, previous, now outcome, got verdict) string {
 		return "failed and good are mixed up"
 	case got.phase == phaseUnchanged && !sameBundle:
 		return "unchanged, but the revision before is no equal bundle"
-	case got.phase == phaseRendered && sameBundle:
+	case got.phase == phaseRendered && sameBundle && !(this && previous.lost):
 		return "rendered, but the revision before is the same bundle"
 	case (got.recoveredFrom != 0) != (got.phase == phaseRendered && failedBefore):
 		return "a recovery is not said, or said wrongly"
@@ -85,15 +85,16 @@ func TestBeginStateSpace(t *testing.T) {
 	for _, newest := range []events.Order{{}, {Epoch: "e", Sequence: 10}, {Epoch: "e", Sequence: 11}, {Epoch: "other", Sequence: 11}} {
 		for _, p := range []phase{phaseNone, phaseRendered, phaseUnchanged, phaseFailed} {
 			for _, order := range []events.Order{{Epoch: "e", Sequence: 9}, {Epoch: "e", Sequence: 10}, {Epoch: "e", Sequence: 11}, {Epoch: "other", Sequence: 11}} {
-				for _, again := range []bool{false, true} {
+				for flags := range 4 {
+					again, lost := flags&1 != 0, flags&2 != 0
 					superseded := newest.Epoch == "e" && newest.Sequence > 10
 					counts := p != phaseNone && order.Epoch == "e"
-					done := counts && (order.Sequence > 10 || order.Sequence == 10 && !(again && p == phaseFailed))
+					done := counts && (order.Sequence > 10 || order.Sequence == 10 && !(again && (p == phaseFailed || lost)))
 					want := stepWork
 					if superseded || done {
 						want = stepNone
 					}
-					if got := begin(in, newest, outcome{phase: p, order: order}, again); got != want {
+					if got := begin(in, newest, outcome{phase: p, order: order, lost: lost}, again); got != want {
 						t.Errorf("newest %v, previous %s at %v, again %v: %s, want %s", newest, p, order, again, got, want)
 					}
 				}

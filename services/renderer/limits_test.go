@@ -341,3 +341,30 @@ func TestAHostileChild(t *testing.T) {
 		})
 	}
 }
+
+// TestAutopsy tells what a child died of from what the Go runtime prints.
+func TestAutopsy(t *testing.T) {
+	tr := unpacked(t, good)
+	for words, reason := range map[string]events.Reason{
+		"runtime: goroutine stack exceeds 268435456-byte limit\ncanary": events.ReasonCrashed,
+		"fatal error: runtime: out of memory\ncanary":                   events.ReasonMemory,
+	} {
+		cmd := exec.Command("cat")
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		w := &worker{cmd: cmd, in: in, out: strings.NewReader(""), last: &tail{}}
+		if _, err := w.last.Write([]byte(words + strings.Repeat("x", 1<<20))); err != nil {
+			t.Fatal(err)
+		}
+		_, err = w.render(t.Context(), tr, "app", testLimits)
+		var f *failure
+		if !errors.As(err, &f) || f.Reason != reason || strings.Contains(err.Error(), "canary") {
+			t.Errorf("%q: %v", words, err)
+		}
+	}
+}

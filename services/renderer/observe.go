@@ -27,6 +27,7 @@ var (
 type view struct {
 	newest   events.Order // of its commit.observed
 	previous outcome
+	stored   uint64 // where previous lies in the log
 	// good is the last bundle by sequence, whatever failed since.
 	good      *events.Manifests
 	goodOrder events.Order
@@ -34,8 +35,9 @@ type view struct {
 	last map[*events.Type]uint64
 }
 
-// look reads an application's last events.
-func (r *renderer) look(ctx context.Context, in events.Event) (view, error) {
+// look reads an application's last events; thoroughly, also whether what they
+// refer to is still stored.
+func (r *renderer) look(ctx context.Context, in events.Event, thorough bool) (view, error) {
 	v := view{previous: outcome{phase: phaseNone}, last: map[*events.Type]uint64{}}
 	commit, err := r.conn.Last(ctx, typeCommit.Subject(in.Address))
 	if err != nil && !errors.Is(err, bus.ErrNone) {
@@ -60,7 +62,23 @@ func (r *renderer) look(ctx context.Context, in events.Event) (view, error) {
 	for _, e := range outcomes {
 		v.add(e)
 	}
-	return v, nil
+	if thorough && v.good != nil && v.previous.phase != phaseFailed {
+		v.previous.lost, err = r.lost(ctx, v.good)
+	}
+	return v, err
+}
+
+// lost reports whether a blob of a bundle's event is gone.
+func (r *renderer) lost(ctx context.Context, m *events.Manifests) (bool, error) {
+	for _, b := range []*events.Blob{&m.Bundle, m.Objects.Blob} {
+		if b == nil {
+			continue
+		}
+		if has, err := r.conn.Blobs().Has(ctx, *b); err != nil || !has {
+			return err == nil, err
+		}
+	}
+	return false, nil
 }
 
 // bySequence orders outcomes: what is of the epoch comes after all that
@@ -80,7 +98,7 @@ func bySequence(a, b events.Event, epoch string) int {
 
 // add takes an outcome into the view that comes after those in it.
 func (v *view) add(e events.Event) {
-	v.previous = outcome{order: events.Order{Epoch: e.Epoch, Sequence: e.Sequence}}
+	v.previous, v.stored = outcome{order: events.Order{Epoch: e.Epoch, Sequence: e.Sequence}}, e.Stored
 	switch d := e.Data.(type) {
 	case *events.ManifestsRendered:
 		v.previous.phase, v.previous.digest, v.good = phaseRendered, d.Digest, &d.Manifests

@@ -310,3 +310,33 @@ func TestACountedOutRevisionFails(t *testing.T) {
 		t.Errorf("%+v", drafts)
 	}
 }
+
+func TestALostBundleIsStoredAgain(t *testing.T) {
+	l := newLab(t)
+	l.start()
+	files := map[string]string{"web/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: x}\n"}
+	in := l.push(l.app("web", "web"), files)
+	first := as[*events.ManifestsRendered](t, l.outcome(in))
+	blobs, err := l.server.JetStream(t).Stream(t.Context(), "BLOBS")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := blobs.Purge(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	l.sync("web")
+	bustest.Eventually(t, "another bundle", func() bool {
+		e, _ := l.last(in.Address)
+		m, ok := e.Data.(*events.ManifestsRendered)
+		return ok && m.Bundle != first.Bundle
+	})
+	e, _ := l.last(in.Address)
+	m := as[*events.ManifestsRendered](t, e)
+	if m.Digest != first.Digest || e.Sequence != in.Sequence || l.bundle(m.Bundle).Digest() != m.Digest {
+		t.Errorf("%+v", m)
+	}
+	drafts, err := l.renderer.revise(t.Context(), in, true)
+	if err != nil || len(drafts) != 0 {
+		t.Errorf("and again: %+v, %v", drafts, err)
+	}
+}

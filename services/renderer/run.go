@@ -132,7 +132,8 @@ func (r *renderer) failed(in events.Event, reason events.Reason, message string)
 }
 
 // resync looks at the level: each application whose last revision has no
-// outcome yet, or a failure for one, is worked on in its own queue.
+// outcome yet, or a failure for one, or whose bundle was lost, is worked on in
+// its own queue.
 func (r *renderer) resync(cause, filter string) {
 	r.consumer.Observe(".resync "+filter, events.Cause{ID: cause + " " + filter}, func(ctx context.Context) ([]events.Draft, error) {
 		subjects, err := r.conn.Subjects(ctx, filter)
@@ -158,7 +159,7 @@ func (r *renderer) review(ctx context.Context, subject string) error {
 	if err != nil {
 		return err
 	}
-	v, err := r.look(ctx, in)
+	v, err := r.look(ctx, in, true)
 	if err != nil {
 		return err
 	}
