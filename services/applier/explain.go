@@ -51,6 +51,8 @@ func explain(o events.Object, err error) error {
 		t.Message = fmt.Sprintf("the namespace %s is being deleted; %s is applied when it is gone and there again", o.Namespace, o)
 	case webhookName(s.Message) != "":
 		t.Message, t.Again = explainWebhook(o, s.Message)
+	case untyped.MatchString(s.Message):
+		t.Message = explainUntyped(o, s.Message)
 	case apierrors.IsInvalid(err):
 		t.Reason, t.Message = explainInvalid(o, s)
 	case apierrors.IsForbidden(err) && strings.Contains(s.Message, "error looking up service account"):
@@ -99,6 +101,28 @@ func explainWebhook(o events.Object, message string) (string, bool) {
 		return fmt.Sprintf("the admission webhook %s denies %s", name, o), false
 	}
 	return fmt.Sprintf("the admission webhook %s denies %s: %s", name, o, said), false
+}
+
+// untyped is what the API server says, as an internal error, of an object that
+// doesn't fit its schema.
+var untyped = regexp.MustCompile(`(?s)failed to create typed patch object \([^)]*\): (?:errors:\s*)?(.*)`)
+
+// explainUntyped gives the path of the field that doesn't fit, and, but for a
+// Secret, why; what it holds is left out.
+func explainUntyped(o events.Object, message string) string {
+	var parts []string
+	for line := range strings.Lines(untyped.FindStringSubmatch(message)[1]) {
+		path, why, _ := strings.Cut(strings.TrimSpace(line), ": ")
+		why, _, _ = strings.Cut(why, ", got ")
+		switch {
+		case path == "":
+		case o.Kind == "Secret" || why == "":
+			parts = append(parts, path)
+		default:
+			parts = append(parts, path+": "+why)
+		}
+	}
+	return fmt.Sprintf("%s doesn't fit the schema of its kind: %s", o, strings.Join(parts, "; "))
 }
 
 func explainInvalid(o events.Object, s metav1.Status) (events.Reason, string) {

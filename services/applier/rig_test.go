@@ -285,7 +285,7 @@ func (r *rig) diverged(of events.Event, o events.Object) {
 	cause := events.CauseOf(of)
 	cause.ID = fmt.Sprint("divergence", r.commits)
 	_, err := r.auditor.Publish(r.Context(), cause, events.Draft{Address: events.Address{Cluster: "local", Application: of.Application, Key: "k" + fmt.Sprint(r.commits)},
-		Data: &events.DivergenceDetected{Divergence: events.Divergence{Key: "k", Kind: events.DivergenceChanged, Object: &o, Digest: m.Digest, Revision: m.Revision, Heal: true}}})
+		Data: &events.DivergenceDetected{Divergence: events.Divergence{Key: "k" + fmt.Sprint(r.commits), Kind: events.DivergenceChanged, Object: &o, Digest: m.Digest, Revision: m.Revision, Heal: true}}})
 	r.must(err)
 }
 

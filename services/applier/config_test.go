@@ -1,0 +1,147 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+func TestRefusesAKubeconfigThatRunsProgramsOrTrustsAnyServer(t *testing.T) {
+	base := `apiVersion: v1
+kind: Config
+current-context: c
+contexts: [{name: c, context: {cluster: k, user: u}}]
+clusters: [{name: k, cluster: {server: "https://127.0.0.1:1"%s}}]
+users: [{name: u, user: {%s}}]
+`
+	for want, c := range map[string][2]string{
+		"":                         {"", "token: x"},
+		"exec":                     {"", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}"},
+		"auth-provider":            {"", "auth-provider: {name: gcp}"},
+		"insecure-skip-tls-verify": {", insecure-skip-tls-verify: true", "token: x"},
+	} {
+		file := filepath.Join(t.TempDir(), "config")
+		if err := os.WriteFile(file, []byte(fmt.Sprintf(base, c[0], c[1])), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		_, err := loadKubeconfig(file)
+		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
+			t.Errorf("%q: got %v", want, err)
+		}
+	}
+}
+
+func TestAnInventoryOf5000ObjectsFits(t *testing.T) {
+	inv := Inventory{Application: "big", Fence: Fence{Epoch: "e", Sequence: 3, Retired: []string{"d"}}, Entries: map[string]Entry{}}
+	hash := func(i int, salt string) string {
+		return fmt.Sprintf("sha256:%x", sha256.Sum256(fmt.Append(nil, i, salt)))
+	}
+	for i := range 5000 {
+		o := events.Object{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: fmt.Sprint("namespace-", i%20), Name: fmt.Sprint("deployment-number-", i)}
+		inv.Entries[o.Key()] = Entry{Object: o, Digest: hash(i, "digest"), Fields: hash(i, "fields"), UID: hash(i, "uid")[7:43], Left: []string{"/spec/replicas"}}
+	}
+	body, err := encodeInventory(inv)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := decodeInventory(body)
+	if got.broken != nil {
+		t.Fatal(got.broken)
+	}
+	if d := cmp.Diff(inv, got.Inventory); d != "" {
+		t.Error(d[:min(len(d), 1000)])
+	}
+}
+
+func TestABrokenInventoryCountsAsLost(t *testing.T) {
+	body, err := encodeInventory(Inventory{Application: "a"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, field := range []string{keyFence, keyPolicy, keyApplication} {
+		broken := body.DeepCopy()
+		broken.Object["data"].(map[string]any)[field] = "{"
+		s := newInventories(nil)
+		s.keep(broken.GetName(), decodeInventory(broken))
+		if inv, found := s.get("a"); found || len(inv.Entries) > 0 {
+			t.Errorf("%s: found %+v", field, inv)
+		}
+	}
+}
+
+func TestExplainsWithoutValues(t *testing.T) {
+	kind := schema.GroupKind{Kind: "Secret"}
+	secret := events.Object{Version: "v1", Kind: "Secret", Namespace: "ns", Name: "s"}
+	err := explain(secret, apierrors.NewInvalid(kind, "s", nil))
+	if err == nil {
+		t.Fatal("no error")
+	}
+	status := &apierrors.StatusError{ErrStatus: metav1.Status{Code: 422, Reason: metav1.StatusReasonInvalid, Message: `data: Invalid value: "hunter2": no`,
+		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "FieldValueInvalid", Field: "data.password", Message: `Invalid value: "hunter2": must not`}}}}}
+	for _, o := range []events.Object{secret, {Version: "v1", Kind: "ConfigMap", Name: "c"}} {
+		got := explain(o, status).(*trouble) //nolint:errorlint // as it is made
+		if strings.Contains(got.Message, "hunter2") || !strings.Contains(got.Message, "data.password") {
+			t.Errorf("%s: got %q", o, got.Message)
+		}
+	}
+	if got := explain(secret, status).(*trouble).Message; strings.Contains(got, "must not") { //nolint:errorlint // as it is made
+		t.Errorf("got %q", got)
+	}
+	for message, want := range map[string]string{
+		`spec.x: Invalid value: "a:b": must be c`:               `spec.x: Invalid value: must be c`,
+		`spec.x: Duplicate value: {"name":"a"}`:                 `spec.x: Duplicate value`,
+		`spec.x: Unsupported value: "q": supported values: "a"`: `spec.x: Unsupported value: supported values: "a"`,
+	} {
+		if got := withoutValues(message); got != want {
+			t.Errorf("got %q, want %q", got, want)
+		}
+	}
+	long := strings.Repeat("ä", maxMessage)
+	if got := cut(long); len(got) > maxMessage+8 || !strings.HasSuffix(got, "…") {
+		t.Errorf("%d bytes", len(got))
+	}
+}
+
+func TestAListThatIsOlderShowsARestore(t *testing.T) {
+	rewound, told := 0, 0
+	w := newKindWatch(schema.GroupKind{Kind: "ConfigMap"}, func(string, string) { told++ }, func() { rewound++ })
+	object := func(name, version string) *metav1.PartialObjectMetadata {
+		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", ResourceVersion: version, Labels: map[string]string{"plumbline.dev/application": "shop"}}}
+	}
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	must(w.Replace([]any{object("a", "90")}, "100"))
+	must(w.Update(object("a", "120")))
+	must(w.Update(object("a", "110"))) // the watch tells late what an answer has overtaken
+	must(w.Update(object("b", "130")))
+	must(w.Replace([]any{object("a", "105")}, "125"))
+	a, _ := w.get("/ConfigMap//a")
+	if _, ok := w.get("/ConfigMap//b"); !ok || a.ResourceVersion != "120" || rewound != 0 {
+		t.Errorf("got %+v", w.seen)
+	}
+	must(w.Replace([]any{object("a", "50")}, "60"))
+	a, _ = w.get("/ConfigMap//a")
+	if _, ok := w.get("/ConfigMap//b"); ok || a.ResourceVersion != "50" || rewound != 1 {
+		t.Errorf("after a restore: got %+v, %d", w.seen, rewound)
+	}
+	must(w.Delete(object("a", "70")))
+	if _, ok := w.get("/ConfigMap//a"); ok || told == 0 {
+		t.Error("it is still there")
+	}
+}
