@@ -134,12 +134,12 @@ func present(d Desired, l Live, digest string) Verdict {
 		c = nil
 	}
 	if c != nil && c.Signature == l.Signature() && c.Doubt == l.Doubt {
-		return compared(d, c)
+		return compared(d, l, c)
 	}
 	// A comparison that our entry still vouches for holds although others
 	// have written since: what they wrote was not ours.
 	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.whole(d.Rules, d.Object) && marked(d, l, digest) {
-		return compared(d, c)
+		return compared(d, l, c)
 	}
 	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
 		learnt := d.Learnt[digest]
@@ -159,20 +159,23 @@ func marked(d Desired, l Live, digest string) bool {
 }
 
 // compared is the verdict of a comparison that still holds.
-func compared(d Desired, c *Comparison) Verdict {
+func compared(d Desired, l Live, c *Comparison) Verdict {
 	count, left := counted(d.Rules, d.Object, c.Differences)
 	v := Verdict{State: Same, Digest: c.Digest, Ignored: left, Owned: c.whole(d.Rules, d.Object)}
 	if len(count) > 0 {
-		v.State, v.Kind, v.Differences = Differs, kindOf(count), count
+		v.State, v.Kind, v.Differences = Differs, kindOf(count, l.Digest == "" || l.Digest == c.Digest), count
 	}
 	return v
 }
 
-// kindOf classifies differences by the weightiest of them.
-func kindOf(differences []Difference) events.DivergenceKind {
+// kindOf classifies differences by the weightiest of them. claimed says that
+// live carries no other digest of ours than the one that it was held against:
+// if it does, it is an older state that came back, from a backup or a stale
+// process, and nobody wrote under our name.
+func kindOf(differences []Difference, claimed bool) events.DivergenceKind {
 	kind := events.DivergenceRemoved
 	for _, d := range differences {
-		if d.Ours {
+		if d.Ours && claimed {
 			return events.DivergenceIntruded
 		}
 		if !d.Absent {

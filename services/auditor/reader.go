@@ -20,14 +20,17 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
+// timing is how long one watch is asked to last, and how long it may go over
+// that without a word before it is taken for dead: a half-open connection says
+// nothing.
+type timing struct{ watch, silence time.Duration }
+
+var defaultTiming = timing{watch: 8 * time.Minute, silence: time.Minute}
+
 const (
-	pageSize     = 500
-	watchTimeout = 8 * time.Minute
-	// watchSilence is how long a watch may go over its timeout without a word
-	// before it is taken for dead: a half-open connection says nothing.
-	watchSilence = time.Minute
-	minBackoff   = 250 * time.Millisecond
-	maxBackoff   = 30 * time.Second
+	pageSize   = 500
+	minBackoff = 250 * time.Millisecond
+	maxBackoff = 30 * time.Second
 	// maxDenied is the longest wait before asking again for what was denied.
 	maxDenied = 10 * time.Minute
 )
@@ -86,6 +89,7 @@ type reader struct {
 	cluster *cluster
 	sink    sink
 	every   time.Duration // between two full comparisons
+	timing  timing
 	log     *slog.Logger
 	reading atomic.Int32
 }
@@ -212,9 +216,9 @@ var errRewound = errors.New("the resource version went back")
 // version at which to go on. A nil error means that going on there loses
 // nothing.
 func (r *reader) watch(ctx context.Context, resource schema.GroupVersionResource, version string, atMost time.Duration) (string, error) {
-	timeout := min(jitter(watchTimeout), atMost)
+	timeout := min(jitter(r.timing.watch), atMost)
 	seconds := max(1, int64(timeout/time.Second))
-	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+watchSilence)
+	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+r.timing.silence)
 	defer cancel()
 	w, err := r.cluster.heads.Resource(resource).Namespace(r.namespace).Watch(ctx, metav1.ListOptions{
 		LabelSelector: r.selector(), ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,

@@ -25,6 +25,7 @@ type readers struct {
 	cluster *cluster
 	sink    sink
 	every   time.Duration
+	timing  timing
 	secrets bool // their bodies can be compared
 	log     *slog.Logger
 
@@ -81,7 +82,7 @@ func (r *readers) settle() {
 			continue
 		}
 		ctx, stop := context.WithCancel(r.ctx)
-		reader := &reader{scope: s, cluster: r.cluster, sink: r.sink, every: r.every, log: r.log}
+		reader := &reader{scope: s, cluster: r.cluster, sink: r.sink, every: r.every, timing: r.timing, log: r.log}
 		r.running[s] = &runningReader{reader, stop}
 		r.done.Go(func() { reader.run(ctx) })
 	}

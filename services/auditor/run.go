@@ -82,7 +82,7 @@ func newAuditor(cfg Config, log *slog.Logger, conn *bus.Conn, cluster *cluster, 
 		apps:    map[string]*application{}, pending: map[string]*work{}, timers: map[string]*time.Timer{},
 	}
 	a.readers = &readers{
-		cluster: cluster, sink: a, every: cfg.FullCompare, secrets: !key.Zero(), log: log,
+		cluster: cluster, sink: a, every: cfg.FullCompare, timing: defaultTiming, secrets: !key.Zero(), log: log,
 		wants: map[string]map[want]bool{}, running: map[scope]*runningReader{}, news: map[string]bool{},
 	}
 	a.consumer = conn.Consumer("auditor-"+cfg.Cluster, a.handle, bus.Options{})

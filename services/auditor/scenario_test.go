@@ -373,33 +373,6 @@ func TestTwoAuditors(t *testing.T) {
 	a.quiet(want)
 }
 
-// TestAPIServerOut keeps the state while the API server is away, and finds
-// what happened meanwhile.
-func TestAPIServerOut(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
-	r.audit()
-	a := r.app("out")
-	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
-	a.quiet("")
-	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
-	a.hears("detected ConfigMap/one changed")
-	if err := r.cluster.Kill(); err != nil {
-		t.Fatal(err)
-	}
-	operator := r.bus.Connect(t, "operator")
-	r.publish(operator, events.Cause{ID: "sync-1"}, events.Address{}, &events.SyncRequested{By: "test"})
-	if err := r.cluster.Restart(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if got := story(a.heard()); got != "detected ConfigMap/one changed" {
-		t.Fatalf("heard %q while the API server was away", got)
-	}
-	r.patch(configMaps, "two", `[{"op":"replace","path":"/data/k","value":"x"}]`)
-	a.hears("detected ConfigMap/one changed, detected ConfigMap/two changed")
-	a.writeAll()
-	bustest.Eventually(t, "both are resolved", func() bool { return len(a.heard()) == 4 })
-}
-
 // TestLogLost loses the whole log under a running auditor: what is open is
 // found and said again, in the new log, once.
 func TestLogLost(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
@@ -96,11 +97,15 @@ func (a *app) exists(name string) bool {
 
 // killable runs an auditor and returns what ends it as a crash does: its
 // connection to the bus goes first, whatever it is doing.
-func (r *rig) killable() (kill func()) {
+func (r *rig) killable(change ...func(*rest.Config, *timing)) (kill func()) {
 	r.t.Helper()
 	config, err := loadConfig(r.kubeconfig)
 	if err != nil {
 		r.t.Fatal(err)
+	}
+	times := defaultTiming
+	for _, c := range change {
+		c(config, &times)
 	}
 	cluster, err := newCluster("local", config, "test")
 	if err != nil {
@@ -113,7 +118,9 @@ func (r *rig) killable() (kill func()) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	done := make(chan error, 1)
-	go func() { done <- newAuditor(cfg, bustest.Log(r.t), conn, cluster, seal.DigestKey{}).run(ctx) }()
+	auditor := newAuditor(cfg, bustest.Log(r.t), conn, cluster, seal.DigestKey{})
+	auditor.readers.timing = times
+	go func() { done <- auditor.run(ctx) }()
 	ended := false
 	kill = func() {
 		if ended {
