@@ -81,7 +81,6 @@ type life struct {
 	ledger               record
 	called, died, failed int // handler calls, deaths, own failures
 	quarantines          int
-	calledOut            int // calls before the quarantine was said
 }
 
 const died class = "died"

@@ -308,7 +308,7 @@ func (s *schedule) arrive(a arrival) {
 	t := &task{
 		received: time.Now(),
 		id:       messageID{meta.Sequence.Stream, meta.Timestamp.UnixNano()},
-		delivery: &delivery{m, int(meta.NumDelivered), a.epoch}, //nolint:gosec // a count
+		delivery: &delivery{m, int(meta.NumDelivered), a.epoch},
 	}
 	t.in, t.broken = events.Decode(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
 	if t.broken != nil {
@@ -345,7 +345,8 @@ func (s *schedule) drain() {
 		case a := <-s.arrivals:
 			s.arrive(a)
 		case <-s.again:
-		case <-s.pulled:
+		case err := <-s.pulled:
+			s.endPull(err)
 		case <-stopped:
 			for _, t := range s.queues.held {
 				if err := t.latest().msg.Nak(); err != nil {

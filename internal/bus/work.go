@@ -60,15 +60,15 @@ func (w *worker) work(ctx context.Context, t *task) result {
 			return w.quarantine(ctx, t, a.record)
 		}
 		r = a.record
+		if r.Quarantined {
+			if lifted, err := w.lifted(ctx, t); err != nil || lifted {
+				return w.lift(t, err)
+			}
+		}
 		if a.alone {
 			w.alone.Lock()
 			defer w.alone.Unlock()
 			return w.handle(ctx, t, r)
-		}
-		if a.record.Quarantined {
-			if lifted, err := w.lifted(ctx, t); err != nil || lifted {
-				return w.lift(ctx, t, err)
-			}
 		}
 	}
 	w.alone.RLock()
@@ -184,8 +184,13 @@ func (w *worker) nak(d *delivery, delay time.Duration) error {
 
 // giveBack returns an input that could not even be begun.
 func (w *worker) giveBack(t *task, err error) result {
-	w.log.Warn("an event is given back", "id", t.in.ID, "error", err)
-	w.acknowledge(w.io, t, verdict{ack: ackNak})
+	v := verdict{ack: ackNak, listed: true}
+	if errors.Is(err, context.Canceled) {
+		v.listed = false // the consumer ends
+	} else {
+		w.log.Warn("an event is given back", "id", t.in.ID, "error", err)
+	}
+	w.acknowledge(w.io, t, v)
 	return result{task: t}
 }
 
@@ -276,7 +281,7 @@ func (w *worker) lifted(ctx context.Context, t *task) (bool, error) {
 	return err == nil && last.Stored > t.id.stored, err
 }
 
-func (w *worker) lift(ctx context.Context, t *task, err error) result {
+func (w *worker) lift(t *task, err error) result {
 	if err != nil {
 		return w.giveBack(t, err)
 	}
