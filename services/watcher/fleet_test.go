@@ -163,6 +163,27 @@ func TestDeclaredAgainIsPublishedAgain(t *testing.T) {
 	l.same("revisions", l.revisions(map[string]string{a: "A"}), "api A declaration", "web A declaration", "web A declaration")
 }
 
+// TestWithdrawnIsPublishedAgain takes the word of the applier where the
+// watcher's own memory is lost.
+func TestWithdrawnIsPublishedAgain(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.declareShop("web")
+	stop := l.watch()
+	l.observed("web", a)
+	l.awaitList("web")
+	stop()
+	l.must(os.RemoveAll(l.config.Mirrors))
+	applier := l.bus.Connect(t, "applier-local")
+	_, err := applier.Publish(t.Context(), events.Cause{ID: "withdrawal"},
+		events.Draft{Data: &events.ApplicationWithdrawn{Outcome: events.ActionPruned}, Address: local("web")})
+	l.must(err)
+	l.watch()
+	bustest.Eventually(t, "web again", func() bool { return len(l.log("commit.observed")) == 2 })
+	l.looks(4)
+	l.same("revisions", l.revisions(map[string]string{a: "A"}), "web A declaration", "web A declaration")
+}
+
 func TestUnreachableFleetHoldsNoRepositoryBack(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
 	other := gitserver.New(t, gitserver.Options{})

@@ -125,6 +125,29 @@ func TestSourcePackKeepsItsLimits(t *testing.T) {
 	}
 }
 
+func TestObjectUnderAnotherIdIsSeen(t *testing.T) {
+	m, root := mirrored(t, gitserver.Commit{Files: map[string]string{"a.yaml": "a: 1\n"}})
+	tree, err := object.GetTree(m.store, root)
+	if err != nil {
+		t.Fatal(err)
+	}
+	store := inmemory.NewStorage()
+	if store.Objects[root], err = m.store.EncodedObject(plumbing.TreeObject, root); err != nil {
+		t.Fatal(err)
+	}
+	other := &plumbing.MemoryObject{}
+	other.SetType(plumbing.BlobObject)
+	if _, err := other.Write([]byte("a: 2\n")); err != nil {
+		t.Fatal(err)
+	}
+	store.Objects[tree.Entries[0].Hash] = other
+	store.Blobs[tree.Entries[0].Hash] = other
+	store.Trees[root] = store.Objects[root]
+	if _, err := sourcePack(t.Context(), store, root, DefaultLimits()); !errors.Is(err, errDamaged) {
+		t.Errorf("err = %v, want errDamaged", err)
+	}
+}
+
 func TestDamagedMirrorIsSeen(t *testing.T) {
 	m, root := mirrored(t, gitserver.Commit{Files: map[string]string{"a.yaml": strings.Repeat("a: 1\n", 1000)}})
 	packs, err := filepath.Glob(filepath.Join(m.dir(), "objects", "pack", "*.pack"))

@@ -156,12 +156,15 @@ func TestOneOutageIsSaidOnceAcrossRestarts(t *testing.T) {
 			l.awaitUnreachable("shop")
 			l.awaitUnreachable("fleet")
 			stop()
-			l.watch()
+			stop = l.watch()
 			l.looks(6) // fails often enough to say it again
 			l.git.Inject(nil)
 			l.awaitRecovered("shop")
 			l.awaitRecovered("fleet")
 			l.observed("web", b)
+			stop()
+			l.watch()
+			l.looks(4)
 			l.same("outages", l.outages("shop"), "unreachable", "recovered")
 			l.same("outages of the fleet", l.outages("fleet"), "unreachable", "recovered")
 			if n := len(l.log("fleet.observed")); n != 1 {

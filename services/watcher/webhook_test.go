@@ -113,7 +113,7 @@ func TestWebhooksAreDebounced(t *testing.T) {
 		if n := looks.Load(); n != 1 {
 			t.Errorf("%d looks at once, want 1", n)
 		}
-		time.Sleep(quiet)
+		time.Sleep(10 * quiet)
 		synctest.Wait()
 		if n := looks.Load(); n != 2 {
 			t.Errorf("%d looks after the quiet time, want 2: the last webhook counts", n)
