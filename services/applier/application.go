@@ -40,9 +40,10 @@ type application struct {
 	about    events.Event // what health events go on with
 	said     events.Converging
 	counts   events.Counts
-	pending  bool        // a health event is being published
-	look     *time.Timer // when its health is looked at although nothing changed
-	retry    *time.Timer // when it is converged again
+	pending  bool            // a health event is being published
+	waits    []events.Object // what is being deleted and stands in the way
+	look     *time.Timer     // when its health is looked at although nothing changed
+	retry    *time.Timer     // when it is converged again
 }
 
 // manifestsOf returns the payload of manifests.rendered and .unchanged.
@@ -100,7 +101,7 @@ func (a *applier) level(ctx context.Context, name string) (events.Event, error) 
 
 // recall reads, once, what was said of an application before this process
 // began: so nothing is said twice, and a wait for health goes on.
-func (a *applier) recall(ctx context.Context, app *application) error {
+func (a *applier) recall(ctx context.Context, app *application, timeout time.Duration) error {
 	if app.recalled {
 		return nil
 	}
@@ -127,7 +128,7 @@ func (a *applier) recall(ctx context.Context, app *application) error {
 		return nil
 	}
 	app.about, app.said, app.counts = last["applied"], applied.Converging, applied.Counts
-	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time}
+	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time.Add(timeout)}
 	failure, _ := last["failed"].Data.(*events.ConvergenceFailed)
 	switch newest := max(last["applied"].Stored, last["completed"].Stored, last["failed"].Stored, last["degraded"].Stored); {
 	case newest == last["completed"].Stored:

@@ -26,7 +26,14 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	if err != nil {
 		return nil, err
 	}
-	counts, applied := tally(done)
+	waits := waiting(done)
+	if len(failures) == 0 && t.app.retries >= blockedAfter {
+		failures = blocked(waits)
+	}
+	t.app.mu.Lock()
+	t.app.waits = waits
+	t.app.mu.Unlock()
+	counts, applied := tally(done, inv.Entries)
 	t.app.expect(desired.Objects, inv.Fence.Applied && plan.Hold == nil && len(failures) == 0)
 	var drafts []events.Draft
 	changed := counts.Created+counts.Configured+counts.Adopted+counts.Pruned > 0
@@ -64,13 +71,40 @@ func passedTo(plan Plan) map[string]bool {
 	return to
 }
 
-// tally counts what was done and lists every object.
-func tally(done *outcome) (events.Counts, []events.AppliedObject) {
+// waiting are the objects that are being deleted, and whose end something
+// waits for.
+func waiting(done *outcome) []events.Object {
+	var objs []events.Object
+	for _, key := range slices.Sorted(maps.Keys(done.steps)) {
+		s, r := done.steps[key], done.results[key]
+		if s.Op == OpWait || s.Op == OpDelete && !r.Gone && r.Err == nil {
+			objs = append(objs, s.Object)
+		}
+	}
+	return objs
+}
+
+// blockedAfter is how many attempts it takes until a blocked deletion is said.
+const blockedAfter = 3
+
+// blocked says that something keeps objects from being deleted.
+func blocked(objs []events.Object) []failure {
+	list := make([]failure, len(objs))
+	for i, o := range objs {
+		list[i] = failure{events.ObjectFailure{Object: o, Message: fmt.Sprintf(
+			"%s is being deleted, and a finalizer keeps it; see metadata.finalizers of the object and the controller that is to remove them", o)}, events.ReasonDeletionBlocked}
+	}
+	return list
+}
+
+// tally counts what was done and lists every object, with what is known of it.
+func tally(done *outcome, entries map[string]Entry) (events.Counts, []events.AppliedObject) {
 	var c events.Counts
 	list := make([]events.AppliedObject, 0, len(done.steps))
 	for _, key := range slices.Sorted(maps.Keys(done.steps)) {
 		s, r := done.steps[key], done.results[key]
-		o := events.AppliedObject{Object: s.Object, Action: r.Action, Digest: r.Entry.Digest, UID: r.Entry.UID, Fields: r.Entry.Fields, Left: r.Entry.Left}
+		e := entries[key]
+		o := events.AppliedObject{Object: s.Object, Action: r.Action, Digest: e.Digest, UID: e.UID, Fields: e.Fields, Left: e.Left}
 		switch s.Op {
 		case OpHold:
 			o.Action = events.ActionHeld
@@ -290,8 +324,7 @@ func (a *applier) later(name string, delay time.Duration) {
 
 // poke converges an application to its level again, in its own queue.
 func (a *applier) poke(name string) {
-	app := a.application(name)
 	a.consumer.Observe(name, a.observation("again", name, events.Event{}), func(ctx context.Context) ([]events.Draft, error) {
-		return a.resyncApplication(ctx, app, causeResync)
+		return a.resyncApplication(ctx, a.application(name), causeResync)
 	})
 }

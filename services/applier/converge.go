@@ -56,13 +56,17 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 	if t.m.Declaration.Converge.Mode == events.ModeObserve {
 		return nil, a.onlyObserve(ctx, t)
 	}
-	if err := a.recall(ctx, t.app); err != nil {
+	if err := a.recall(ctx, t.app, t.m.Declaration.Converge.Timeout.Std()); err != nil {
 		return nil, err
 	}
 	for race := 0; ; race++ {
 		drafts, err := a.convergeOnce(ctx, t)
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
 			continue
+		}
+		if refused := new(trouble); errors.As(err, &refused) { // of no object, but of them all
+			a.again(t, Plan{}, true)
+			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
 		}
 		return drafts, outage(a.cluster, err)
 	}
@@ -177,6 +181,9 @@ func (a *applier) watchEntries(ctx context.Context, inv Inventory) error {
 // say, and no request was sent to know it.
 func (a *applier) undisturbed(t *task, inv Inventory) bool {
 	f := inv.Fence
+	if inv.Kept != keptPolicy(t.m.Declaration) {
+		return false
+	}
 	if !f.Applied || !f.Compared || f.Epoch != t.event.Epoch || f.Digest != t.m.Digest || f.Declaration != t.m.DeclarationDigest {
 		return false
 	}
@@ -289,11 +296,12 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 	if done.results == nil {
 		done.results, done.steps = map[string]Result{}, map[string]Step{}
 	}
-	done.advanced = done.advanced || moves
+	done.advanced = done.advanced || moves || !inv.Fence.Applied // what was begun before is not said yet
 	for _, s := range plan.Steps {
 		done.steps[s.Key()] = s
 	}
-	if plan.Settled() && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) {
+	if plan.Settled() && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) &&
+		inv.Kept == keptPolicy(t.m.Declaration) {
 		return a.recordCompared(ctx, inv, plan)
 	}
 	wide := inv.Widen(desired, plan, keptPolicy(t.m.Declaration))

@@ -215,6 +215,10 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 		u := r.get(configMaps_, "stuck")
 		return u != nil && u.GetDeletionTimestamp() != nil
 	})
+	failed := payload[*events.ConvergenceFailed](r.await("shop", "failed", 1))
+	if failed.Reason != events.ReasonDeletionBlocked || failed.Failures[0].Name != "stuck" {
+		t.Errorf("got %+v", failed)
+	}
 	inv, _ := r.inventory("shop")
 	if _, ok := inv.Entries["/ConfigMap/"+r.namespace+"/stuck"]; !ok {
 		t.Error("it left the inventory")

@@ -5,6 +5,7 @@ package applier
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -46,6 +47,12 @@ func (a *applier) lookAtHealth(name string) {
 	app := a.application(name)
 	app.mu.Lock()
 	defer app.mu.Unlock()
+	if slices.ContainsFunc(app.waits, func(o events.Object) bool { _, there := a.observer.get(o); return !there }) {
+		app.waits = nil // the way is free: no need to wait for the next attempt
+		if app.retry != nil && app.retry.Stop() {
+			a.poke(name)
+		}
+	}
 	if app.pending || app.health.Phase == healthUnknown {
 		return
 	}

@@ -20,6 +20,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation"
 	"k8s.io/client-go/dynamic"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -236,7 +237,8 @@ func encodeInventory(inv Inventory) (*unstructured.Unstructured, error) {
 		return nil, err
 	}
 	if len(entries) > maxInventory-8<<10 {
-		return nil, fmt.Errorf("the inventory of %s: %d objects are more than one holds; split the application", inv.Application, len(inv.Entries))
+		return nil, &trouble{Reason: events.ReasonNotPermitted, Message: fmt.Sprintf(
+			"%d objects are more than one inventory holds: split the application", len(inv.Entries))}
 	}
 	fence, err := json.Marshal(inv.Fence)
 	if err != nil {

@@ -34,6 +34,10 @@ type KeptPolicy struct {
 	Deletion events.Deletion `json:"deletion"`
 	Prune    bool            `json:"prune"`
 	Mode     events.Mode     `json:"mode"`
+	// Withheld says that the application's withdrawal was held by a guard: it
+	// stays so until it is approved or the application is declared again,
+	// however many others are withdrawn by then.
+	Withheld bool `json:"withheld,omitempty"`
 }
 
 func keptPolicy(d events.Declaration) KeptPolicy {

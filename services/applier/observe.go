@@ -143,10 +143,10 @@ func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
 	for _, o := range objs {
 		kinds[schema.GroupKind{Group: o.Group, Kind: o.Kind}] = o
 	}
-	var wait []<-chan struct{}
+	var wait []*kindWatch
 	for kind, o := range kinds {
 		if w := a.observer.watched(kind); w != nil {
-			wait = append(wait, w.synced)
+			wait = append(wait, w)
 			continue
 		}
 		r, err := a.scopes.resource(ctx, o)
@@ -158,11 +158,9 @@ func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
 		}
 		wait = append(wait, a.observer.start(kind, r))
 	}
-	for _, synced := range wait {
-		select {
-		case <-synced:
-		case <-ctx.Done():
-			return fmt.Errorf("watch the cluster: %w", ctx.Err())
+	for _, w := range wait {
+		if err := w.await(ctx); err != nil {
+			return err
 		}
 	}
 	return nil

@@ -41,6 +41,35 @@ type kindWatch struct {
 	listed  string        // resourceVersion of the last list
 	synced  chan struct{} // closed after the first list
 	rewound func()
+	err     error // of the last attempt to list
+}
+
+// syncTimeout is how long work waits for the first list of a kind.
+const syncTimeout = 20 * time.Second
+
+// await waits for the first list. It ends sooner where the cluster denies it.
+func (w *kindWatch) await(ctx context.Context) error {
+	deadline := time.Now().Add(syncTimeout)
+	for {
+		select {
+		case <-w.synced:
+			return nil
+		default:
+		}
+		w.mu.RLock()
+		err := w.err
+		w.mu.RUnlock()
+		if apierrors.IsForbidden(err) {
+			return &trouble{Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
+				Message: fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind)}
+		}
+		if err != nil && time.Now().After(deadline) {
+			return fmt.Errorf("watch %s: %w", w.kind, err)
+		}
+		if err := sleep(ctx, 5*time.Millisecond); err != nil {
+			return fmt.Errorf("watch %s: %w", w.kind, err)
+		}
+	}
 }
 
 func newKindWatch(kind schema.GroupKind, told func(application, key string), rewound func()) *kindWatch {
@@ -188,9 +217,8 @@ type observer struct {
 	kinds map[schema.GroupKind]*kindWatch
 }
 
-// start starts the watch of a kind unless it runs. What it returns is closed
-// after the first list.
-func (o *observer) start(kind schema.GroupKind, r resource) <-chan struct{} {
+// start starts the watch of a kind unless it runs.
+func (o *observer) start(kind schema.GroupKind, r resource) *kindWatch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w, ok := o.kinds[kind]
@@ -199,7 +227,7 @@ func (o *observer) start(kind schema.GroupKind, r resource) <-chan struct{} {
 		o.kinds[kind] = w
 		o.done.Go(func() { o.run(w, r) })
 	}
-	return w.synced
+	return w
 }
 
 // watched returns the watch of a kind, or nil.
@@ -228,6 +256,9 @@ func (o *observer) run(w *kindWatch, r resource) {
 	})
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		err := reflector.ListAndWatchWithContext(ctx)
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
 		if apierrors.IsNotFound(err) { // the CRD is gone: the next object of the kind starts a new watch
 			o.mu.Lock()
 			delete(o.kinds, w.kind)

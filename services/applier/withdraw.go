@@ -85,9 +85,13 @@ func planWithdrawal(w withdrawal, live map[string]Live, labels map[string]string
 	}
 	reason, message := w.Reason, w.Message
 	if reason == "" {
-		if reason, message = guardPrune(0, going); reason == "" {
-			return plan
-		}
+		reason, message = guardPrune(0, going)
+	}
+	if reason == "" && w.Kept.Withheld {
+		reason, message = events.ReasonWithdrawalGuard, "its withdrawal was held before. Approve it, or declare the application again"
+	}
+	if reason == "" {
+		return plan
 	}
 	for i := range plan.Steps {
 		if plan.Steps[i].Op == OpDelete {
@@ -161,6 +165,12 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	}
 	plan := planWithdrawal(w, live, labels, approved)
 	if plan.Hold != nil {
+		if !w.Kept.Withheld {
+			w.Kept.Withheld = true
+			if _, err := a.inventories.write(ctx, w.Inventory); err != nil {
+				return nil, err
+			}
+		}
 		return a.holdWithdrawal(ctx, app, f, plan)
 	}
 	return a.finishWithdrawal(ctx, app, f, w, plan)
@@ -250,7 +260,7 @@ func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fle
 		return nil, err
 	}
 	if len(left) > 0 {
-		return a.blocked(ctx, app, f, left, list)
+		return a.blockedWithdrawal(ctx, app, f, left, list)
 	}
 	if err := a.inventories.remove(ctx, inv); err != nil {
 		return nil, err
@@ -295,8 +305,8 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 	return items, left
 }
 
-// blocked says, once, that a withdrawal can't end yet.
-func (a *applier) blocked(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
+// blockedWithdrawal says, once, that a withdrawal can't end yet.
+func (a *applier) blockedWithdrawal(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
 	app.mu.Lock()
 	if app.retry != nil {
 		app.retry.Stop()
@@ -315,6 +325,3 @@ func (a *applier) blocked(ctx context.Context, app *application, f *fleetList, l
 	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: events.ActionHeld,
 		Reason: events.ReasonDeletionBlocked, Message: cut(left[0]), Objects: list})}, nil
 }
-
-// blockedAfter is how many attempts it takes until a blocked deletion is said.
-const blockedAfter = 3

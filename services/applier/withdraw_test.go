@@ -89,6 +89,18 @@ func TestHoldsTheWithdrawalOfTooManyAtOnce(t *testing.T) {
 	if done := r.withdrawn("a", 2); done.Outcome != events.ActionPruned || r.get(configMaps_, "a") != nil {
 		t.Errorf("got %+v", done)
 	}
+
+	t.Run("the other one stays held, although it is alone now", func(t *testing.T) {
+		r.fleet()
+		r.sync()
+		r.commit("c", configMapYAML("c", "2"))
+		r.await("c", "completed", 2)
+		if r.get(configMaps_, "b") == nil {
+			t.Error("it was deleted")
+		}
+		r.approve("b", b.Hold)
+		r.withdrawn("b", 2)
+	})
 }
 
 func TestKeepsAWithdrawnNamespaceUntilItIsApproved(t *testing.T) {
