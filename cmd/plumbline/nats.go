@@ -9,12 +9,9 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
-	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
 	"github.com/spf13/cobra"
 
-	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/provision"
 )
@@ -79,7 +76,7 @@ watcher, renderer, applier-<cluster>, auditor-<cluster>.`,
 }
 
 func natsProvisionCommand() *cobra.Command {
-	var server, creds string
+	var server, creds, seen string
 	var clusters []string
 	var out format
 	cmd := &cobra.Command{
@@ -95,12 +92,23 @@ configuration: see deploy/nats.`,
 				return usagef("want --server and --creds, the key of the user provisioner")
 			}
 			log := slog.New(slog.NewTextHandler(cmd.ErrOrStderr(), &slog.HandlerOptions{Level: slog.LevelError}))
-			report, err := provisionOnce(cmd.Context(), bus.Config{URL: server, Creds: creds, User: "provisioner"}, clusters, log)
+			ctx, cancel := context.WithTimeout(cmd.Context(), 6*patience)
+			defer cancel()
+			report, err := provision.Once(ctx, server, creds, seen, clusters, log)
+			if errors.Is(err, context.DeadlineExceeded) {
+				return fmt.Errorf("no bus answers at %s: is the address right, and the key the provisioner's? (%w)", server, err)
+			}
 			if err != nil {
 				return err
 			}
 			if out == formatJSON {
-				return printJSON(cmd.OutOrStdout(), report)
+				return printJSON(cmd.OutOrStdout(), struct {
+					Epoch    string   `json:"epoch"`
+					Events   uint64   `json:"events"`
+					Created  []string `json:"created,omitempty"`
+					Changed  []string `json:"changed,omitempty"`
+					Restored bool     `json:"restored,omitempty"` // from a backup: the epoch has turned
+				}{report.Log.Epoch, report.Log.Last, report.Created, report.Changed, report.Restored})
 			}
 			for _, name := range report.Created {
 				fmt.Fprintln(cmd.OutOrStdout(), "created", name)
@@ -115,24 +123,7 @@ configuration: see deploy/nats.`,
 	cmd.Flags().StringVar(&server, "server", "", "address of the server")
 	cmd.Flags().StringVar(&creds, "creds", "", "file with the nkey seed of the user provisioner")
 	cmd.Flags().StringSliceVar(&clusters, "cluster", []string{local}, "cluster to have consumers for; may be given several times")
+	cmd.Flags().StringVar(&seen, "seen", "", "file to keep the furthest place of the log in: a log that was put back from a backup is noticed by it")
 	out.flags(cmd)
 	return cmd
-}
-
-func provisionOnce(ctx context.Context, c bus.Config, clusters []string, log *slog.Logger) (provision.Report, error) {
-	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
-	defer cancel()
-	nc, err := bus.Dial(ctx, c, log)
-	if errors.Is(err, context.DeadlineExceeded) {
-		return provision.Report{}, fmt.Errorf("no bus answers at %s: is the address right, and the key the provisioner's? (%w)", c.URL, err)
-	}
-	if err != nil {
-		return provision.Report{}, err
-	}
-	defer nc.Close()
-	js, err := jetstream.New(nc)
-	if err != nil {
-		return provision.Report{}, err
-	}
-	return provision.Apply(ctx, js, provision.Options{Clusters: clusters})
 }

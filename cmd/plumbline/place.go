@@ -23,11 +23,11 @@ import (
 //	auditor/         the auditor's own, read-only identity
 type place string
 
-func (p place) nats() string             { return filepath.Join(string(p), "nats") }
-func (p place) natsKey(u string) string  { return filepath.Join(p.nats(), "keys", u+".nk") }
-func (p place) mirrors() string          { return filepath.Join(string(p), "mirrors") }
-func (p place) sourceKey() string        { return filepath.Join(string(p), "keys", "source.key") }
-func (p place) identity(c string) string { return filepath.Join(string(p), "keys", c+".age") }
+func (p place) nats() string              { return filepath.Join(string(p), "nats") }
+func (p place) natsKey(u string) string   { return filepath.Join(p.nats(), "keys", u+".nk") }
+func (p place) mirrors() string           { return filepath.Join(string(p), "mirrors") }
+func (p place) sourceKey() string         { return filepath.Join(string(p), "keys", "source.key") }
+func (p place) identity(c string) string  { return filepath.Join(string(p), "keys", c+".age") }
 func (p place) recipient(c string) string { return filepath.Join(string(p), "keys", c+".recipient") }
 
 func (p place) digestKey(c string) string { return filepath.Join(string(p), "keys", c+".digest.key") }

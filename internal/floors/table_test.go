@@ -63,7 +63,7 @@ var onlyIn = []struct {
 	},
 	{
 		"filippo.io/age",
-		[]string{"internal/seal", "internal/keys", "internal/fleet"},
+		[]string{"internal/seal", "internal/fleet"},
 		"one place seals and opens; the fleet checks what a recipient looks like",
 	},
 	{

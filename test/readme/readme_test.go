@@ -98,7 +98,8 @@ func shop(t *testing.T, dir string) {
 		t.Fatal(err)
 	}
 	for _, args := range [][]string{
-		{"init", "--quiet", "--initial-branch=main"}, {"add", "."},
+		{"init", "--quiet", "--initial-branch=main"},
+		{"add", "."},
 		{"-c", "user.name=Ada", "-c", "user.email=ada@example.com", "commit", "--quiet", "-m", "Begin"},
 	} {
 		cmd := exec.CommandContext(t.Context(), "git", append([]string{"-C", dir}, args...)...)
