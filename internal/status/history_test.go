@@ -145,6 +145,9 @@ func (h *history) fleet(commit string, held int) *history {
 // turned starts a new life of the log.
 func (h *history) turned() *history { h.epoch = "second"; return h }
 
+// before goes on with what belongs to the life before, published late.
+func (h *history) before() *history { h.epoch = "first"; return h }
+
 func (h *history) view() *status.View {
 	var v status.View
 	for _, e := range h.events {

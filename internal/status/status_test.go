@@ -59,6 +59,7 @@ var cases = map[string]struct {
 	"refused commit":            {log().observed(a).rendered(x).completed(x).web(&events.CommitRejected{Commit: b, Reason: events.ReasonSignature, Message: "unsigned"}), status.Failed, events.ReasonSignature, "commit bbbb was refused: unsigned", a, "", 4, 0},
 	"observe mode":              {log().observed(a, observe).rendered(x), status.Converged, "", "never written", a, x, 2, 0},
 	"observe mode, diverged":    {log().observed(a, observe).rendered(x).detected("k", healed), status.Diverged, "changed", "", a, x, 3, 1},
+	"late from an older life":   {log().turned().observed(a).before().rendered(x), status.Converging, "", "waits for the renderer", a, "", 1, 0},
 	"a new life of the log":     {log().observed(a).rendered(x).completed(x).turned().observed(a), status.Converging, "", "waits for the renderer", a, "", 4, 0},
 
 	"held":                    {log().observed(a).rendered(x).applied(x).held(x, hold), status.Held, events.ReasonPruneGuard, "5 of 6", a, x, 4, 0},
