@@ -79,6 +79,7 @@ func TestParseRefuses(t *testing.T) {
 		{"not a number", "a.yaml", head + "data:\n  p: .nan\n", syntax, 6},
 		{"huge number in json", "a.json", "{\"a\":1e999}", syntax, 1},
 		{"alias bomb", "a.yaml", bomb, syntax, 0},
+		{"small alias bomb", "a.yaml", strings.Join(strings.SplitAfter(bomb, "\n")[:5], ""), syntax, 0},
 		{"alias of itself", "a.yaml", head + "data: &d\n  p: *d\n", syntax, 6},
 		{"merge of itself", "a.yaml", head + "data: &d\n  <<: *d\n", syntax, 6},
 		{"merge of a text", "a.yaml", head + "data:\n  <<: canary\n", syntax, 6},
@@ -172,6 +173,17 @@ func TestScalarsAreKubectls(t *testing.T) {
 		if string(got) != string(j) {
 			t.Errorf("key %s: %s, kubectl makes %s", key, got, j)
 		}
+	}
+}
+
+func TestNumbersOfJSONAreKubernetes(t *testing.T) {
+	objects, err := manifest.Parse("a.json", []byte(`{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"a"},"n":[1.0,1e3,1.5,-0,9223372036854775808]}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []any{int64(1), int64(1000), 1.5, int64(0), float64(9223372036854775808)}
+	if diff := cmp.Diff(want, objects[0].Body["n"]); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
