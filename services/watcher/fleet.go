@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -92,41 +91,4 @@ func contents(b *object.Blob) ([]byte, error) {
 	}
 	data, err := io.ReadAll(io.LimitReader(r, fleet.MaxFileSize+1)) // the parser refuses what is larger
 	return data, errors.Join(err, r.Close())
-}
-
-// recall derives what was in force at the parent of a commit from the fleet's
-// own history: from the last commit in which everything could be read, or
-// from the first commit, forward.
-func recall(ctx context.Context, m *mirror, commit plumbing.Hash, folder, recipient string) (fleet.State, error) {
-	at, err := m.commit(commit)
-	if err != nil {
-		return fleet.State{}, err
-	}
-	state := fleet.State{}
-	var later []fleet.Result
-	for range maxRecall {
-		if at.NumParents() == 0 {
-			state.Complete = true // before the first commit nothing was declared
-			break
-		}
-		if at, err = m.commit(at.ParentHashes[0]); err != nil {
-			return fleet.State{}, err
-		}
-		result, err := readFleet(ctx, m, at.Hash, folder)
-		if missing := (*sourceError)(nil); errors.As(err, &missing) {
-			continue
-		}
-		if err != nil {
-			return fleet.State{}, err
-		}
-		later = append(later, result)
-		if len(result.Rejections) == 0 {
-			state.Complete = true
-			break
-		}
-	}
-	for _, result := range slices.Backward(later) {
-		state = fleet.Merge(state, result, recipient)
-	}
-	return state, nil
 }

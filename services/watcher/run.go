@@ -190,6 +190,7 @@ func (h *hub) serve(ctx context.Context, l net.Listener) error {
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,
 	}
+	h.logger.Info("webhooks", "address", l.Addr().String())
 	if h.WebhookReady != nil {
 		h.WebhookReady(l.Addr().String())
 	}

@@ -1,0 +1,78 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/object"
+	"github.com/go-git/go-git/v5/plumbing/storer"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// commit reads a commit; a tag object in its place is followed.
+func (m *mirror) commit(id plumbing.Hash) (*object.Commit, error) {
+	for range 8 {
+		c, err := object.GetCommit(m.store, id)
+		if err == nil {
+			return c, nil
+		}
+		tag, tagErr := object.GetTag(m.store, id)
+		if tagErr != nil {
+			return nil, fmt.Errorf("%w: commit %s: %w", errDamaged, id, err)
+		}
+		id = tag.Target
+	}
+	return nil, refuse(events.ReasonSourceInvalid, nil, "%s is a tag of tags without end", id)
+}
+
+// isAncestor says whether old is in the history of tip. An old that isn't
+// there is in no history.
+func (m *mirror) isAncestor(ctx context.Context, old, tip plumbing.Hash) (bool, error) {
+	if old == tip {
+		return true, nil
+	}
+	if !m.known(old) {
+		return false, nil
+	}
+	from, err := m.commit(tip)
+	if err != nil {
+		return false, err
+	}
+	found := false
+	err = object.NewCommitIterBSF(from, nil, nil).ForEach(func(c *object.Commit) error {
+		if c.Hash == old {
+			found = true
+			return storer.ErrStop
+		}
+		return ctx.Err()
+	})
+	if err != nil && ctx.Err() == nil {
+		return false, fmt.Errorf("%w: history of %s: %w", errDamaged, tip, err)
+	}
+	return found, err
+}
+
+// at is the id of the tree or file at a slash-separated path of a commit; the
+// zero id where there is nothing.
+func (m *mirror) at(commit plumbing.Hash, path string) (plumbing.Hash, error) {
+	c, err := m.commit(commit)
+	if err != nil {
+		return plumbing.ZeroHash, err
+	}
+	if path == "." || path == "" {
+		return c.TreeHash, nil
+	}
+	tree, err := object.GetTree(m.store, c.TreeHash)
+	if err != nil {
+		return plumbing.ZeroHash, fmt.Errorf("%w: tree %s: %w", errDamaged, c.TreeHash, err)
+	}
+	entry, err := tree.FindEntry(path)
+	if err != nil {
+		return plumbing.ZeroHash, nil //nolint:nilerr // there is nothing at the path
+	}
+	return entry.Hash, nil
+}

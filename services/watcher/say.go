@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/fleet"
+)
+
+// say publishes the rejections and the lists that the bus doesn't hold yet.
+func (p *pass) say(ctx context.Context, now *inForce) error {
+	if err := p.sayRejections(ctx, now); err != nil {
+		return err
+	}
+	if !now.memory.State.Complete {
+		p.hub.logger.Warn("no list of the fleet is published: a file can't be read, and what it declared before is not known; mend it",
+			"commit", now.commit, "rejections", len(now.memory.State.Rejections))
+		return nil
+	}
+	lists := now.memory.State.Lists()
+	for _, cluster := range slices.Sorted(maps.Keys(lists)) {
+		if err := p.sayList(ctx, now, cluster, lists[cluster]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// sayRejections says each rejection once for as long as it holds.
+func (p *pass) sayRejections(ctx context.Context, now *inForce) error {
+	h := p.hub
+	hold := map[string]string{}
+	changed := false
+	for _, r := range now.memory.State.Rejections {
+		key, digest := r.Key(), rejectionDigest(r)
+		hold[key] = digest
+		if now.memory.Rejected[key] == digest && now.memory.Epoch == h.log.epoch() {
+			continue
+		}
+		changed = true
+		unknown := now.memory.Rejected == nil
+		if err := p.sayRejection(ctx, now.commit, r, digest, unknown); err != nil {
+			return err
+		}
+	}
+	if !changed && len(hold) == len(now.memory.Rejected) && now.memory.Rejected != nil && now.memory.Epoch == h.log.epoch() {
+		return nil
+	}
+	next := *now
+	next.memory.Rejected, next.memory.Epoch = hold, h.log.epoch()
+	if err := next.memory.save(h.Mirrors); err != nil {
+		return err
+	}
+	h.inForce.Store(&next)
+	return nil
+}
+
+// sayRejection publishes one rejection. Where it is unknown whether it was said
+// already, the bus is asked.
+func (p *pass) sayRejection(ctx context.Context, commit string, r fleet.Rejection, digest string, unknown bool) error {
+	ctx, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
+	address := events.Address{Key: r.Key()}
+	data := r.Payload(commit)
+	last, err := p.hub.ledger.Last(ctx, events.TypeOf(data).Subject(address))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return busError{err}
+	}
+	if said, ok := last.Data.(*events.FleetRejected); ok && last.Epoch == p.hub.log.epoch() {
+		same := reflect.DeepEqual(said, r.Payload(said.Commit))
+		if same && (unknown || said.Commit == commit) {
+			return nil
+		}
+	}
+	cause := events.Cause{
+		ID:          causeID("rejection", p.hub.log.epoch(), r.Key(), digest, strconv.FormatUint(last.Stored, 10)),
+		Correlation: "fleet@" + commit,
+	}
+	_, err = p.hub.ledger.Publish(ctx, cause, events.Draft{
+		Data: data, Address: address, Expect: &events.Expectation{Last: last.Stored},
+	})
+	if err != nil && !errors.Is(err, bus.ErrConflict) { // another watcher said it
+		return busError{err}
+	}
+	p.hub.logger.Warn("declaration rejected", "file", r.File, "kind", r.Kind, "name", r.Name, "problem", r.Problems[0].Message, "line", r.Problems[0].Line)
+	return nil
+}
+
+func rejectionDigest(r fleet.Rejection) string {
+	text, err := json.Marshal(r)
+	if err != nil {
+		panic("watcher: texts can't be encoded: " + err.Error())
+	}
+	return causeID("rejection", string(text))
+}
+
+// sayList publishes the list of one cluster, unless the bus holds the same.
+func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entries []events.FleetEntry) error {
+	h := p.hub
+	body, err := json.Marshal(entries)
+	if err != nil {
+		return fmt.Errorf("list of cluster %s: %w", cluster, err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, sendPatience)
+	defer cancel()
+	list, err := h.blobs.Put(ctx, blob.Root+".watcher.fleet."+events.EncodeToken(cluster), body)
+	if err != nil {
+		return busError{fmt.Errorf("store the list of cluster %s: %w", cluster, err)}
+	}
+	last := p.declared.lists[cluster]
+	next := listed{0, h.log.epoch(), h.fleet.String(), h.FleetPath, now.commit, len(entries), 0, list}
+	for _, e := range entries {
+		if e.Held {
+			next.held++
+		}
+	}
+	if last.epoch == next.epoch && last.url == next.url && last.path == next.path && last.list == list {
+		last.commit = next.commit // says the same of this commit
+		p.declared.lists[cluster] = last
+		return nil
+	}
+	cause := events.Cause{
+		ID:          causeID("fleet", next.epoch, next.url, next.path, next.commit, cluster, list.Digest, strconv.FormatUint(last.stored, 10)),
+		Correlation: "fleet@" + now.commit,
+	}
+	out, err := h.ledger.Publish(ctx, cause, events.Draft{
+		Data:    &events.FleetObserved{URL: next.url, Path: next.path, Commit: next.commit, Count: next.count, Held: next.held, List: list},
+		Address: events.Address{Cluster: cluster}, Expect: &events.Expectation{Last: last.stored},
+	})
+	if errors.Is(err, bus.ErrConflict) {
+		return err
+	}
+	if err != nil {
+		return busError{err}
+	}
+	next.stored = out[0].Stored
+	p.declared.lists[cluster] = next
+	h.logger.Info("fleet", "cluster", cluster, "applications", next.count, "held", next.held, "commit", next.commit)
+	return nil
+}

@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package watcher
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// sight gathers what decide has to know of one application, and decides.
+func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
+	f := finding{assignment: a}
+	s := sighting{
+		repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed,
+	}
+	t, ok := p.find(a.ref())
+	if !ok || !p.mirror.known(t.commit) {
+		f.verdict = decide(s)
+		return f, nil
+	}
+	commit, err := p.mirror.commit(t.commit)
+	if err != nil {
+		return f, err
+	}
+	f.tip, s.tip = commit.Hash, commit.Hash.String()
+	if f.last, err = p.lastOf(ctx, a); err != nil {
+		return f, err
+	}
+	s.epoch, s.last, s.descends, f.changed = p.hub.log.epoch(), f.last.published, true, true
+	if s.last == nil {
+		s.remembered = p.hub.log.lostEarlier() && a.entered.Epoch != s.epoch
+		f.verdict = decide(s)
+		return f, nil
+	}
+	before := plumbing.NewHash(s.last.commit)
+	if s.last.commit != s.tip {
+		if s.descends, err = p.mirror.isAncestor(ctx, before, f.tip); err != nil {
+			return f, err
+		}
+	}
+	s.fleetBehind = s.last.fleetCommit != a.fleetCommit && !p.hub.fleetListedAfter(f.last.read)
+	s.reentered = f.last.withdrawn > s.last.stored || a.entered.Epoch == s.last.epoch && s.last.stored <= a.entered.Sequence
+	f.verdict = decide(s)
+	if f.verdict.action == publish {
+		f.changed, err = p.pathChanged(before, f.tip, a.declaration.Source.Path)
+		return f, err
+	}
+	return f, p.keepSource(ctx, &f)
+}
+
+func (p *pass) pathChanged(before, tip plumbing.Hash, path string) (bool, error) {
+	if !p.mirror.known(before) {
+		return true, nil
+	}
+	was, err := p.mirror.at(before, path)
+	if err != nil {
+		return true, err
+	}
+	is, err := p.mirror.at(tip, path)
+	return was != is, err
+}
+
+// keepSource sees to it, once per reading of the bus, that the source of an
+// application's last revision is still there: blobs may be lost on their own.
+func (p *pass) keepSource(ctx context.Context, f *finding) error {
+	if f.verdict.action != nothing || f.last.checked {
+		return nil
+	}
+	commit, err := p.mirror.commit(f.tip)
+	if err != nil {
+		return err
+	}
+	b, err := p.source(ctx, commit.TreeHash)
+	var refused *sourceError
+	if errors.As(err, &refused) {
+		return nil // it can't be sent under today's limits; what was sent before stays
+	}
+	if err != nil {
+		return err
+	}
+	if b != f.last.source {
+		f.verdict = verdict{action: publish, cause: causeLog, previous: f.last.commit, expect: f.last.stored}
+		return nil
+	}
+	f.last.checked = true
+	p.last[f.subject()] = f.last
+	return nil
+}
+
+// lastOf is what the bus holds of an application.
+func (p *pass) lastOf(ctx context.Context, a assignment) (remembered, error) {
+	if m, ok := p.last[a.subject()]; ok {
+		return m, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
+	m := remembered{read: time.Now()}
+	e, err := p.hub.ledger.Last(ctx, a.subject())
+	switch {
+	case errors.Is(err, bus.ErrNone):
+		p.last[a.subject()] = m
+		return m, nil
+	case err != nil:
+		return m, busError{err}
+	}
+	if e.Epoch != p.hub.log.epoch() {
+		p.hub.checkLog(ctx)
+	}
+	m = remember(e, m.read)
+	withdrawn, err := p.hub.ledger.Last(ctx, events.TypeOf(&events.ApplicationWithdrawn{}).Subject(a.address()))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return m, busError{err}
+	}
+	m.withdrawn = withdrawn.Stored
+	p.last[a.subject()] = m
+	return m, nil
+}
+
+func remember(e events.Event, at time.Time) remembered {
+	m := remembered{read: at}
+	if data, ok := e.Data.(*events.CommitObserved); ok {
+		m.source = data.Source
+		m.published = &published{
+			stored: e.Stored, epoch: e.Epoch, repository: data.Declaration.Source.Repository, ref: data.Revision.Ref,
+			commit: data.Revision.Commit, digest: data.DeclarationDigest, fleetCommit: data.FleetCommit,
+		}
+	}
+	return m
+}
