@@ -4,20 +4,13 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/types"
-	"k8s.io/client-go/dynamic"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
 const (
@@ -148,208 +141,6 @@ func (r *run) confirm(ctx context.Context) error {
 	return nil
 }
 
-func (r *run) resource(ctx context.Context, o events.Object) (dynamic.ResourceInterface, error) {
-	res, err := r.scopes.resource(ctx, o)
-	if err != nil {
-		return nil, err
-	}
-	client := r.dynamic.Resource(res.GroupVersionResource)
-	if o.Namespace != "" {
-		return client.Namespace(o.Namespace), nil
-	}
-	return client, nil
-}
-
-// write applies one object. An object that has changed since it was seen is
-// looked at again and decided again.
-func (r *run) write(ctx context.Context, s Step) (Result, error) {
-	if !s.Op.Writes() {
-		return Result{Action: events.ActionUnchanged}, nil
-	}
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		result, err := r.patch(ctx, s)
-		if err == nil {
-			return result, nil
-		}
-		if ctx.Err() != nil {
-			return Result{}, ctx.Err()
-		}
-		if apierrors.IsConflict(err) || s.UID != "" && apierrors.IsNotFound(err) {
-			var again error
-			if s, again = r.lookAgain(ctx, s); again != nil {
-				err = again
-			} else if attempt < attempts {
-				continue
-			}
-		}
-		if unanswered(err) && !isTrouble(err) {
-			return Result{}, err
-		}
-		explained := explain(s.Object, err)
-		t := new(trouble)
-		if !errors.As(explained, &t) || !t.Again || attempt >= attempts {
-			return Result{Err: explained}, nil
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return Result{}, err
-		}
-		pause *= 2
-	}
-}
-
-func isTrouble(err error) bool {
-	t := new(trouble)
-	return errors.As(err, &t) || errors.Is(err, errUnknownKind)
-}
-
-// patch sends one server-side apply.
-func (r *run) patch(ctx context.Context, s Step) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	data, err := r.body(s, r.application)
-	if err != nil {
-		return Result{}, err
-	}
-	client, err := r.resource(ctx, s.Object)
-	if errors.Is(err, errUnknownKind) {
-		return Result{}, &trouble{Reason: events.ReasonUnknownKind, Err: err, Again: true,
-			Message: fmt.Sprintf("the cluster doesn't serve %s %s: install its CRD, or declare it", s.Kind, apiVersion(s.Object))}
-	}
-	if err != nil {
-		return Result{}, err
-	}
-	force := true
-	u, err := client.Patch(ctx, s.Name, types.ApplyPatchType, data, metav1.PatchOptions{
-		Force: &force, FieldManager: manifest.FieldManager, FieldValidation: metav1.FieldValidationStrict,
-	})
-	if err != nil {
-		return Result{}, err
-	}
-	seen := sight(s.Object, u)
-	seen.Health = health{Status: healthCurrent}
-	if needsStatus(s.Group, s.Kind) {
-		seen.Health = healthOf(u)
-	}
-	if w := r.observer.watched(schema.GroupKind{Group: s.Group, Kind: s.Kind}); w != nil {
-		w.keep(seen)
-	}
-	action := map[Op]events.Action{OpCreate: events.ActionCreated, OpUpdate: events.ActionConfigured, OpAdopt: events.ActionAdopted}[s.Op]
-	entry := Entry{Object: s.Object, Digest: s.Target.Digest, UID: seen.UID, Fields: seen.Fields, Left: s.Left}
-	return Result{Entry: entry, Action: action}, nil
-}
-
-// lookAgain reads an object that is not as it was expected, and decides its
-// step again.
-func (r *run) lookAgain(ctx context.Context, s Step) (Step, error) {
-	seen, exists, err := r.look(ctx, s.Object)
-	if err != nil {
-		return s, err
-	}
-	owner := r.owner(r.application, seen)
-	switch {
-	case !exists:
-		s.Op, s.UID, s.ResourceVersion = OpCreate, "", ""
-		return s, nil
-	case owner != "" && owner != r.application:
-		refusal := refuseForeign(*s.Target, owner)
-		return s, &trouble{Reason: refusal.Reason, Message: refusal.Message}
-	case seen.Deleting:
-		return s, &trouble{Reason: events.ReasonRefused, Again: true, Message: fmt.Sprintf("%s is being deleted; it is created again when it is gone", s.Object)}
-	case owner == "" && s.Op == OpCreate:
-		s.Op = OpAdopt
-	case s.Op == OpCreate:
-		s.Op = OpUpdate
-	}
-	s.UID, s.ResourceVersion = seen.UID, seen.ResourceVersion
-	s.Left = leftOut(s.Target.Ignored, s.Target.Body, seen.Others)
-	return s, nil
-}
-
-// remove deletes one object as it was seen: if it has changed since, it is
-// looked at again, and stays if it is no longer ours.
-func (r *run) remove(ctx context.Context, s Step) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
-	defer cancel()
-	pause := firstPause
-	for attempt := 1; ; attempt++ {
-		client, err := r.resource(ctx, s.Object)
-		if errors.Is(err, errUnknownKind) {
-			return Result{Action: events.ActionPruned, Gone: true}, nil // with its CRD
-		}
-		if err == nil {
-			background := metav1.DeletePropagationBackground
-			err = client.Delete(ctx, s.Name, metav1.DeleteOptions{
-				PropagationPolicy: &background,
-				Preconditions:     &metav1.Preconditions{UID: (*types.UID)(&s.UID), ResourceVersion: &s.ResourceVersion},
-			})
-		}
-		switch {
-		case err == nil:
-			return r.removed(ctx, s)
-		case apierrors.IsNotFound(err):
-			r.forget(s.Object)
-			return Result{Action: events.ActionPruned, Gone: true}, nil
-		case ctx.Err() != nil:
-			return Result{}, ctx.Err()
-		case apierrors.IsConflict(err):
-			seen, exists, lookErr := r.look(ctx, s.Object)
-			switch {
-			case lookErr != nil:
-				err = lookErr
-			case !exists:
-				return Result{Action: events.ActionPruned, Gone: true}, nil
-			case seen.Deleting:
-				return r.removed(ctx, s)
-			case r.owner(r.application, seen) != r.application:
-				return Result{Action: events.ActionOrphaned, Gone: true}, nil
-			}
-			s.UID, s.ResourceVersion = seen.UID, seen.ResourceVersion
-		}
-		if unanswered(err) {
-			return Result{}, err
-		}
-		explained := explain(s.Object, err)
-		t := new(trouble)
-		if !errors.As(explained, &t) || !t.Again || attempt >= attempts {
-			return Result{Err: explained}, nil
-		}
-		if err := sleep(ctx, pause); err != nil {
-			return Result{}, err
-		}
-		pause *= 2
-	}
-}
-
-// removed tells whether an object whose deletion was accepted is gone: a
-// finalizer may keep it for a while, or for ever. The watch knows.
-func (r *run) removed(ctx context.Context, s Step) (Result, error) {
-	deadline := time.Now().Add(removalWait)
-	for {
-		seen, ok := r.observer.get(s.Object)
-		if !ok || seen.UID != s.UID {
-			return Result{Action: events.ActionPruned, Gone: true}, nil
-		}
-		if time.Now().After(deadline) {
-			return Result{Action: events.ActionPruned}, nil
-		}
-		if err := sleep(ctx, 20*time.Millisecond); err != nil {
-			return Result{}, err
-		}
-	}
-}
-
-// removalWait is how long a run waits for a deleted object to be gone. What
-// takes longer stays in the inventory, and the watch tells when it is.
-const removalWait = 2 * time.Second
-
-// forget drops an object from what the watch knows.
-func (a *applier) forget(o events.Object) {
-	if w := a.observer.watched(schema.GroupKind{Group: o.Group, Kind: o.Kind}); w != nil {
-		w.drop(o.Key())
-	}
-}
-
 // establish waits, by watch, until the Namespaces and CRDs of steps are
 // usable, and has discovery read again for new kinds.
 func (r *run) establish(ctx context.Context, steps []Step) {
@@ -367,8 +158,10 @@ func (r *run) establish(ctx context.Context, steps []Step) {
 				break
 			}
 			if err := sleep(ctx, 20*time.Millisecond); err != nil {
-				r.results[s.Key()] = Result{Err: &trouble{Reason: events.ReasonUnhealthy, Again: true, Err: err,
-					Message: fmt.Sprintf("%s is not established: %s", s.Object, seen.Health.Message)}}
+				r.results[s.Key()] = Result{Err: &trouble{
+					Reason: events.ReasonUnhealthy, Again: true, Err: err,
+					Message: fmt.Sprintf("%s is not established: %s", s.Object, seen.Health.Message),
+				}}
 				break
 			}
 		}
@@ -387,11 +180,4 @@ func sleep(ctx context.Context, d time.Duration) error {
 	case <-t.C:
 		return nil
 	}
-}
-
-func apiVersion(o events.Object) string {
-	if o.Group == "" {
-		return o.Version
-	}
-	return o.Group + "/" + o.Version
 }

@@ -106,8 +106,10 @@ func (a *applier) recall(ctx context.Context, app *application, timeout time.Dur
 		return nil
 	}
 	last := map[string]events.Event{}
-	for _, p := range []events.Payload{&events.ConvergenceApplied{}, &events.ConvergenceCompleted{}, &events.ConvergenceFailed{},
-		&events.ConvergenceDegraded{}, &events.ConvergenceHeld{}} {
+	for _, p := range []events.Payload{
+		&events.ConvergenceApplied{}, &events.ConvergenceCompleted{}, &events.ConvergenceFailed{},
+		&events.ConvergenceDegraded{}, &events.ConvergenceHeld{},
+	} {
 		e, err := a.bus.Last(ctx, typeOf(p).Subject(a.address(app.name)))
 		if errors.Is(err, bus.ErrNone) {
 			continue

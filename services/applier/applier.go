@@ -50,8 +50,10 @@ type applier struct {
 
 // newApplier connects to a cluster.
 func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger) (*applier, error) {
-	a := &applier{cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, ctx: ctx,
-		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{}}
+	a := &applier{
+		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, ctx: ctx,
+		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{},
+	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS, rc.Burst = -1, 0 // the API server's priority and fairness governs
 	rc.UserAgent = "plumbline-applier"
@@ -68,8 +70,10 @@ func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config
 	}
 	a.scopes = newScopes(a.discovery, a.meter)
 	a.inventories = newInventories(a.dynamic)
-	a.observer = &observer{metadata: a.metadata, dynamic: a.dynamic, log: log, told: a.told, rewound: a.rewound,
-		root: ctx, kinds: map[schema.GroupKind]*kindWatch{}}
+	a.observer = &observer{
+		metadata: a.metadata, dynamic: a.dynamic, log: log, told: a.told, rewound: a.rewound,
+		root: ctx, kinds: map[schema.GroupKind]*kindWatch{},
+	}
 	return a, nil
 }
 

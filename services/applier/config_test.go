@@ -88,8 +88,10 @@ func TestExplainsWithoutValues(t *testing.T) {
 	if err == nil {
 		t.Fatal("no error")
 	}
-	status := &apierrors.StatusError{ErrStatus: metav1.Status{Code: 422, Reason: metav1.StatusReasonInvalid, Message: `data: Invalid value: "hunter2": no`,
-		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "FieldValueInvalid", Field: "data.password", Message: `Invalid value: "hunter2": must not`}}}}}
+	status := &apierrors.StatusError{ErrStatus: metav1.Status{
+		Code: 422, Reason: metav1.StatusReasonInvalid, Message: `data: Invalid value: "hunter2": no`,
+		Details: &metav1.StatusDetails{Causes: []metav1.StatusCause{{Type: "FieldValueInvalid", Field: "data.password", Message: `Invalid value: "hunter2": must not`}}},
+	}}
 	for _, o := range []events.Object{secret, {Version: "v1", Kind: "ConfigMap", Name: "c"}} {
 		got := explain(o, status).(*trouble) //nolint:errorlint // as it is made
 		if strings.Contains(got.Message, "hunter2") || !strings.Contains(got.Message, "data.password") {

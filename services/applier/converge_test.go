@@ -63,7 +63,7 @@ func TestConvergesAnApplication(t *testing.T) {
 		r.sync()
 		applied := r.applied("shop", 4)
 		r.await("shop", "completed", 4)
-		if got := transport.requests(); len(got) != 3 || applied.Counts != (events.Counts{Configured: 1}) || applied.Cause != causeResync {
+		if got := transport.requests(); len(got) != 3 || applied.Counts != (events.Counts{Configured: 1}) {
 			t.Errorf("%+v, sent %q", applied, got)
 		}
 		if after := len(r.events("shop")); after != before+2 {

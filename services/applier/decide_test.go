@@ -66,7 +66,9 @@ func (w *world) apply(desired Desired, plan Plan) {
 }
 
 var kinds = []events.Object{
-	{Version: "v1", Kind: "ConfigMap"}, {Version: "v1", Kind: "Namespace"}, {Version: "v1", Kind: "Secret"},
+	{Version: "v1", Kind: "ConfigMap"},
+	{Version: "v1", Kind: "Namespace"},
+	{Version: "v1", Kind: "Secret"},
 	{Group: "apps", Version: "v1", Kind: "Deployment"},
 	{Group: "apiextensions.k8s.io", Version: "v1", Kind: "CustomResourceDefinition"},
 	{Group: "example.com", Version: "v1", Kind: "Widget"},
@@ -389,10 +391,17 @@ func TestIgnoredFields(t *testing.T) {
 	deployment := events.Object{Group: "apps", Version: "v1", Kind: "Deployment", Name: "web"}
 	body := map[string]any{"metadata": map[string]any{"annotations": map[string]any{"a/b": "x"}}, "spec": map[string]any{
 		"replicas": int64(3), "template": map[string]any{"spec": map[string]any{"containers": []any{
-			map[string]any{"name": "one", "image": "a"}, map[string]any{"name": "two", "image": "b"}}}}}}
-	rules := []events.IgnoreRule{{Kind: "Deployment", Path: "/spec/replicas"}, {Kind: "Deployment", Name: "other", Path: "/spec/template"},
+			map[string]any{"name": "one", "image": "a"}, map[string]any{"name": "two", "image": "b"},
+		}}},
+	}}
+	rules := []events.IgnoreRule{
+		{Kind: "Deployment", Path: "/spec/replicas"},
+		{Kind: "Deployment", Name: "other", Path: "/spec/template"},
 		{Group: "apps", Kind: "Deployment", Path: "/spec/template/spec/containers/1/image"},
-		{Kind: "Deployment", Path: "/metadata/annotations/a~1b"}, {Kind: "Deployment", Path: ""}, {Kind: "Deployment", Path: "/spec/paused"}}
+		{Kind: "Deployment", Path: "/metadata/annotations/a~1b"},
+		{Kind: "Deployment", Path: ""},
+		{Kind: "Deployment", Path: "/spec/paused"},
+	}
 	paths := ignored(deployment, body, rules)
 	want := []string{"/metadata/annotations/a~1b", "/spec/replicas", "/spec/template/spec/containers/1/image"}
 	if d := cmp.Diff(want, paths); d != "" {

@@ -53,8 +53,10 @@ func TestObeysRetryAfter(t *testing.T) {
 	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
 		if req.Method == http.MethodPatch && refused.Add(1) <= 2 {
 			first.CompareAndSwap(0, time.Now().UnixNano())
-			return &http.Response{StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}},
-				Body: io.NopCloser(strings.NewReader("slower")), Request: req}, nil
+			return &http.Response{
+				StatusCode: http.StatusTooManyRequests, Header: http.Header{"Retry-After": {"1"}},
+				Body: io.NopCloser(strings.NewReader("slower")), Request: req,
+			}, nil
 		}
 		return nil, nil
 	}
@@ -74,8 +76,10 @@ func TestAServerErrorOfOneObjectDoesntStopTheOthers(t *testing.T) {
 	broken.Store(true)
 	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
 		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" && broken.Load() {
-			return &http.Response{StatusCode: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}},
-				Body: io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"InternalError","code":500,"message":"x"}`)), Request: req}, nil
+			return &http.Response{
+				StatusCode: http.StatusInternalServerError, Header: http.Header{"Content-Type": {"application/json"}},
+				Body: io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"InternalError","code":500,"message":"x"}`)), Request: req,
+			}, nil
 		}
 		return nil, nil
 	}

@@ -68,8 +68,10 @@ func (f Fence) Admit(order events.Order, current string, newest events.Order) Ad
 
 // Advance is the fence after a revision was admitted.
 func (f Fence) Advance(order events.Order, digest, declaration string) Fence {
-	next := Fence{Epoch: order.Epoch, Sequence: order.Sequence, Digest: digest, Declaration: declaration,
-		Retired: slices.Clone(f.Retired), Compared: f.Compared}
+	next := Fence{
+		Epoch: order.Epoch, Sequence: order.Sequence, Digest: digest, Declaration: declaration,
+		Retired: slices.Clone(f.Retired), Compared: f.Compared,
+	}
 	if f.Epoch != "" && f.Epoch != order.Epoch {
 		next.Retired = append([]string{f.Epoch}, f.Retired...)
 		next.Retired = next.Retired[:min(len(next.Retired), retiredEpochs)]

@@ -115,8 +115,10 @@ func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.
 	default:
 		return nil, nil
 	}
-	return []events.Draft{{Data: p, Address: a.address(app.name), Revision: order(app.about), Trace: app.about.Traceparent,
-		Correlation: app.about.CorrelationID}}, nil
+	return []events.Draft{{
+		Data: p, Address: a.address(app.name), Revision: order(app.about), Trace: app.about.Traceparent,
+		Correlation: app.about.CorrelationID,
+	}}, nil
 }
 
 // observedAt is when the revision that an application converges to was

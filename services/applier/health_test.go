@@ -29,7 +29,13 @@ spec:
 `
 }
 
-const crdYAML = `apiVersion: apiextensions.k8s.io/v1
+// crdYAML defines a kind whose name its plural gives: gauges, Gauge.
+func crdYAML(plural string) string {
+	kind := strings.ToUpper(plural[:1]) + plural[1:len(plural)-1]
+	return strings.NewReplacer("gauges", plural, "gauge", strings.ToLower(kind), "Gauge", kind).Replace(gaugeYAML)
+}
+
+const gaugeYAML = `apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
 metadata: {name: gauges.example.com}
 spec:
@@ -45,13 +51,15 @@ spec:
 ---
 `
 
-var gauges = schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: "gauges"}
+func custom(plural string) schema.GroupVersionResource {
+	return schema.GroupVersionResource{Group: "example.com", Version: "v1", Resource: plural}
+}
 
 // report sets the Ready condition of a custom resource, as its controller
 // would.
-func (r *rig) report(name, ready string) {
+func (r *rig) report(plural, name, ready string) {
 	r.Helper()
-	_, err := r.client(gauges, r.namespace).Patch(r.Context(), name, "application/merge-patch+json",
+	_, err := r.client(custom(plural), r.namespace).Patch(r.Context(), name, "application/merge-patch+json",
 		[]byte(`{"status":{"conditions":[{"type":"Ready","status":"`+ready+`","reason":"Test","message":"the needle is stuck"}]}}`), patchOptions, "status")
 	r.must(err)
 }
@@ -59,7 +67,7 @@ func (r *rig) report(name, ready string) {
 func TestACRDAndItsResourceInOneCommitAndHealthLostAndFound(t *testing.T) {
 	r := newRig(t)
 	r.start()
-	e := r.commit("gauge", crdYAML+"apiVersion: example.com/v1\nkind: Gauge\nmetadata: {name: g}\nspec: {scale: 5}\n")
+	e := r.commit("gauge", crdYAML("gauges")+"apiVersion: example.com/v1\nkind: Gauge\nmetadata: {name: g}\nspec: {scale: 5}\n")
 	if applied := r.applied("gauge", 1); applied.Counts.Created != 2 {
 		t.Errorf("got %+v", applied.Counts)
 	}
@@ -68,12 +76,12 @@ func TestACRDAndItsResourceInOneCommitAndHealthLostAndFound(t *testing.T) {
 		t.Errorf("got %+v", completed)
 	}
 
-	r.report("g", "False")
+	r.report("gauges", "g", "False")
 	degraded := payload[*events.ConvergenceDegraded](r.await("gauge", "degraded", 1))
 	if !strings.Contains(degraded.Message, "the needle is stuck") || degraded.Failures[0].Name != "g" {
 		t.Errorf("got %+v", degraded)
 	}
-	r.report("g", "True")
+	r.report("gauges", "g", "True")
 	if again := r.await("gauge", "completed", 2); again.Sequence != e.Sequence || again.CorrelationID != e.CorrelationID {
 		t.Errorf("got %+v", again)
 	}
@@ -118,13 +126,13 @@ func TestFailsWhenNotHealthyInTimeAndRecovers(t *testing.T) {
 func TestAWaitForHealthGoesOnAfterARestart(t *testing.T) {
 	r := newRig(t)
 	stop := r.start()
-	r.commit("gauge2", crdYAML+"apiVersion: example.com/v1\nkind: Gauge\nmetadata: {name: g2}\nspec: {a: 1}\n")
+	r.commit("gauge2", crdYAML("dials")+"apiVersion: example.com/v1\nkind: Dial\nmetadata: {name: g2}\nspec: {a: 1}\n")
 	r.await("gauge2", "completed", 1)
-	r.report("g2", "False")
+	r.report("dials", "g2", "False")
 	r.await("gauge2", "degraded", 1)
 	stop()
 	stop = r.start()
-	r.report("g2", "True")
+	r.report("dials", "g2", "True")
 	r.await("gauge2", "completed", 2)
 	stop()
 	if n := len(r.events("gauge2", "applied")); n != 1 {

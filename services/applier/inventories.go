@@ -75,6 +75,10 @@ func inventoryName(application string) string {
 	return "inventory." + hex.EncodeToString(sum[:16])
 }
 
+func inventoryObject(application string) events.Object {
+	return events.Object{Version: "v1", Kind: "ConfigMap", Namespace: systemNamespace, Name: inventoryName(application)}
+}
+
 // get returns the inventory of an application as last seen or written. A
 // missing one is empty; one that can't be read counts as missing, but for its
 // resourceVersion: it is rebuilt and written over.
@@ -143,7 +147,7 @@ func (s *inventories) write(ctx context.Context, inv Inventory) (Inventory, erro
 		return inv, fmt.Errorf("write the inventory of %s: %w", inv.Application, errInventoryChanged)
 	}
 	if err != nil {
-		return inv, fmt.Errorf("write the inventory of %s: %w", inv.Application, err)
+		return inv, fmt.Errorf("write the inventory of %s: %w", inv.Application, explain(inventoryObject(inv.Application), err))
 	}
 	inv.ResourceVersion, inv.UID = out.GetResourceVersion(), string(out.GetUID())
 	s.keep(out.GetName(), stored{Inventory: inv})

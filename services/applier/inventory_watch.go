@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
+	"k8s.io/klog/v2"
 )
 
 // inventoryWatch keeps the inventories up to date. It is a
@@ -36,7 +37,7 @@ func (w *inventoryWatch) run(ctx context.Context) {
 		},
 	}, w.dynamic), nil, w, cache.ReflectorOptions{Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories"})
 	told := false
-	wait.UntilWithContext(ctx, func(ctx context.Context) {
+	wait.UntilWithContext(klog.NewContext(ctx, *quiet()), func(ctx context.Context) {
 		err := reflector.ListAndWatchWithContext(ctx)
 		if err != nil && ctx.Err() == nil && !told {
 			told = true

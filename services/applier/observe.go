@@ -149,7 +149,7 @@ func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
 			wait = append(wait, w)
 			continue
 		}
-		r, err := a.scopes.resource(ctx, o)
+		r, err := a.scopes.anyVersion(ctx, o)
 		if errors.Is(err, errUnknownKind) {
 			continue
 		}
@@ -255,7 +255,7 @@ func (a *applier) lookUpAll(ctx context.Context, self string, group events.Objec
 			return nil
 		}
 		if err != nil {
-			return fmt.Errorf("list %s: %w", group.Kind, err)
+			return fmt.Errorf("list %s: %w", group.Kind, explain(events.Object{Kind: group.Kind, Group: group.Group, Namespace: group.Namespace, Name: "*"}, err))
 		}
 		for i := range list.Items {
 			if o, ok := wanted[list.Items[i].Name]; ok {
@@ -283,13 +283,13 @@ func (a *applier) look(ctx context.Context, o events.Object) (sighting, bool, er
 		return sighting{}, false, nil
 	}
 	if err != nil {
-		return sighting{}, false, fmt.Errorf("look up %s: %w", o, err)
+		return sighting{}, false, fmt.Errorf("look up %s: %w", o, explain(o, err))
 	}
 	return sight(o, m), true, nil
 }
 
 func (a *applier) metadataOf(ctx context.Context, o events.Object) (metadata.ResourceInterface, error) {
-	r, err := a.scopes.resource(ctx, o)
+	r, err := a.scopes.anyVersion(ctx, o)
 	if err != nil {
 		return nil, err
 	}

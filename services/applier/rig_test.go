@@ -76,9 +76,11 @@ var rigs int
 func rigOn(t testing.TB, lab *kubelab.Cluster) *rig {
 	t.Helper()
 	s := bustest.Start(t)
-	r := &rig{TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
+	r := &rig{
+		TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
 		watcher: s.Connect(t, "watcher"), renderer: s.Connect(t, "renderer"), operator: s.Connect(t, "operator"),
-		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, resync: time.Hour}
+		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, resync: time.Hour,
+	}
 	rigs++
 	r.namespace = fmt.Sprintf("t%d-%s", rigs, strings.ToLower(strings.ReplaceAll(fmt.Sprintf("%.30s", strings.TrimPrefix(t.Name(), "Test")), "/", "-")))
 	r.namespace = strings.Trim(r.namespace, "-_")
@@ -162,10 +164,12 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 
 // declare sets what the fleet says of an application; publish with fleet.
 func (r *rig) declare(name string, change ...func(*events.Declaration)) {
-	d := events.Declaration{Application: name, Cluster: "local", Namespace: r.namespace, Deletion: events.DeletionDelete,
+	d := events.Declaration{
+		Application: name, Cluster: "local", Namespace: r.namespace, Deletion: events.DeletionDelete,
 		Source:   events.SourceSpec{Repository: "repo", Branch: "main", Path: name},
 		Converge: events.Convergence{Mode: events.ModeAuto, Prune: true, Timeout: events.Duration(20 * time.Second)},
-		Audit:    events.Audit{Heal: true, AlertAfter: events.Duration(time.Minute)}}
+		Audit:    events.Audit{Heal: true, AlertAfter: events.Duration(time.Minute)},
+	}
 	for _, f := range change {
 		f(&d)
 	}
@@ -185,7 +189,8 @@ func (r *rig) fleet() events.Event {
 	r.must(err)
 	r.commits++
 	es, err := r.watcher.Publish(r.Context(), events.Cause{ID: fmt.Sprint("fleet", r.commits)}, events.Draft{
-		Data: &events.FleetObserved{Commit: fmt.Sprint("f", r.commits), Count: len(list), List: b}, Address: events.Address{Cluster: "local"}})
+		Data: &events.FleetObserved{Commit: fmt.Sprint("f", r.commits), Count: len(list), List: b}, Address: events.Address{Cluster: "local"},
+	})
 	r.must(err)
 	return es[0]
 }
@@ -199,8 +204,10 @@ func (r *rig) observe(name string) (events.Event, *events.CommitObserved) {
 	}
 	r.commits++
 	d := r.declared[name]
-	p := &events.CommitObserved{Revision: events.Revision{Commit: fmt.Sprintf("%040d", r.commits), Ref: "refs/heads/main", Cause: "commit", Trigger: "poll"},
-		Declaration: d, DeclarationDigest: fleet.Digest(d)}
+	p := &events.CommitObserved{
+		Revision:    events.Revision{Commit: fmt.Sprintf("%040d", r.commits), Ref: "refs/heads/main", Cause: "commit", Trigger: "poll"},
+		Declaration: d, DeclarationDigest: fleet.Digest(d),
+	}
 	es, err := r.watcher.Publish(r.Context(), events.Cause{ID: fmt.Sprint("commit", r.commits), Correlation: fmt.Sprint(name, "/", r.commits)},
 		events.Draft{Data: p, Address: events.Address{Cluster: "local", Application: name}})
 	r.must(err)
@@ -238,8 +245,10 @@ func (r *rig) render(commit *events.CommitObserved, yaml string) *events.Manifes
 		r.must(err)
 		list.Items, list.Blob = nil, &blob
 	}
-	return &events.ManifestsRendered{Manifests: events.Manifests{Revision: commit.Revision, Declaration: commit.Declaration,
-		DeclarationDigest: commit.DeclarationDigest, Digest: b.Digest(), Bundle: stored, Objects: list, Renderer: "test"}}
+	return &events.ManifestsRendered{Manifests: events.Manifests{
+		Revision: commit.Revision, Declaration: commit.Declaration,
+		DeclarationDigest: commit.DeclarationDigest, Digest: b.Digest(), Bundle: stored, Objects: list, Renderer: "test",
+	}}
 }
 
 // commit publishes a revision and its bundle.
@@ -266,7 +275,8 @@ func (r *rig) publish(cause events.Event, p events.Payload) events.Event {
 func (r *rig) approve(name, hold string) {
 	r.Helper()
 	_, err := r.operator.Publish(r.Context(), events.Cause{ID: "approve" + hold}, events.Draft{
-		Data: &events.ApprovalGiven{Hold: hold, By: "test"}, Address: events.Address{Cluster: "local", Application: name}})
+		Data: &events.ApprovalGiven{Hold: hold, By: "test"}, Address: events.Address{Cluster: "local", Application: name},
+	})
 	r.must(err)
 }
 
@@ -284,8 +294,10 @@ func (r *rig) diverged(of events.Event, o events.Object) {
 	m := manifestsOf(of)
 	cause := events.CauseOf(of)
 	cause.ID = fmt.Sprint("divergence", r.commits)
-	_, err := r.auditor.Publish(r.Context(), cause, events.Draft{Address: events.Address{Cluster: "local", Application: of.Application, Key: "k" + fmt.Sprint(r.commits)},
-		Data: &events.DivergenceDetected{Divergence: events.Divergence{Key: "k" + fmt.Sprint(r.commits), Kind: events.DivergenceChanged, Object: &o, Digest: m.Digest, Revision: m.Revision, Heal: true}}})
+	_, err := r.auditor.Publish(r.Context(), cause, events.Draft{
+		Address: events.Address{Cluster: "local", Application: of.Application, Key: "k" + fmt.Sprint(r.commits)},
+		Data:    &events.DivergenceDetected{Divergence: events.Divergence{Key: "k" + fmt.Sprint(r.commits), Kind: events.DivergenceChanged, Object: &o, Digest: m.Digest, Revision: m.Revision, Heal: true}},
+	})
 	r.must(err)
 }
 
@@ -455,5 +467,3 @@ func manyConfigMaps(n int, value string) string {
 	}
 	return b.String()
 }
-
-func contains(s, part string) bool { return strings.Contains(s, part) }

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
@@ -35,6 +36,7 @@ const resetEvery = time.Second
 // namespaced. Discovery is read once, and again when a kind is missing. It may
 // be used from several goroutines.
 type scopes struct {
+	cached discovery.CachedDiscoveryInterface
 	mapper *restmapper.DeferredDiscoveryRESTMapper
 	meter  *meter
 
@@ -43,29 +45,57 @@ type scopes struct {
 }
 
 func newScopes(client discovery.DiscoveryInterface, m *meter) *scopes {
-	return &scopes{mapper: restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(client)), meter: m}
+	cached := memory.NewMemCacheClient(client)
+	return &scopes{cached: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached), meter: m}
 }
 
-// resource returns where o is served. Its error is errUnknownKind, or that of
-// reading discovery.
+// resource returns where the version of o is served. Its error is
+// errUnknownKind, or that of reading discovery.
 func (s *scopes) resource(ctx context.Context, o events.Object) (resource, error) {
+	return s.find(ctx, o, o.Version)
+}
+
+// anyVersion returns where the kind of o is served in whatever version: that
+// in which an object was applied once may be served no more.
+func (s *scopes) anyVersion(ctx context.Context, o events.Object) (resource, error) {
+	return s.find(ctx, o)
+}
+
+func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) (resource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	defer s.meter.charge(ctx)()
 	kind := schema.GroupKind{Group: o.Group, Kind: o.Kind}
-	mapping, err := s.mapper.RESTMapping(kind, o.Version)
+	mapping, err := s.mapper.RESTMapping(kind, versions...)
 	if meta.IsNoMatchError(err) && time.Since(s.reset) > resetEvery {
 		s.mapper.Reset()
 		s.reset = time.Now()
-		mapping, err = s.mapper.RESTMapping(kind, o.Version)
+		mapping, err = s.mapper.RESTMapping(kind, versions...)
 	}
 	if meta.IsNoMatchError(err) {
-		return resource{}, fmt.Errorf("%s %s/%s: %w", o.Kind, o.Group, o.Version, errUnknownKind)
+		if err := s.silent(o); err != nil {
+			return resource{}, err
+		}
+		return resource{}, fmt.Errorf("%s %s: %w", o.Kind, apiVersion(o), errUnknownKind)
 	}
 	if err != nil {
 		return resource{}, fmt.Errorf("read which kinds the cluster serves: %w", err)
 	}
 	return resource{mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// silent returns an error where the kind of o is missing only because the
+// aggregated API that serves its group doesn't answer: that is no proof that
+// its objects are gone.
+func (s *scopes) silent(o events.Object) error {
+	_, err := s.cached.ServerResourcesForGroupVersion(apiVersion(o))
+	if err == nil || apierrors.IsNotFound(err) || errors.Is(err, memory.ErrCacheNotFound) {
+		return nil
+	}
+	return &trouble{
+		Reason: events.ReasonRefused, Again: true, Err: err,
+		Message: fmt.Sprintf("the API that serves %s doesn't answer: see its APIService", apiVersion(o)),
+	}
 }
 
 // forget makes the next look at discovery a fresh one: a CRD was applied.

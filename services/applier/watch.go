@@ -60,8 +60,10 @@ func (w *kindWatch) await(ctx context.Context) error {
 		err := w.err
 		w.mu.RUnlock()
 		if apierrors.IsForbidden(err) {
-			return &trouble{Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
-				Message: fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind)}
+			return &trouble{
+				Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
+				Message: fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind),
+			}
 		}
 		if err != nil && time.Now().After(deadline) {
 			return fmt.Errorf("watch %s: %w", w.kind, err)
@@ -249,7 +251,7 @@ func (o *observer) get(object events.Object) (sighting, bool) {
 // run lists and watches until the observer ends or the kind is no longer
 // served.
 func (o *observer) run(w *kindWatch, r resource) {
-	ctx, stop := context.WithCancel(watchList(o.root))
+	ctx, stop := context.WithCancel(klog.NewContext(watchList(o.root), *quiet()))
 	defer stop()
 	reflector := cache.NewReflectorWithOptions(o.lister(w, r), nil, w, cache.ReflectorOptions{
 		Logger: quiet(), Name: "applier " + w.kind.String(), TypeDescription: w.kind.String(),

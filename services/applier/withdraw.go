@@ -228,8 +228,10 @@ func (a *applier) holdWithdrawal(ctx context.Context, app *application, f *fleet
 		return nil, err
 	}
 	app.saidHold = plan.Hold.Digest
-	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: events.ActionHeld,
-		Reason: plan.Hold.Reason, Message: plan.Hold.Message, Hold: plan.Hold.Digest, Objects: list})}, nil
+	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{
+		Outcome: events.ActionHeld,
+		Reason:  plan.Hold.Reason, Message: plan.Hold.Message, Hold: plan.Hold.Digest, Objects: list,
+	})}, nil
 }
 
 func (a *applier) withdrawn(ctx context.Context, app *application, f *fleetList, p *events.ApplicationWithdrawn) events.Draft {
@@ -322,6 +324,8 @@ func (a *applier) blockedWithdrawal(ctx context.Context, app *application, f *fl
 	if again != blockedAfter {
 		return nil, nil
 	}
-	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: events.ActionHeld,
-		Reason: events.ReasonDeletionBlocked, Message: cut(left[0]), Objects: list})}, nil
+	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{
+		Outcome: events.ActionHeld,
+		Reason:  events.ReasonDeletionBlocked, Message: cut(left[0]), Objects: list,
+	})}, nil
 }

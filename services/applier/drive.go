@@ -1,0 +1,186 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// drive decides and acts, and once more where the first time was the full
+// compare without which nothing is pruned.
+func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
+	var done outcome
+	for pass := 0; ; pass++ {
+		live, err := a.see(ctx, desired, inv)
+		if err != nil {
+			return nil, err
+		}
+		memory := a.recollect(t.app, inv)
+		policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal, Claimed: a.claimed(t.app.name, inv.Entries)}
+		plan := decide(desired, live, memory, policy, bus.Now(ctx))
+		if t.hold != "" && plan.Hold != nil && plan.Hold.Digest == t.hold {
+			inv = inv.release(plan.Hold.Objects, desired.Digest)
+			plan = decide(desired, live, a.recollect(t.app, inv), policy, bus.Now(ctx))
+		}
+		if len(plan.Refused) > 0 {
+			return a.refuse(ctx, t, plan.Refused)
+		}
+		a.log.Debug("decided", "application", t.app.name, "cause", t.cause, "plan", plan)
+		if inv, err = a.execute(ctx, t, inv, desired, plan, live, &done); err != nil {
+			return nil, err
+		}
+		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
+			done.requests = requests()
+			return a.conclude(ctx, t, inv, desired, plan, &done)
+		}
+	}
+}
+
+// recollect is what the decision knows of the past.
+func (a *applier) recollect(app *application, inv Inventory) Memory {
+	memory := inv.memory()
+	memory.Forgotten = app.forgotten
+	memory.Contended = map[string]time.Time{}
+	for key, f := range app.fights {
+		memory.Contended[key] = f.until
+	}
+	if app.doubt.Load() {
+		memory.Fence.Compared = false
+		memory.Entries = make(map[string]Entry, len(inv.Entries))
+		for key, e := range inv.Entries {
+			e.Fields = ""
+			memory.Entries[key] = e
+		}
+	}
+	return memory
+}
+
+// outcome gathers what a task has done, over its passes.
+type outcome struct {
+	advanced bool // the fence
+	results  map[string]Result
+	steps    map[string]Step
+	requests int
+}
+
+// execute carries one plan out, between the two writes of the inventory.
+func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, live map[string]Live, done *outcome) (Inventory, error) {
+	next := inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
+	moves := next.Digest != inv.Fence.Digest || next.Declaration != inv.Fence.Declaration || next.Epoch != inv.Fence.Epoch || t.recovers(inv.Fence)
+	if done.results == nil {
+		done.results, done.steps = map[string]Result{}, map[string]Step{}
+	}
+	done.advanced = done.advanced || moves || !inv.Fence.Applied // what was begun before is not said yet
+	for _, s := range plan.Steps {
+		done.steps[s.Key()] = s
+	}
+	if plan.Settled() && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) &&
+		inv.Kept == keptPolicy(t.m.Declaration) {
+		return a.recordCompared(ctx, inv, plan)
+	}
+	wide := inv.Widen(desired, plan, keptPolicy(t.m.Declaration))
+	if t.app.doubt.Load() {
+		wide.Fence.Compared = false
+	}
+	r := &run{applier: a, application: t.app.name}
+	var err error
+	if plan.Requests() > 0 { // else one write says it all
+		if wide, err = a.inventories.write(ctx, wide); err != nil {
+			return inv, err
+		}
+		if err := a.makeNamespace(ctx, t.m.Declaration, plan, live); err != nil {
+			return wide, err
+		}
+	}
+	r.inventory, r.confirmed = wide, time.Now()
+	if err := r.carryOut(ctx, plan); err != nil {
+		return wide, err
+	}
+	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {
+		return wide, err
+	}
+	settled := wide.Settle(plan, r.results)
+	if settled, err = a.inventories.write(ctx, settled); err != nil {
+		return wide, err
+	}
+	for key, result := range r.results {
+		if was, ok := done.results[key]; !ok || was.Action == events.ActionUnchanged || result.Err != nil {
+			done.results[key] = result
+		}
+		if result.Err == nil {
+			delete(t.app.forgotten, key)
+		}
+	}
+	if settled.Fence.Compared {
+		t.app.doubt.Store(false)
+	}
+	return settled, nil
+}
+
+// recordCompared writes down that a full compare has found everything in
+// order, where that is news.
+func (a *applier) recordCompared(ctx context.Context, inv Inventory, plan Plan) (Inventory, error) {
+	if inv.Fence.Compared || !plan.Locked {
+		return inv, nil
+	}
+	inv.Fence.Compared = true
+	return a.inventories.write(ctx, inv)
+}
+
+// marksDiffer says that a guard holds something that isn't marked so yet.
+func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
+	for _, s := range plan.Steps {
+		if s.Op == OpHold && !inv.Entries[s.Key()].Held {
+			return true
+		}
+	}
+	return false
+}
+
+// makeNamespace creates the application's namespace where its declaration asks
+// for that and nothing shows that it is there. It is no object of the bundle:
+// it is not in the inventory and never pruned.
+func (a *applier) makeNamespace(ctx context.Context, d events.Declaration, plan Plan, live map[string]Live) error {
+	if !d.CreateNamespace || d.Namespace == "" {
+		return nil
+	}
+	needed := false
+	for _, s := range plan.Steps {
+		if s.Kind == "Namespace" && s.Group == "" && s.Name == d.Namespace && s.Target != nil {
+			return nil
+		}
+		if s.Namespace != d.Namespace {
+			continue
+		}
+		if _, there := live[s.Key()]; there {
+			return nil
+		}
+		needed = needed || s.Op == OpCreate
+	}
+	if !needed {
+		return nil
+	}
+	if err := createNamespace(ctx, a.dynamic, d.Namespace); err != nil {
+		return explain(events.Object{Version: "v1", Kind: "Namespace", Name: d.Namespace}, err)
+	}
+	return nil
+}
+
+// release marks what an approval lets go.
+func (inv Inventory) release(objs []events.Object, digest string) Inventory {
+	entries := make(map[string]Entry, len(inv.Entries))
+	for key, e := range inv.Entries {
+		entries[key] = e
+	}
+	for _, o := range objs {
+		e := entries[o.Key()]
+		e.Object, e.Released = o, digest
+		entries[o.Key()] = e
+	}
+	inv.Entries = entries
+	return inv
+}

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+func (r *run) client(res resource, o events.Object) dynamic.ResourceInterface {
+	client := r.dynamic.Resource(res.GroupVersionResource)
+	if o.Namespace != "" {
+		return client.Namespace(o.Namespace)
+	}
+	return client
+}
+
+// write applies one object. An object that has changed since it was seen is
+// looked at again and decided again.
+func (r *run) write(ctx context.Context, s Step) (Result, error) {
+	if !s.Op.Writes() {
+		return Result{Action: events.ActionUnchanged}, nil
+	}
+	pause := firstPause
+	for attempt := 1; ; attempt++ {
+		result, err := r.patch(ctx, s)
+		if err == nil {
+			return result, nil
+		}
+		if ctx.Err() != nil {
+			return Result{}, ctx.Err()
+		}
+		if apierrors.IsConflict(err) || s.UID != "" && apierrors.IsNotFound(err) {
+			var again error
+			if s, again = r.lookAgain(ctx, s); again != nil {
+				err = again
+			} else if attempt < attempts {
+				continue
+			}
+		}
+		if unanswered(err) && !isTrouble(err) {
+			return Result{}, err
+		}
+		explained := explain(s.Object, err)
+		t := new(trouble)
+		if !errors.As(explained, &t) || !t.Again || attempt >= attempts {
+			return Result{Err: explained}, nil
+		}
+		if err := sleep(ctx, pause); err != nil {
+			return Result{}, err
+		}
+		pause *= 2
+	}
+}
+
+func isTrouble(err error) bool {
+	t := new(trouble)
+	return errors.As(err, &t) || errors.Is(err, errUnknownKind)
+}
+
+// patch sends one server-side apply.
+func (r *run) patch(ctx context.Context, s Step) (Result, error) {
+	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	defer cancel()
+	data, err := r.body(s, r.application)
+	if err != nil {
+		return Result{}, err
+	}
+	res, err := r.scopes.resource(ctx, s.Object)
+	if errors.Is(err, errUnknownKind) {
+		return Result{}, &trouble{
+			Reason: events.ReasonUnknownKind, Err: err, Again: true,
+			Message: fmt.Sprintf("the cluster doesn't serve %s %s: install its CRD, or declare it", s.Kind, apiVersion(s.Object)),
+		}
+	}
+	if err != nil {
+		return Result{}, err
+	}
+	force := true
+	u, err := r.client(res, s.Object).Patch(ctx, s.Name, types.ApplyPatchType, data, metav1.PatchOptions{
+		Force: &force, FieldManager: manifest.FieldManager, FieldValidation: metav1.FieldValidationStrict,
+	})
+	if err != nil {
+		return Result{}, err
+	}
+	seen := sight(s.Object, u)
+	seen.Health = health{Status: healthCurrent}
+	if needsStatus(s.Group, s.Kind) {
+		seen.Health = healthOf(u)
+	}
+	if w := r.observer.watched(schema.GroupKind{Group: s.Group, Kind: s.Kind}); w != nil {
+		w.keep(seen)
+	}
+	action := map[Op]events.Action{OpCreate: events.ActionCreated, OpUpdate: events.ActionConfigured, OpAdopt: events.ActionAdopted}[s.Op]
+	entry := Entry{Object: s.Object, Digest: s.Target.Digest, UID: seen.UID, Fields: seen.Fields, Left: s.Left}
+	return Result{Entry: entry, Action: action}, nil
+}
+
+// lookAgain reads an object that is not as it was expected, and decides its
+// step again.
+func (r *run) lookAgain(ctx context.Context, s Step) (Step, error) {
+	seen, exists, err := r.look(ctx, s.Object)
+	if err != nil {
+		return s, err
+	}
+	owner := r.owner(r.application, seen)
+	switch {
+	case !exists:
+		s.Op, s.UID, s.ResourceVersion = OpCreate, "", ""
+		return s, nil
+	case owner != "" && owner != r.application:
+		refusal := refuseForeign(*s.Target, owner)
+		return s, &trouble{Reason: refusal.Reason, Message: refusal.Message}
+	case seen.Deleting:
+		return s, &trouble{Reason: events.ReasonRefused, Again: true, Message: fmt.Sprintf("%s is being deleted; it is created again when it is gone", s.Object)}
+	case owner == "" && s.Op == OpCreate:
+		s.Op = OpAdopt
+	case s.Op == OpCreate:
+		s.Op = OpUpdate
+	}
+	s.UID, s.ResourceVersion = seen.UID, seen.ResourceVersion
+	s.Left = leftOut(s.Target.Ignored, s.Target.Body, seen.Others)
+	return s, nil
+}
+
+func apiVersion(o events.Object) string {
+	if o.Group == "" {
+		return o.Version
+	}
+	return o.Group + "/" + o.Version
+}
