@@ -42,4 +42,24 @@
 // last seen resourceVersion. Nothing is deleted but what the inventory holds,
 // a whole and newer bundle lacks, and the guard lets go; with prune off it
 // stays, listed in the inventory, until it is declared again or prune is on.
+// What a guard holds stays held, whatever comes, until it is approved or
+// declared again.
+//
+// An application that the fleet's complete list lacks is withdrawn by the
+// policy in its inventory. More than 30 % of the cluster's applications at
+// once are held; a single one may always be withdrawn while others stay, so
+// that one of two can be. A list of a new life of the log withdraws nothing
+// before every application that it names was compared in that life.
+//
+// # Writing for health
+//
+// An application waits for health without a worker: the watches tell of each
+// change, and only a change of its state goes through its queue. What a later
+// revision, a heal or a retry rolls out is a wait, and no loss of health.
+//
+// # Fights
+//
+// From the fourth heal of one object within ten minutes on, healing waits: 2 s,
+// then three times as long each time, up to 300 s. The log names the other
+// writer; the divergence stays open, so the auditor alerts.
 package applier
