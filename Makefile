@@ -25,7 +25,7 @@ build: $(commands) kubelab ## build bin/plumbline, a binary per service, and bin
 .PHONY: $(commands)
 $(commands):
 	@echo "build bin/$@"
-	@go build -trimpath -ldflags '$(ldflags)' -o bin/$@ ./cmd/$@
+	@go build -trimpath -buildvcs=false -ldflags '$(ldflags)' -o bin/$@ ./cmd/$@
 
 .PHONY: kubelab
 kubelab: # a real control plane; the first build takes minutes and says so

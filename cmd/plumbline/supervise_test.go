@@ -68,3 +68,27 @@ func TestRestartDelayIsBounded(t *testing.T) {
 		}
 	}
 }
+
+func TestUpIsSaidOnceAllHaveBegun(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		first, second := &process.Health{}, &process.Health{}
+		said := make(chan bool, 1)
+		go func() { said <- allBegun(t.Context(), []*process.Health{first, second}) }()
+		first.Check("bus", func() error { return nil })
+		<-time.After(time.Second)
+		select {
+		case <-said:
+			t.Fatal("one has not begun")
+		default:
+		}
+		second.Check("bus", func() error { return errors.New("not ready, but begun") })
+		if !<-said {
+			t.Error("all have begun")
+		}
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		if allBegun(ended, []*process.Health{{}}) {
+			t.Error("it waits for ever, and says yes")
+		}
+	})
+}

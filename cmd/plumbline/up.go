@@ -10,6 +10,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -143,9 +144,11 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 	return server.run(ctx, func(ctx context.Context, url string) error {
 		health := &process.Health{}
 		group, ctx := errgroup.WithContext(ctx)
+		var begun []*process.Health
 		for _, s := range o.services() {
 			env := s.env(log)
 			health.Check(s.name, env.Health.Ready)
+			begun = append(begun, env.Health)
 			group.Go(func() error { return supervise(ctx, env, s.run(url, p)) })
 		}
 		if o.healthListen != "" {
@@ -156,9 +159,31 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 			defer listener.Close()
 			o.healthListen = listener.Addr()
 		}
-		o.print(stdout, url)
+		group.Go(func() error {
+			if allBegun(ctx, begun) {
+				o.print(stdout, url)
+			}
+			return nil
+		})
 		return group.Wait()
 	})
+}
+
+// allBegun waits until every service has begun its work, or ctx ends: what is
+// set wrongly is said before anything is said to be up.
+func allBegun(ctx context.Context, services []*process.Health) bool {
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		if !slices.ContainsFunc(services, func(h *process.Health) bool { return !h.Begun() }) {
+			return true
+		}
+		select {
+		case <-ctx.Done():
+			return false
+		case <-tick.C:
+		}
+	}
 }
 
 // print says where everything listens and what to try next.
