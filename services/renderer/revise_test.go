@@ -226,8 +226,13 @@ func TestManyObjectsTravelAsABlob(t *testing.T) {
 func (l *lab) missed(d events.Declaration, files map[string]string) events.Event {
 	l.t.Helper()
 	conn := l.server.Connect(l.t, "renderer")
-	stop := bustest.Run(l.t, conn.Consumer("renderer", func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{}))
+	taken := make(chan struct{}, 1)
+	stop := bustest.Run(l.t, conn.Consumer("renderer", func(context.Context, events.Event) ([]events.Draft, error) {
+		taken <- struct{}{}
+		return nil, nil
+	}, bus.Options{}))
 	in := l.push(d, files)
+	<-taken
 	l.server.Idle(l.t, "renderer")
 	stop()
 	return in
