@@ -18,8 +18,12 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
-// patience is how long a command waits for the bus before it gives up.
-const patience = 5 * time.Second
+const (
+	// patience is how long a command waits for the bus before it gives up.
+	patience = 5 * time.Second
+	// reading is how long it may read: a log of very many applications is long.
+	reading = time.Minute
+)
 
 // target says which running system a command is about.
 type target struct {

@@ -119,7 +119,7 @@ func request(cmd *cobra.Command, at target, out format, draft func(*status.View)
 		return err
 	}
 	defer conn.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), 2*patience)
+	ctx, cancel := context.WithTimeout(cmd.Context(), reading)
 	defer cancel()
 	view, err := latest(ctx, conn)
 	if err != nil {

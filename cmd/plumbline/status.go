@@ -43,7 +43,7 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), 2*patience)
+			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
 			defer cancel()
 			view, err := latest(ctx, conn)
 			if err != nil {
