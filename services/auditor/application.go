@@ -75,11 +75,15 @@ func (a *Auditor) derive(ctx context.Context, app *application) error {
 	if err := a.deriveApplied(ctx, app); err != nil {
 		return err
 	}
+	news := a.readers.changed(app.name)
+	if news {
+		clear(app.withheld)
+	}
 	manifests, of := app.view.manifests()
 	if manifests == nil {
 		return nil
 	}
-	fresh := app.manifests == nil || app.manifests.Digest != manifests.Digest || app.of.ID != of.ID || a.readers.changed(app.name)
+	fresh := app.manifests == nil || app.manifests.Digest != manifests.Digest || app.of.ID != of.ID || news
 	if !fresh {
 		return nil
 	}

@@ -8,6 +8,8 @@ import (
 	"fmt"
 	"net/http"
 	"os"
+	"sync"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -32,6 +34,9 @@ type cluster struct {
 	bodies dynamic.Interface
 	heads  metadata.Interface
 	mapper meta.ResettableRESTMapper
+
+	mu         sync.Mutex
+	discovered time.Time // when the kinds were last asked for anew
 }
 
 // loadConfig reads a kubeconfig. One that runs commands, or that does not
@@ -106,10 +111,26 @@ func (c *cluster) resource(kind schema.GroupKind, version string) (schema.GroupV
 	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
+// rediscover forgets which kinds the API server knows, unless they were asked
+// for since a time.
+func (c *cluster) rediscover(since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if !c.discovered.After(since) {
+		c.discovered = time.Now()
+		c.mapper.Reset()
+	}
+}
+
 // get fetches one object in the version that Git declares; nil if there is
-// none.
-func (c *cluster) get(ctx context.Context, o events.Object) (*unstructured.Unstructured, error) {
-	resource, _, err := c.resource(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+// none, or if the API server does not know its kind, asked at since or later.
+func (c *cluster) get(ctx context.Context, o events.Object, since time.Time) (*unstructured.Unstructured, error) {
+	kind := schema.GroupKind{Group: o.Group, Kind: o.Kind}
+	resource, _, err := c.resource(kind, o.Version)
+	if errors.Is(err, errUnserved) { // perhaps it has come since we asked
+		c.rediscover(since)
+		resource, _, err = c.resource(kind, o.Version)
+	}
 	if errors.Is(err, errUnserved) {
 		return nil, nil
 	}

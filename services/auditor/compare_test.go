@@ -26,7 +26,7 @@ func parse(t *testing.T, text string) map[string]any {
 }
 
 func entry(manager string, operation metav1.ManagedFieldsOperationType, fields string) metav1.ManagedFieldsEntry {
-	return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: &metav1.FieldsV1{Raw: []byte(fields)}}
+	return metav1.ManagedFieldsEntry{Manager: manager, Operation: operation, FieldsV1: metav1.NewFieldsV1(fields)}
 }
 
 func TestCompare(t *testing.T) {
@@ -47,7 +47,8 @@ func TestCompare(t *testing.T) {
 		"an item's value": {
 			"spec: {containers: [{name: web, env: [{name: A, value: x}]}]}",
 			"spec: {containers: [{name: web, env: [{name: A, value: y}]}]}",
-			pod, "", false, []string{"/spec/containers/0/env/0/value=ours"},
+			pod, "", false,
+			[]string{"/spec/containers/0/env/0/value=ours"},
 		},
 		"ports that differ by protocol": {
 			"ports: [{port: 53}, {port: 53, protocol: UDP}]", "ports: [{port: 53, protocol: UDP}, {port: 53, protocol: TCP}]",
@@ -55,7 +56,8 @@ func TestCompare(t *testing.T) {
 		},
 		"a port gone": {
 			"ports: [{port: 53}, {port: 53, protocol: UDP}]", "ports: [{port: 53, protocol: UDP}]",
-			`{"f:ports":{"k:{\"port\":53,\"protocol\":\"UDP\"}":{".":{},"f:port":{}}}}`, "", false, []string{"/ports/0=absent"},
+			`{"f:ports":{"k:{\"port\":53,\"protocol\":\"UDP\"}":{".":{},"f:port":{}}}}`, "", false,
+			[]string{"/ports/0=absent"},
 		},
 		"quantities":                {"resources: {limits: {cpu: 0.5, memory: 1Gi, other: 1000m}}", "resources: {limits: {cpu: 500m, memory: 1024Mi, other: 2}}", "", "", false, []string{"/resources/limits/other=changed"}},
 		"no quantity":               {"data: {cpu: 1000m}", "data: {cpu: '1'}", "", "", false, []string{"/data/cpu=changed"}},
@@ -71,7 +73,8 @@ func TestCompare(t *testing.T) {
 		"uid and the like":          {"metadata: {name: a, uid: x, resourceVersion: '1'}", "metadata: {name: b, uid: y, resourceVersion: '2'}", "", "", false, nil},
 		"a set": {
 			"metadata: {finalizers: [a, b]}", "metadata: {finalizers: [c, a]}",
-			`{"f:metadata":{"f:finalizers":{"v:\"a\"":{}}}}`, "", false, []string{"/metadata/finalizers/1=absent"},
+			`{"f:metadata":{"f:finalizers":{"v:\"a\"":{}}}}`, "", false,
+			[]string{"/metadata/finalizers/1=absent"},
 		},
 		"an atomic list got longer": {"spec: {args: [a]}", "spec: {args: [a, b]}", "", `{"f:spec":{"f:args":{}}}`, false, []string{"/spec/args=changed"}},
 		"an atomic list's defaults": {
@@ -80,7 +83,8 @@ func TestCompare(t *testing.T) {
 		},
 		"an atomic mapping was added to": {
 			"spec: {selector: {app: a}}", "spec: {selector: {app: a, more: b}}",
-			`{"f:spec":{"f:type":{}}}`, `{"f:spec":{"f:selector":{}}}`, false, []string{"/spec/selector=changed"},
+			`{"f:spec":{"f:type":{}}}`, `{"f:spec":{"f:selector":{}}}`, false,
+			[]string{"/spec/selector=changed"},
 		},
 		"an atomic mapping's defaults": {
 			"spec: {fieldRef: {fieldPath: a}}", "spec: {fieldRef: {fieldPath: a, apiVersion: v1}}",
@@ -92,11 +96,13 @@ func TestCompare(t *testing.T) {
 		},
 		"a webhook took it as we applied": {
 			"spec: {image: a, other: x}", "spec: {image: mirror/a, other: y}",
-			`{"f:spec":{"f:other":{}}}`, `{"f:spec":{"f:image":{}}}`, true, []string{"/spec/other=ours"},
+			`{"f:spec":{"f:other":{}}}`, `{"f:spec":{"f:image":{}}}`, true,
+			[]string{"/spec/other=ours"},
 		},
 		"all items of ours are gone": {
 			"spec: {env: [{name: A, value: x}]}", "spec: {env: [{name: B, value: x}]}",
-			`{"f:spec":{"f:type":{}}}`, "", false, []string{"/spec/env/0=absent"},
+			`{"f:spec":{"f:type":{}}}`, "", false,
+			[]string{"/spec/env/0=absent"},
 		},
 		"the last field of a mapping": {
 			"data: {k: v}", "data: {k: w}", `{"f:data":{}}`, `{"f:data":{"f:k":{}}}`, false, []string{"/data/k=changed"},

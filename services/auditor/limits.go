@@ -55,7 +55,7 @@ func (a *Auditor) limited(app *application, now time.Time) []events.Draft {
 	}
 	return []events.Draft{{
 		Data: &limits, Address: app.ledger.at, Time: now,
-		Revision: events.Order{Epoch: app.of.Epoch, Sequence: app.of.Sequence},
+		Revision: app.order(),
 		Expect:   &events.Expectation{Last: app.said.last},
 	}}
 }

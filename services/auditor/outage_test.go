@@ -33,12 +33,16 @@ func (f *trouble) RoundTrip(q *http.Request) (*http.Response, error) {
 	f.watches.Add(1)
 	if f.expired.Load() {
 		body := `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}`
-		return &http.Response{StatusCode: http.StatusGone, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: q,
-			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body))}, nil
+		return &http.Response{
+			StatusCode: http.StatusGone, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: q,
+			Header: http.Header{"Content-Type": {"application/json"}}, Body: io.NopCloser(strings.NewReader(body)),
+		}, nil
 	}
 	if f.silent.Load() {
-		return &http.Response{StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: q,
-			Header: http.Header{"Content-Type": {"application/json;stream=watch"}}, Body: silence{q}}, nil
+		return &http.Response{
+			StatusCode: http.StatusOK, Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1, Request: q,
+			Header: http.Header{"Content-Type": {"application/json;stream=watch"}}, Body: silence{q},
+		}, nil
 	}
 	return f.RoundTripper.RoundTrip(q)
 }

@@ -92,6 +92,7 @@ type reader struct {
 	timing  timing
 	log     *slog.Logger
 	reading atomic.Int32
+	failing atomic.Bool // the API server does not answer
 }
 
 func (r *reader) is() Reading { return Reading(r.reading.Load()) }
@@ -114,7 +115,7 @@ func (r *reader) run(ctx context.Context) {
 		case ctx.Err() != nil:
 			return
 		case errors.Is(err, errUnserved), apierrors.IsNotFound(err):
-			r.cluster.mapper.Reset()
+			r.cluster.rediscover(time.Now())
 			r.set(Unserved)
 		case apierrors.IsForbidden(err):
 			r.set(Denied)
@@ -122,6 +123,7 @@ func (r *reader) run(ctx context.Context) {
 		case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 			r.log.Debug("reading anew", "kind", r.kind, "cause", err)
 		default:
+			r.failing.Store(true)
 			r.log.Warn("can't read; what is known stays", "kind", r.kind, "namespace", r.namespace, "error", err)
 		}
 		if time.Since(started) > limit {
@@ -146,6 +148,7 @@ func (r *reader) listAndWatch(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	r.failing.Store(false)
 	r.set(Listed)
 	again := time.Now().Add(jitter(r.every))
 	for time.Now().Before(again) && ctx.Err() == nil {

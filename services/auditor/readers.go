@@ -4,6 +4,8 @@ package auditor
 
 import (
 	"context"
+	"errors"
+	"fmt"
 	"log/slog"
 	"sync"
 	"time"
@@ -144,6 +146,22 @@ func (r *readers) state(s scope) []string {
 		}
 	}
 	return concerned
+}
+
+// ready is what keeps the auditor from its work: an API server that does not
+// answer; nil: nothing.
+func (r *readers) ready() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.ctx == nil {
+		return errors.New("the log is being read")
+	}
+	for s, running := range r.running {
+		if running.failing.Load() {
+			return fmt.Errorf("the API server of cluster %s does not answer for %s", r.cluster.name, s.kind)
+		}
+	}
+	return nil
 }
 
 // reading tells how far the kind of an object is read where it is.

@@ -62,7 +62,9 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	}
 	defer conn.Close()
 	env.Health.Check("bus", connected(conn))
-	return newAuditor(cfg, env.Log, conn, cluster, key).run(ctx)
+	a := newAuditor(cfg, env.Log, conn, cluster, key)
+	env.Health.Check("cluster", a.readers.ready)
+	return a.run(ctx)
 }
 
 func connected(conn *bus.Conn) func() error {

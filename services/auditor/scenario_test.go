@@ -3,6 +3,8 @@
 package auditor
 
 import (
+	"context"
+	"strings"
 	"testing"
 	"time"
 
@@ -237,7 +239,7 @@ func TestTheApplierIsFaster(t *testing.T) {
 	a.writeAll()
 	a.delete("old")
 	for key, target := range app.targets {
-		live, err := b.cluster.get(t.Context(), target.Object)
+		live, err := b.cluster.get(t.Context(), target.Object, time.Now())
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -394,4 +396,65 @@ func TestLogLost(t *testing.T) {
 	a.hears("detected ConfigMap/one changed")
 	a.delete("two")
 	a.hears("detected ConfigMap/one changed, detected ConfigMap/two deleted")
+}
+
+// TestCustomResources has a definition and its resource in one commit, and the
+// definition deleted by hand.
+func TestCustomResources(t *testing.T) {
+	r := newRigOn(t, clusterOfItsOwn(t))
+	r.audit()
+	a := r.app("custom")
+	a.commit()
+	a.render(gadgetDefinition, gadget)
+	var list []events.AppliedObject
+	for _, o := range a.bundle.Objects {
+		if o.Kind == "Gadget" {
+			r.established("gadgets.lab.example")
+		}
+		list = append(list, a.writeOne(o))
+	}
+	a.quiet("")
+	a.applied(list...)
+	// The identity was minted before the definition was there: it may read
+	// the new group once its keeper has seen to it.
+	a.limits(1)
+	if _, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{}); err != nil {
+		t.Fatal(err)
+	}
+	a.limits(0)
+	r.patch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":9}]`)
+	a.hears("detected Gadget/gadget changed")
+	a.writeAll()
+	a.hears("detected Gadget/gadget changed, resolved Gadget/gadget healed")
+	if err := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "").Delete(t.Context(), "gadgets.lab.example", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Eventually(t, "both are gone", func() bool {
+		told := story(a.heard())
+		return strings.Contains(told, "detected CustomResourceDefinition/gadgets.lab.example deleted") && strings.Contains(told, "healed, detected Gadget/gadget deleted") || strings.Contains(told, ", detected Gadget/gadget deleted")
+	})
+	a.once()
+}
+
+// TestIdentityIsKept: the keeper extends the role as custom resources come.
+func TestIdentityIsKept(t *testing.T) {
+	r := newRigOn(t, clusterOfItsOwn(t))
+	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() { id.Keep(ctx, bustest.Log(t)); close(done) }()
+	r.kubeconfig = id.Kubeconfig
+	r.audit()
+	a := r.app("kept")
+	a.converge(gadgetDefinition)
+	r.established("gadgets.lab.example")
+	a.converge(gadgetDefinition, gadget)
+	a.quiet("")
+	r.patch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":9}]`)
+	a.hears("detected Gadget/gadget changed")
+	cancel()
+	<-done
 }

@@ -30,8 +30,10 @@ func (a *app) convergeSecret(key seal.DigestKey) {
 	if err != nil {
 		a.t.Fatal(err)
 	}
-	plain := map[string]any{"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "db", "namespace": a.declaration.Namespace}, "type": "Opaque",
-		"data": map[string]any{"password": "b25lIHBhc3N3b3Jk", "user": "YWRh"}}
+	plain := map[string]any{
+		"apiVersion": "v1", "kind": "Secret", "metadata": map[string]any{"name": "db", "namespace": a.declaration.Namespace}, "type": "Opaque",
+		"data": map[string]any{"password": "b25lIHBhc3N3b3Jk", "user": "YWRh"},
+	}
 	sealed, err := seal.SealSecret(plain, recipient, key)
 	if err != nil {
 		a.t.Fatal(err)

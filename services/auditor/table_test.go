@@ -114,16 +114,36 @@ var rows = []foreign{
 			r.t.Fatal(err)
 		}
 	}, events.DivergenceChanged, []string{"/spec/replicas"}, "kubectl", "Update", "scale"},
-	{"set image", deployments, deployment, update(deployments, "web", "kubectl-set", containers(set("registry.example/web:2", "image"))),
-		events.DivergenceChanged, []string{"/spec/template/spec/containers/0/image"}, "kubectl-set", "Update", ""},
-	{"label of ours changed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/labels/tier","value":"back"}]`),
-		events.DivergenceChanged, []string{"/metadata/labels/tier"}, "kubectl-edit", "Update", ""},
-	{"annotation of ours changed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/annotations/note","value":"theirs"}]`),
-		events.DivergenceChanged, []string{"/metadata/annotations/note"}, "kubectl-edit", "Update", ""},
-	{"env value replaced by JSON patch", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/spec/template/spec/containers/0/env/0/value","value":"dev"}]`),
-		events.DivergenceChanged, []string{"/spec/template/spec/containers/0/env/0/value"}, "kubectl-edit", "Update", ""},
-	{"atomic list item replaced by JSON patch", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/spec/template/spec/containers/0/args/1","value":"--c"}]`),
-		events.DivergenceChanged, []string{"/spec/template/spec/containers/0/args/1"}, "kubectl-edit", "Update", ""},
+	{
+		"set image", deployments, deployment, update(deployments, "web", "kubectl-set", containers(set("registry.example/web:2", "image"))),
+		events.DivergenceChanged,
+		[]string{"/spec/template/spec/containers/0/image"},
+		"kubectl-set", "Update", "",
+	},
+	{
+		"label of ours changed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/labels/tier","value":"back"}]`),
+		events.DivergenceChanged,
+		[]string{"/metadata/labels/tier"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"annotation of ours changed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/annotations/note","value":"theirs"}]`),
+		events.DivergenceChanged,
+		[]string{"/metadata/annotations/note"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"env value replaced by JSON patch", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/spec/template/spec/containers/0/env/0/value","value":"dev"}]`),
+		events.DivergenceChanged,
+		[]string{"/spec/template/spec/containers/0/env/0/value"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"atomic list item replaced by JSON patch", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/spec/template/spec/containers/0/args/1","value":"--c"}]`),
+		events.DivergenceChanged,
+		[]string{"/spec/template/spec/containers/0/args/1"},
+		"kubectl-edit", "Update", "",
+	},
 	{"replace", deployments, deployment, update(deployments, "web", "kubectl-replace", func(o map[string]any) {
 		set(int64(4), "spec", "replicas")(o)
 		containers(set("registry.example/web:3", "image"))(o)
@@ -131,34 +151,74 @@ var rows = []foreign{
 	{"forced server-side apply of another value", deployments, deployment, func(r *rig) {
 		r.applyAs("argo", map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "web"}, "spec": map[string]any{"replicas": int64(7)}})
 	}, events.DivergenceChanged, []string{"/spec/replicas"}, "argo", "Apply", ""},
-	{"scalar in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":9}]`),
-		events.DivergenceChanged, []string{"/size"}, "kubectl-edit", "Update", ""},
-	{"list item in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/list/0","value":"z"}]`),
-		events.DivergenceChanged, []string{"/list/0"}, "kubectl-edit", "Update", ""},
-	{"list of maps in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/parts/1/count","value":8}]`),
-		events.DivergenceChanged, []string{"/parts/1/count"}, "kubectl-edit", "Update", ""},
-	{"removal of a label", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/labels/tier"}]`),
-		events.DivergenceRemoved, []string{"/metadata/labels/tier"}, "", "", ""},
-	{"removal of a port", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/spec/template/spec/containers/0/ports/1"}]`),
-		events.DivergenceRemoved, []string{"/spec/template/spec/containers/0/ports/1"}, "", "", ""},
-	{"removal of another field", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"remove","path":"/size"}]`),
-		events.DivergenceRemoved, []string{"/size"}, "", "", ""},
-	{"our application's label taken", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/labels/plumbline.dev~1application","value":"other"}]`),
-		events.DivergenceChanged, []string{"/metadata/labels/plumbline.dev~1application"}, "kubectl-edit", "Update", ""},
-	{"our application's label removed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/labels/plumbline.dev~1application"}]`),
-		events.DivergenceRemoved, []string{"/metadata/labels/plumbline.dev~1application"}, "", "", ""},
-	{"our annotation removed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/annotations/plumbline.dev~1object"}]`),
-		events.DivergenceRemoved, []string{"/metadata/annotations/plumbline.dev~1object"}, "", "", ""},
-	{"managedFields wiped, values kept", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]`),
-		"", nil, "", "", ""},
+	{
+		"scalar in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":9}]`),
+		events.DivergenceChanged,
+		[]string{"/size"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"list item in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/list/0","value":"z"}]`),
+		events.DivergenceChanged,
+		[]string{"/list/0"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"list of maps in a schemaless CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"replace","path":"/parts/1/count","value":8}]`),
+		events.DivergenceChanged,
+		[]string{"/parts/1/count"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"removal of a label", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/labels/tier"}]`),
+		events.DivergenceRemoved,
+		[]string{"/metadata/labels/tier"},
+		"", "", "",
+	},
+	{
+		"removal of a port", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/spec/template/spec/containers/0/ports/1"}]`),
+		events.DivergenceRemoved,
+		[]string{"/spec/template/spec/containers/0/ports/1"},
+		"", "", "",
+	},
+	{
+		"removal of another field", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"remove","path":"/size"}]`),
+		events.DivergenceRemoved,
+		[]string{"/size"},
+		"", "", "",
+	},
+	{
+		"our application's label taken", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/labels/plumbline.dev~1application","value":"other"}]`),
+		events.DivergenceChanged,
+		[]string{"/metadata/labels/plumbline.dev~1application"},
+		"kubectl-edit", "Update", "",
+	},
+	{
+		"our application's label removed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/labels/plumbline.dev~1application"}]`),
+		events.DivergenceRemoved,
+		[]string{"/metadata/labels/plumbline.dev~1application"},
+		"", "", "",
+	},
+	{
+		"our annotation removed", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"remove","path":"/metadata/annotations/plumbline.dev~1object"}]`),
+		events.DivergenceRemoved,
+		[]string{"/metadata/annotations/plumbline.dev~1object"},
+		"", "", "",
+	},
+	{
+		"managedFields wiped, values kept", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"replace","path":"/metadata/managedFields","value":[{}]}]`),
+		"", nil, "", "", "",
+	},
 	{"managedFields wiped, a value changed", deployments, deployment, func(r *rig) {
 		r.patch(deployments, "web", `[{"op":"replace","path":"/spec/replicas","value":6},{"op":"replace","path":"/metadata/managedFields","value":[{}]}]`)
 	}, events.DivergenceChanged, []string{"/spec/replicas"}, "", "", ""},
 	{"status write", deployments, deployment, func(r *rig) {
 		r.patch(deployments, "web", `[{"op":"add","path":"/status/conditions","value":[{"type":"Odd","status":"True"}]}]`, "status")
 	}, "", nil, "", "", ""},
-	{"client-side apply of the same values", deployments, deployment, update(deployments, "web", "kubectl-client-side-apply", set("{}", "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")),
-		"", nil, "", "", ""},
+	{
+		"client-side apply of the same values", deployments, deployment, update(deployments, "web", "kubectl-client-side-apply", set("{}", "metadata", "annotations", "kubectl.kubernetes.io/last-applied-configuration")),
+		"", nil, "", "", "",
+	},
 	{"server-side apply of the same values", deployments, deployment, func(r *rig) {
 		r.applyAs("argo", map[string]any{"apiVersion": "apps/v1", "kind": "Deployment", "metadata": map[string]any{"name": "web"}, "spec": map[string]any{"replicas": int64(2)}})
 	}, "", nil, "", "", ""},
@@ -170,8 +230,12 @@ var rows = []foreign{
 	{"a restart annotation", deployments, deployment, jsonPatch(deployments, "web", `[{"op":"add","path":"/spec/template/metadata/annotations","value":{"kubectl.kubernetes.io/restartedAt":"now"}}]`), "", nil, "", "", ""},
 	{"an extra field of a CR", gadgets, gadget, jsonPatch(gadgets, "gadget", `[{"op":"add","path":"/extra","value":1}]`), "", nil, "", "", ""},
 	{"an HPA's field set to a default nobody declares", deployments, deployment, update(deployments, "web", "hpa", set(int64(30), "spec", "minReadySeconds")), "", nil, "", "", ""},
-	{"a declared field removed that defaults to another", deployments, deployment, update(deployments, "web", "kubectl-edit", remove("spec", "replicas")),
-		events.DivergenceChanged, []string{"/spec/replicas"}, "kubectl-edit", "Update", ""},
+	{
+		"a declared field removed that defaults to another", deployments, deployment, update(deployments, "web", "kubectl-edit", remove("spec", "replicas")),
+		events.DivergenceChanged,
+		[]string{"/spec/replicas"},
+		"kubectl-edit", "Update", "",
+	},
 }
 
 // TestForeignWrites tries every row of the table on a real API server.

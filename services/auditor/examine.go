@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+// maxLooks bounds how often one object is looked at in one pass: it may change
+// while it is looked at.
+const maxLooks = 4
+
+// errMoving says that an object changed under every look at it.
+var errMoving = errors.New("the object changes faster than it can be read")
+
+// examine judges one object, fetching its body where its metadata leaves a
+// doubt.
+func (a *Auditor) examine(ctx context.Context, app *application, key string, w work, now time.Time) (Verdict, error) {
+	target, ok := app.targets[key]
+	if !ok {
+		return Verdict{State: Undeclared}, nil
+	}
+	var body *unstructured.Unstructured
+	if l, ok := w.listed[key]; ok {
+		body = l.body
+		a.cache.listed(key, l.meta)
+		delete(w.listed, key)
+	}
+	for range maxLooks {
+		live := a.live(target.Object)
+		v := assess(app.desired(key, target.Object, app.view.progress(), now), live)
+		if v.State != Look {
+			return v, nil
+		}
+		if app.withheld[key] {
+			return Verdict{State: Wait}, nil
+		}
+		if !usable(body, live, target.Object) {
+			var err error
+			if body, err = a.cluster.get(ctx, target.Object, w.begun); apierrors.IsForbidden(err) {
+				app.withheld[key] = true
+				return Verdict{State: Wait}, nil
+			} else if err != nil {
+				return Verdict{}, err
+			}
+			if body == nil {
+				a.cache.left(key, "", true)
+				continue
+			}
+			live = a.cache.looked(key, metaOf(body))
+			live.Listed = true
+			if v = assess(app.desired(key, target.Object, app.view.progress(), now), live); v.State != Look {
+				return v, nil
+			}
+		}
+		known, err := a.compareBody(ctx, app, key, target.Object, v.Digest, live, body)
+		if err != nil || !known {
+			return Verdict{State: Wait}, err
+		}
+	}
+	return Verdict{}, fmt.Errorf("%s: %w", target.Object, errMoving)
+}
+
+// usable reports whether a body at hand is the object as it is now, in the
+// version that Git declares.
+func usable(body *unstructured.Unstructured, live Live, o events.Object) bool {
+	return body != nil && live.Exists && body.GetResourceVersion() == live.ResourceVersion && string(body.GetUID()) == live.UID &&
+		body.GroupVersionKind() == schema.GroupVersionKind{Group: o.Group, Version: o.Version, Kind: o.Kind}
+}
+
+// compareBody compares a live body with the one that a digest stands for. It
+// reports false where that one is not known any more.
+func (a *Auditor) compareBody(ctx context.Context, app *application, key string, o events.Object, digest string, live Live, body *unstructured.Unstructured) (bool, error) {
+	desired, err := a.body(ctx, app, digest)
+	if err != nil || desired == nil {
+		return false, err
+	}
+	observe := app.manifests.Declaration.Converge.Mode == events.ModeObserve
+	if !observe {
+		desired = stamped(desired, app.name, digest)
+	}
+	result := compare(desired, body.Object, Comparing{
+		Owners: ownersOf(body.GetManagedFields()),
+		Intact: !observe && live.Ours.sameFields(app.learnt[key][digest]),
+		Secret: a.digestKey,
+	})
+	result.Digest = digest
+	a.cache.compared(key, metaOf(body), result)
+	return true, nil
+}
+
+// stamped is a declared body with what the applier adds to it.
+func stamped(body map[string]any, application, digest string) map[string]any {
+	u := &unstructured.Unstructured{Object: body}
+	u = u.DeepCopy()
+	labels, annotations := u.GetLabels(), u.GetAnnotations()
+	if labels == nil {
+		labels = map[string]string{}
+	}
+	if annotations == nil {
+		annotations = map[string]string{}
+	}
+	labels[manifest.LabelApplication], annotations[manifest.AnnotationObject] = application, digest
+	u.SetLabels(labels)
+	u.SetAnnotations(annotations)
+	return u.Object
+}
+
+// live is what is known of an object.
+func (a *Auditor) live(o events.Object) Live {
+	l := a.cache.live(o.Key())
+	switch a.readers.reading(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Namespace) {
+	case Listed, Unserved:
+		l.Listed = true
+	default:
+		l.Listed = l.Exists
+	}
+	return l
+}
