@@ -8,6 +8,7 @@ import (
 	"net/netip"
 	"net/url"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"syscall"
 
@@ -70,14 +71,17 @@ func parseEndpoint(text string) (endpoint, error) {
 	return e, nil
 }
 
+// scpName is what a user or a host may be in user@host:path.
+var scpName = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9._-]*$`)
+
 func parseSCP(text string) (endpoint, bool) {
 	address, path, ok := strings.Cut(text, ":")
 	user, host, hasUser := strings.Cut(address, "@")
 	if !hasUser {
 		user, host = "git", address
 	}
-	if !ok || user == "" || host == "" || strings.Contains(address, "/") ||
-		strings.HasPrefix(host, "-") || strings.HasPrefix(path, ":") || strings.HasPrefix(path, "-") || path == "" {
+	if !ok || !scpName.MatchString(user) || !scpName.MatchString(host) ||
+		strings.HasPrefix(path, ":") || strings.HasPrefix(strings.TrimLeft(path, "/"), "-") || strings.Trim(path, "/") == "" {
 		return endpoint{}, false
 	}
 	return endpoint{scheme: "ssh", user: user, host: host, path: path}, true

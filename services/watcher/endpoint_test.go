@@ -28,7 +28,7 @@ func TestEndpoints(t *testing.T) {
 		"https://user:secret@example.com/x", "https://user@example.com/x", "ssh://git:secret@example.com/x", "https:///x",
 		"https://example.com", "https://example.com/x?y=1", "https://example.com/x#y", "https://exa mple.com/x",
 		"https://example.com/x\nHost: y", "ssh://-oProxyCommand=x/y", "ssh://-l@host/y", "ssh://git@host/-x", "file://relative/x",
-		"file:///", "relative/path", "host:-x", "C::x",
+		"file:///", "relative/path", "host:-x", "host:/", "host:/-x", "C::x",
 	} {
 		if e, err := parseEndpoint(text); err == nil {
 			t.Errorf("%q was taken as %v", text, e)
@@ -39,7 +39,7 @@ func TestEndpoints(t *testing.T) {
 }
 
 func FuzzEndpoint(f *testing.F) {
-	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x"} {
+	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x", "0:/"} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {

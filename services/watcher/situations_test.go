@@ -142,7 +142,7 @@ func TestEmptiedRepositoryKeepsTheLastRevision(t *testing.T) {
 
 func TestOneOutageIsSaidOnceAcrossRestarts(t *testing.T) {
 	for name, fault := range map[string]gitserver.Fault{
-		"down": gitserver.Down(), "500": gitserver.Status(http.StatusInternalServerError), "403": gitserver.Status(http.StatusForbidden),
+		"down": gitserver.Down(), "500": gitserver.Status(http.StatusInternalServerError),
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := newLab(t, gitserver.Options{})
@@ -157,7 +157,7 @@ func TestOneOutageIsSaidOnceAcrossRestarts(t *testing.T) {
 			l.awaitUnreachable("fleet")
 			stop()
 			stop = l.watch()
-			l.looks(6) // fails often enough to say it again
+			l.looks(4) // fails often enough to say it again
 			l.git.Inject(nil)
 			l.awaitRecovered("shop")
 			l.awaitRecovered("fleet")
