@@ -30,8 +30,14 @@ func TestHoldsAPrunePastTheGuardUntilItIsApproved(t *testing.T) {
 		t.Errorf("held was said %d times", n)
 	}
 	r.approve("shop", "sha256:another")
-	r.approve("shop", held.Hold)
-	released := r.applied("shop", 3)
+	r.commit("shop", manyConfigMaps(2, "3")) // waits behind the approval
+	again := payload[*events.ConvergenceHeld](r.await("shop", "held", 2))
+	if applied := r.applied("shop", 3); applied.Counts.Pruned != 0 || again.Hold == held.Hold {
+		t.Errorf("released by another approval: got %+v", applied)
+	}
+	r.approve("shop", held.Hold) // of the bundle before
+	r.approve("shop", again.Hold)
+	released := r.applied("shop", 4)
 	if released.Cause != causeApproval || released.Counts != (events.Counts{Pruned: 4, Unchanged: 2}) {
 		t.Errorf("got %+v", released)
 	}
