@@ -22,7 +22,7 @@ const (
 	maxBody = 1 << 20
 	// quiet is the least time between two looks that webhooks cause at one
 	// repository; what comes in between is one look at its end.
-	quiet = time.Second
+	quiet = 100 * time.Millisecond
 )
 
 // webhook answers POST /webhook/<repository>. A signed request means "look

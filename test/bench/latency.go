@@ -19,19 +19,21 @@ import (
 const rounds = 20
 
 // latency measures commit → applied, edit → divergence event and edit →
-// healed on one of the applications.
+// healed, each round on another application: who edits one object again and
+// again is in a fight, and healing waits longer each time.
 func (b *bench) latency(ctx context.Context) error {
-	var raw, applied, detected, healed []time.Duration
+	var raw, observed, rendered, applied, detected, healed []time.Duration
 	for i := range rounds {
 		took, err := b.rawApply(ctx, i)
 		if err != nil {
 			return err
 		}
 		raw = append(raw, took)
-		if took, err = b.commitToApplied(ctx, i); err != nil {
+		o, m, took, err := b.commitToApplied(ctx, i)
+		if err != nil {
 			return err
 		}
-		applied = append(applied, took)
+		observed, rendered, applied = append(observed, o), append(rendered, m), append(applied, took)
 		d, h, err := b.editToHealed(ctx, i)
 		if err != nil {
 			return err
@@ -45,6 +47,8 @@ func (b *bench) latency(ctx context.Context) error {
 		times []time.Duration
 	}{
 		{"limit: one apply → watch", raw},
+		{"git push → commit.observed", observed},
+		{"git push → manifests.rendered", rendered},
 		{"git push → applied", applied},
 		{"edit → divergence event", detected},
 		{"edit → healed", healed},
@@ -76,19 +80,36 @@ func (b *bench) rawApply(ctx context.Context, round int) (time.Duration, error) 
 	})
 }
 
-func (b *bench) commitToApplied(ctx context.Context, round int) (time.Duration, error) {
+func (b *bench) commitToApplied(ctx context.Context, round int) (observed, rendered, applied time.Duration, err error) {
 	value := fmt.Sprintf("commit-%d", round)
-	return b.seen(ctx, namespace, item(0), value, func(ctx context.Context) (time.Time, error) {
-		return b.push(ctx, b.repo, gitserver.Commit{Files: map[string]string{file(0): configMap(0, value)}})
+	mark := b.rig.Bus.Mark()
+	var pushed time.Time
+	applied, err = b.seen(ctx, namespace, item(round), value, func(ctx context.Context) (time.Time, error) {
+		pushed, err = b.push(ctx, b.repo, gitserver.Commit{Files: map[string]string{file(round): configMap(round, value)}})
+		return pushed, err
 	})
+	if err != nil {
+		return 0, 0, 0, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	times := map[string]time.Duration{}
+	for _, name := range []string{"commit.observed", "manifests.rendered", "convergence.completed"} {
+		e, err := b.rig.Bus.Wait(ctx, mark, rig.Of(name, application(round)))
+		if err != nil {
+			return 0, 0, 0, fmt.Errorf("no %s: %w", name, err)
+		}
+		times[name] = e.At.Sub(pushed)
+	}
+	return times["commit.observed"], times["manifests.rendered"], applied, nil
 }
 
 func (b *bench) editToHealed(ctx context.Context, round int) (detected, healed time.Duration, err error) {
 	git := fmt.Sprintf("commit-%d", round)
 	mark := b.rig.Bus.Mark()
 	var from time.Time
-	healed, err = b.seen(ctx, namespace, item(0), git, func(ctx context.Context) (time.Time, error) {
-		err := b.rig.Kube.Edit(ctx, rig.ConfigMaps, namespace, item(0), `{"data":{"v":"by hand"}}`, "kubectl-edit")
+	healed, err = b.seen(ctx, namespace, item(round), git, func(ctx context.Context) (time.Time, error) {
+		err := b.rig.Kube.Edit(ctx, rig.ConfigMaps, namespace, item(round), `{"data":{"v":"by hand"}}`, "kubectl-edit")
 		from = time.Now()
 		return from, err
 	})
@@ -97,11 +118,11 @@ func (b *bench) editToHealed(ctx context.Context, round int) (detected, healed t
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
-	event, err := b.rig.Bus.Wait(ctx, mark, rig.Of("divergence.detected", application(0)))
+	event, err := b.rig.Bus.Wait(ctx, mark, rig.Of("divergence.detected", application(round)))
 	if err != nil {
 		return 0, 0, fmt.Errorf("no divergence.detected: %w", err)
 	}
-	_, err = b.rig.Bus.Wait(ctx, mark, rig.Of("divergence.resolved", application(0)))
+	_, err = b.rig.Bus.Wait(ctx, mark, rig.Of("divergence.resolved", application(round)))
 	return event.At.Sub(from), healed, err
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 
@@ -49,7 +50,7 @@ func run(ctx context.Context) (err error) {
 	b := &bench{rig: r, repo: repo}
 	for _, part := range []func(context.Context) error{b.converge, b.latency, b.quiet} {
 		if err := part(ctx); err != nil {
-			return err
+			return fmt.Errorf("%w; the bus saw last:\n%s", err, b.heard())
 		}
 	}
 	return nil
@@ -58,6 +59,16 @@ func run(ctx context.Context) (err error) {
 type bench struct {
 	rig  *rig.Rig
 	repo *gitserver.Repo
+}
+
+// heard are the last events, for a message about what did not come.
+func (b *bench) heard() string {
+	seen := b.rig.Bus.Since(0)
+	var lines strings.Builder
+	for _, e := range seen[max(0, len(seen)-10):] {
+		fmt.Fprintf(&lines, "  %s %s %s\n", e.At.Format("15:04:05.000"), e.Type.Name(), e.Application)
+	}
+	return lines.String()
 }
 
 // patience bounds every wait.

@@ -19,6 +19,9 @@ import (
 // do.
 func (b *bench) quiet(ctx context.Context) error {
 	fmt.Printf("\nAPI requests by user, %d converged applications (watches and leases apart)\n", applications)
+	if err := b.settle(ctx); err != nil {
+		return err
+	}
 	for _, row := range []struct {
 		name string
 		do   func(context.Context) error
@@ -40,6 +43,23 @@ func (b *bench) quiet(ctx context.Context) error {
 	return b.unseenEdit(ctx)
 }
 
+// settle waits until what the bench did before has been worked off.
+func (b *bench) settle(ctx context.Context) error {
+	if err := b.rig.Drained(ctx); err != nil {
+		return err
+	}
+	return pause(ctx, 2*time.Second)
+}
+
+func pause(ctx context.Context, d time.Duration) error {
+	select {
+	case <-time.After(d):
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
 func (b *bench) sync(ctx context.Context) error {
 	if out, err := b.rig.CLI(ctx, "sync"); err != nil {
 		return fmt.Errorf("%w\n%s", err, out)
@@ -59,12 +79,7 @@ func (b *bench) outside(ctx context.Context) error {
 }
 
 func (b *bench) resynced(ctx context.Context) error {
-	select {
-	case <-time.After(2*resync + time.Second):
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
+	return pause(ctx, 2*resync+time.Second)
 }
 
 // unseenEdit shows that the silence is not blindness.
@@ -94,10 +109,8 @@ func (b *bench) unseenEdit(ctx context.Context) error {
 // count returns Plumbline's requests since from, by user.
 func (b *bench) count(ctx context.Context, from time.Time) (string, error) {
 	// The audit log is written a moment after the response.
-	select {
-	case <-time.After(time.Second):
-	case <-ctx.Done():
-		return "", ctx.Err()
+	if err := pause(ctx, time.Second); err != nil {
+		return "", err
 	}
 	requests, err := b.rig.Cluster.Requests(from)
 	if err != nil {

@@ -3,7 +3,9 @@
 package e2e
 
 import (
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/test/rig"
@@ -70,11 +72,59 @@ func TestAlertAfterTheInterval(t *testing.T) {
 	}
 }
 
-// A withdrawn application's objects go by its deletion policy.
+// A withdrawn application's objects go by its deletion policy; the last
+// application of a cluster only with an approval.
 func TestWithdrawn(t *testing.T) {
 	s := play(t, "withdrawn", one("v"))
 	s.eventually("cm", "v")
+	s.commit(map[string]string{"other/cm.yaml": configMap("other", "v")})
+	s.fleet(map[string]string{"other.yaml": fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1
+kind: Application
+metadata: {name: withdrawn-too}
+spec: {source: {repository: %s, path: other}, namespace: %s}
+`, s.app, s.namespace)})
+	s.eventually("other", "v")
+
+	s.fleet(nil, "other.yaml")
+	gone := s.await(0, "application.withdrawn", rig.Of("application.withdrawn", "withdrawn-too")).Data.(*events.ApplicationWithdrawn)
+	if gone.Outcome != events.ActionPruned {
+		t.Errorf("outcome %s, want %s", gone.Outcome, events.ActionPruned)
+	}
+	s.eventually("other", "")
+
 	s.fleet(nil, s.app+".yaml")
-	s.await(0, "application.withdrawn", rig.Of("application.withdrawn", s.app))
+	held := s.await(0, "application.withdrawn", rig.Of("application.withdrawn", s.app)).Data.(*events.ApplicationWithdrawn)
+	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonWithdrawalGuard {
+		t.Errorf("outcome %s for %s, want it held for %s", held.Outcome, held.Reason, events.ReasonWithdrawalGuard)
+	}
+	if s.value("cm") != "v" {
+		t.Fatal("the last application went without an approval")
+	}
+	s.cli("approve", s.app, held.Hold)
 	s.eventually("cm", "")
+}
+
+// Someone who keeps writing an object is given up on for a while, and a new
+// revision of it goes through all the same, at once.
+func TestACommitGoesThroughAFight(t *testing.T) {
+	s := play(t, "fight", one("0"))
+	s.eventually("cm", "0")
+	for range 5 {
+		mark := s.Bus.Mark()
+		if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+			t.Fatal(err)
+		}
+		s.await(mark, "divergence.detected", rig.Of("divergence.detected", s.app))
+		s.eventually("cm", "0")
+	}
+	mark := s.Bus.Mark()
+	if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(mark, "divergence.detected", rig.Of("divergence.detected", s.app))
+	from := time.Now()
+	commit := s.commit(one("1"))
+	s.converged(mark, commit)
+	s.eventually("cm", "1")
+	t.Logf("a commit in the middle of a fight took %s", time.Since(from))
 }

@@ -63,7 +63,7 @@ func stage(t *testing.T, app string) *scene {
 func (s *scene) end() {
 	if s.t.Failed() {
 		for _, name := range append([]string{"nats"}, rig.Services...) {
-			s.t.Logf("--- %s ---\n%s", name, s.Process(name).Tail(25))
+			s.t.Logf("%s says:\n%s", name, s.Process(name).Tail(25))
 		}
 		if s.Bus != nil {
 			for _, e := range s.Bus.Since(0) {

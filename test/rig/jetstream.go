@@ -74,28 +74,6 @@ func (r *Rig) PublishAs(ctx context.Context, user, subject string, body []byte) 
 	})
 }
 
-// DeliverAgain makes every service's consumer anew, to deliver the whole log
-// from its first event.
-func (r *Rig) DeliverAgain(ctx context.Context) error {
-	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
-		for _, service := range Services {
-			c, err := js.Consumer(ctx, log, user(service))
-			if err != nil {
-				return fmt.Errorf("rig: deliver again: %w", err)
-			}
-			config := c.CachedInfo().Config
-			config.DeliverPolicy = jetstream.DeliverAllPolicy
-			if err := js.DeleteConsumer(ctx, log, user(service)); err != nil {
-				return fmt.Errorf("rig: deliver again: %w", err)
-			}
-			if _, err := js.CreateConsumer(ctx, log, config); err != nil {
-				return fmt.Errorf("rig: deliver again: %w", err)
-			}
-		}
-		return nil
-	})
-}
-
 // Drained waits until no consumer has anything left to do.
 func (r *Rig) Drained(ctx context.Context) error {
 	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {

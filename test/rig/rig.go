@@ -12,6 +12,8 @@ import (
 	"slices"
 	"time"
 
+	"github.com/nats-io/nats-server/v2/server"
+
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
@@ -54,6 +56,7 @@ type Rig struct {
 	options    Options
 	ports      ports
 	processes  map[string]*Process
+	replay     *server.Server // stands in for nats after [Rig.DeliverAgain]
 	ownCluster bool
 }
 
@@ -159,6 +162,10 @@ func (r *Rig) Close() error {
 	}
 	if r.Bus != nil {
 		r.Bus.Close()
+	}
+	if r.replay != nil {
+		r.replay.Shutdown()
+		r.replay.WaitForShutdown()
 	}
 	if p := r.processes["nats"]; p != nil {
 		errs = append(errs, p.Stop())
