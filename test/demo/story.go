@@ -108,11 +108,6 @@ func (s *story) send(ctx context.Context, repo *gitserver.Repo) error {
 
 func short(commit string) string { return commit[:min(9, len(commit))] }
 
-// sinceObserved is the life of a revision by the events' own times.
-func sinceObserved(e rig.Seen, observed rig.Seen) time.Duration {
-	return e.Time.Sub(observed.Time)
-}
-
 func converged(commit string) func(rig.Seen) bool {
 	return func(e rig.Seen) bool {
 		c, ok := e.Data.(*events.ConvergenceCompleted)
