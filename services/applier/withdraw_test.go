@@ -28,6 +28,7 @@ func TestWithdrawsByTheDeletionPolicy(t *testing.T) {
 		r.commit(name, configMapYAML(name, "1"))
 		r.await(name, "completed", 1)
 	}
+	late, lateRevision := r.observe("goes")
 	delete(r.declared, "goes")
 	f := r.fleet()
 	gone := r.withdrawn("goes", 1)
@@ -49,6 +50,11 @@ func TestWithdrawsByTheDeletionPolicy(t *testing.T) {
 	t.Run("its last bundle comes too late", func(t *testing.T) {
 		stop()
 		r.start()
+		r.publish(late, r.render(lateRevision, configMapYAML("goes", "2")))
+		superseded := payload[*events.ConvergenceSuperseded](r.await("goes", "superseded", 1))
+		if superseded.By < f.Stored {
+			t.Errorf("got %+v", superseded)
+		}
 		r.commit("stays", configMapYAML("stays", "2"))
 		r.await("stays", "completed", 2)
 		if r.get(configMaps_, "goes") != nil {
