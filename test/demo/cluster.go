@@ -57,8 +57,8 @@ func (s *story) versions(ctx context.Context) (string, error) {
 }
 
 // await reads moments until one is as wanted.
-func await(ctx context.Context, moments <-chan rig.Moment, want func(rig.Moment) bool) (rig.Moment, error) {
-	timeout := time.NewTimer(patience)
+func (s *story) await(ctx context.Context, moments <-chan rig.Moment, want func(rig.Moment) bool) (rig.Moment, error) {
+	timeout := time.NewTimer(s.patience)
 	defer timeout.Stop()
 	for {
 		select {
@@ -70,7 +70,7 @@ func await(ctx context.Context, moments <-chan rig.Moment, want func(rig.Moment)
 				return m, nil
 			}
 		case <-timeout.C:
-			return rig.Moment{}, fmt.Errorf("waited %s", patience)
+			return rig.Moment{}, fmt.Errorf("waited %s", s.patience)
 		case <-ctx.Done():
 			return rig.Moment{}, ctx.Err()
 		}

@@ -54,7 +54,7 @@ func (s *story) kill(ctx context.Context) error {
 // killAmong kills the applier as soon as a tenth of the objects are there and
 // returns how many there are then.
 func (s *story) killAmong(ctx context.Context) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	count := func(ctx context.Context) (int, error) {
 		names, err := s.rig.Kube.Names(ctx, rig.ConfigMaps, "stock", stock)

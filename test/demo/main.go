@@ -44,7 +44,7 @@ func run(ctx context.Context) (err error) {
 		return err
 	}
 	tell.proved(time.Since(from), "etcd, API server, controllers, scheduler and a node run on loopback (boot %s)", round(r.Cluster.BootTime()))
-	s := &story{rig: r, tell: tell, without: without}
+	s := &story{rig: r, tell: tell, without: without, patience: patience}
 	if err := s.tellAll(ctx); err != nil {
 		tell.failed(err)
 		return errors.Join(errors.New("the story ended early"), cleanUp(r, dir))

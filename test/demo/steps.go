@@ -97,7 +97,7 @@ func (s *story) commit(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	seen, err := await(ctx, changes, func(m rig.Moment) bool { return field(m.Object, "data", "greeting") == "Good evening" })
+	seen, err := s.await(ctx, changes, func(m rig.Moment) bool { return field(m.Object, "data", "greeting") == "Good evening" })
 	if err != nil {
 		return fmt.Errorf("the cluster never showed the commit: %w", err)
 	}
@@ -141,7 +141,7 @@ func (s *story) handEdit(ctx context.Context) error {
 		return fmt.Errorf("it is declared in %s/web.yaml:1", path)
 	}
 	edited := false
-	healed, err := await(ctx, changes, func(m rig.Moment) bool {
+	healed, err := s.await(ctx, changes, func(m rig.Moment) bool {
 		replicas, _, _ := unstructured.NestedInt64(m.Object.Object, "spec", "replicas") //nolint:errcheck // absent is 0
 		edited = edited || replicas == 5
 		return edited && replicas == 2
@@ -222,7 +222,7 @@ func (s *story) remove(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	gone, err := await(ctx, changes, func(m rig.Moment) bool { return m.Gone })
+	gone, err := s.await(ctx, changes, func(m rig.Moment) bool { return m.Gone })
 	if err != nil {
 		return fmt.Errorf("ConfigMap banner is still there: %w", err)
 	}

@@ -14,14 +14,14 @@ import (
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
-// patience is how long a step waits for what it needs: many times what it
-// takes on a small machine.
+// patience is many times what a step takes on a small machine.
 const patience = 20 * time.Second
 
 type story struct {
-	rig     *rig.Rig
-	tell    *teller
-	without string
+	rig      *rig.Rig
+	tell     *teller
+	without  string
+	patience time.Duration // how long a step waits for what it needs
 
 	shop   *gitserver.Repo
 	mark   int       // events from here on belong to the step
@@ -64,13 +64,13 @@ func (s *story) wait(ctx context.Context, name, application string) (rig.Seen, e
 }
 
 func (s *story) waitFor(ctx context.Context, what string, match func(rig.Seen) bool) (rig.Seen, error) {
-	ctx, cancel := context.WithTimeout(ctx, patience)
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
 	defer cancel()
 	e, err := s.rig.Bus.Wait(ctx, s.mark, match)
 	if err == nil {
 		return e, nil
 	}
-	return e, fmt.Errorf("no %s within %s; the bus saw %s: %w", what, patience, s.heard(), err)
+	return e, fmt.Errorf("no %s within %s; the bus saw %s: %w", what, s.patience, s.heard(), err)
 }
 
 func (s *story) heard() string {

@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -49,7 +50,10 @@ func telling(t *testing.T, bin, without string) (string, error) {
 	}
 	defer forget(t, r)
 	var out bytes.Buffer
-	s := &story{rig: r, tell: &teller{out: &out}, without: without}
+	s := &story{rig: r, tell: &teller{out: &out}, without: without, patience: patience}
+	if without != "" {
+		s.patience = 8 * time.Second // what is left out never comes
+	}
 	err = s.tellAll(t.Context())
 	return out.String(), err
 }
