@@ -75,10 +75,12 @@ func TestWatchesThatBreak(t *testing.T) {
 			// No watch works; a list is all there is.
 			bustest.Eventually(t, "a watch is tried", func() bool { return f.watches.Load() > 0 })
 			r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
-			start(f, false)
-			a.hears("detected ConfigMap/one changed")
 			a.delete("two")
-			a.hears("detected ConfigMap/one changed, detected ConfigMap/two deleted")
+			start(f, false)
+			bustest.Eventually(t, "both are detected", func() bool {
+				told := story(a.heard())
+				return strings.Contains(told, "detected ConfigMap/one changed") && strings.Contains(told, "detected ConfigMap/two deleted")
+			})
 			a.apply()
 			bustest.Eventually(t, "both are resolved", func() bool { return len(a.heard()) == 4 })
 			a.once()

@@ -92,6 +92,12 @@ func (p Progress) reached(m Milestone) bool {
 	return m.Sequence > 0 && m.Sequence >= p.Bundle && m.Digest == p.Rendered.Digest
 }
 
+// settled reports whether everything of the newest bundle was written that is
+// to be written; a guard may still hold what is to be deleted.
+func (p Progress) settled() bool {
+	return p.reached(p.Applied) || p.reached(p.Completed) || p.reached(p.Held) && !p.reached(p.Failed)
+}
+
 func (p Progress) reachedAfter(m, before Milestone) bool {
 	return p.reached(m) && m.Sequence > before.Sequence
 }
