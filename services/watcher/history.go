@@ -22,11 +22,20 @@ func (m *mirror) commit(id plumbing.Hash) (*object.Commit, error) {
 		}
 		tag, tagErr := object.GetTag(m.store, id)
 		if tagErr != nil {
-			return nil, fmt.Errorf("%w: commit %s: %w", errDamaged, id, err)
+			return nil, m.noCommit(id, err)
 		}
 		id = tag.Target
 	}
 	return nil, refuse(events.ReasonSourceInvalid, nil, "%s is a tag of tags without end", id)
+}
+
+// noCommit is why an object can't be read as a commit: a tag may name a file
+// or a folder, which is no damage.
+func (m *mirror) noCommit(id plumbing.Hash, err error) error {
+	if o, any := m.store.EncodedObject(plumbing.AnyObject, id); any == nil && o.Type() != plumbing.CommitObject && o.Type() != plumbing.TagObject {
+		return refuse(events.ReasonSourceInvalid, nil, "%s is a %s and no commit", id, o.Type())
+	}
+	return fmt.Errorf("%w: commit %s: %w", errDamaged, id, err)
 }
 
 // isAncestor says whether old is in the history of tip. An old that isn't

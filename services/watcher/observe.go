@@ -49,7 +49,7 @@ func (r *reader) observe(ctx context.Context, trigger string) (*trouble, error) 
 		return nil, err
 	}
 	r.refresh()
-	p := &pass{reader: r, trigger: trigger}
+	p := &pass{reader: r, trigger: trigger, began: time.Now()}
 	for range maxPasses {
 		again, err := p.run(ctx)
 		if err != nil || !again {
@@ -65,6 +65,7 @@ func (r *reader) observe(ctx context.Context, trigger string) (*trouble, error) 
 type pass struct {
 	*reader
 	trigger   string
+	began     time.Time
 	confirmed bool // the listing repeats one that something depended on
 	confirm   bool // the next pass is to be a confirmed one
 	asked     bool // the fleet was read again
@@ -81,8 +82,8 @@ func (p *pass) run(ctx context.Context) (again bool, err error) {
 	}
 	defer p.session.close()
 	listed := time.Now()
-	if err := p.fetch(source); err != nil {
-		return false, err
+	if again, err := p.fetch(source); err != nil || again {
+		return again, err
 	}
 	var fleetErr error
 	if p.isFleet {
@@ -152,24 +153,39 @@ func (p *pass) find(ref string) (target, bool) {
 			return target{commit, id}, true
 		}
 	}
+	if p.denied(commit) {
+		return target{}, false
+	}
 	c := p.listing.capabilities
 	return target{commit, commit}, c.Supports(capability.AllowReachableSHA1InWant) || c.Supports(capability.AllowTipSHA1InWant)
 }
 
-// fetch brings what the refs stand for.
-func (p *pass) fetch(ctx context.Context) error {
+// fetch brings what the refs stand for. A commit that is at no ref may be one
+// that the server doesn't have, and then nothing comes: the others are tried
+// again without it.
+func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 	var all []target
 	tips := map[plumbing.Hash]bool{}
+	var unlisted []plumbing.Hash
 	for _, ref := range p.refs() {
 		if t, ok := p.find(ref); ok {
 			all = append(all, t)
 			tips[t.commit] = true
+			if p.unlisted(ref, t) {
+				unlisted = append(unlisted, t.commit)
+			}
 		}
 	}
 	if err := p.mirror.fetch(ctx, p.session, p.listing, all); err != nil {
-		return fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
+		if len(unlisted) == 0 || ctx.Err() != nil {
+			return false, fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
+		}
+		p.deny(unlisted)
+		p.confirm = p.confirmed
+		p.hub.logger.Warn("commits at no ref not fetched; trying without them", "repository", p.name, "commits", len(unlisted), "error", err)
+		return true, nil
 	}
-	return p.mirror.settle(tips)
+	return false, p.mirror.settle(tips)
 }
 
 // compare holds every application against the bus and publishes what is new.
@@ -228,7 +244,7 @@ func missingRefs(gone map[string][]string) *trouble {
 		t.applications = append(t.applications, gone[ref]...)
 	}
 	slices.Sort(t.applications)
-	t.message = fmt.Sprintf("%s is not there; what follows it stays at its last good state", t.refs[0])
+	t.message = fmt.Sprintf("%s is not there, or names no commit; what follows it stays at its last good state", t.refs[0])
 	if plumbing.IsHash(t.refs[0]) {
 		t.message = fmt.Sprintf("the commit %s is at no ref, and the server gives no others out (uploadpack.allowReachableSHA1InWant)", t.refs[0])
 	}

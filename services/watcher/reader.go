@@ -84,9 +84,10 @@ type reader struct {
 	generation uint64
 	last       map[string]remembered // by subject
 	sources    map[plumbing.Hash]events.Blob
-	rejected   map[string]string // subject → commit that was rejected
-	declared   declared          // the fleet reader's
-	outage     *outage           // nil: not read yet
+	rejected   map[string]string           // subject → commit that was rejected
+	denials    map[plumbing.Hash]time.Time // commits at no ref → when the server did not give them out
+	declared   declared                    // the fleet reader's
+	outage     *outage                     // nil: not read yet
 	failures   int
 }
 
@@ -159,10 +160,20 @@ func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 		log.Warn("outage not reported; looking again", "error", err)
 		return jitter(firstBackoff)
 	}
-	if found != nil {
-		return backoff(r.failures)
+	return r.pause(found, r.failures)
+}
+
+// pause is the time until the next look. A repository that answers, and lacks
+// some refs, is looked at as often as ever: others follow the rest.
+func (r *reader) pause(found *trouble, failures int) time.Duration {
+	interval := jitter(time.Duration(r.interval.Load()))
+	switch {
+	case found == nil:
+		return interval
+	case found.reason == events.ReasonRefMissing && len(found.refs) > 0:
+		return min(interval, backoff(failures))
 	}
-	return jitter(time.Duration(r.interval.Load()))
+	return backoff(failures)
 }
 
 // report says what is to be said of the repository's outage.
@@ -210,6 +221,7 @@ func (r *reader) refresh() {
 	r.last = map[string]remembered{}
 	r.sources = map[plumbing.Hash]events.Blob{}
 	r.rejected = map[string]string{}
+	r.denials = map[plumbing.Hash]time.Time{}
 	r.declared.lists = nil
 	r.outage = nil
 }
