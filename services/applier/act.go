@@ -45,7 +45,9 @@ type run struct {
 	*applier
 	application string
 	inventory   Inventory // as written; its fence is ours
-	confirmed   time.Time // when the fence was last seen to be ours
+
+	fence     sync.Mutex
+	confirmed time.Time // when the fence was last seen to be ours
 
 	mu      sync.Mutex
 	results map[string]Result
@@ -104,7 +106,7 @@ func (r *run) failed() bool {
 func (r *run) batches(ctx context.Context, steps []Step, do func(context.Context, Step) (Result, error)) error {
 	for len(steps) > 0 {
 		n := min(batch, len(steps))
-		if err := r.confirm(ctx); err != nil {
+		if err := r.confirm(ctx, false); err != nil {
 			return err
 		}
 		group, ctx := errgroup.WithContext(ctx)
@@ -129,9 +131,13 @@ func (r *run) batches(ctx context.Context, steps []Step, do func(context.Context
 	return nil
 }
 
-// confirm makes sure that the fence is still ours.
-func (r *run) confirm(ctx context.Context) error {
-	if time.Since(r.confirmed) < fenceLife {
+// confirm makes sure that the fence is still ours. Within fenceLife it is
+// believed, unless there is doubt: an object that someone else has written may
+// be of a newer revision, whose fence was raised before.
+func (r *run) confirm(ctx context.Context, doubt bool) error {
+	r.fence.Lock()
+	defer r.fence.Unlock()
+	if !doubt && time.Since(r.confirmed) < fenceLife {
 		return nil
 	}
 	if err := r.inventories.confirm(ctx, r.inventory); err != nil {
@@ -157,7 +163,8 @@ func (r *run) establish(ctx context.Context, steps []Step) {
 			if ok && seen.Health.Status == healthCurrent {
 				break
 			}
-			if err := sleep(ctx, 20*time.Millisecond); err != nil {
+			err := sleep(ctx, 20*time.Millisecond)
+			if err != nil || ok && seen.Health.Status == healthFailed {
 				r.results[s.Key()] = Result{Err: &trouble{
 					Reason: events.ReasonUnhealthy, Again: true, Err: err,
 					Message: fmt.Sprintf("%s is not established: %s", s.Object, seen.Health.Message),

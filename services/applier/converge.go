@@ -165,8 +165,14 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 
 // stands says that a task leads to where the fence stands: it keeps what is
 // applied, and brings no revision.
+//
+// A later revision of the same bundle and declaration, by which the fence
+// didn't move, leads there too: while the revision after it doesn't render,
+// what is applied is kept all the same.
 func (t *task) stands(inv Inventory) bool {
-	return t.cause != causeRevision && order(t.event) == inv.Fence.Order() && t.m.Digest == inv.Fence.Digest
+	f := inv.Fence
+	return t.cause != causeRevision && t.event.Epoch == f.Epoch && t.event.Sequence >= f.Sequence &&
+		t.m.Digest == f.Digest && t.m.DeclarationDigest == f.Declaration
 }
 
 // watchEntries makes sure that everything of an inventory is watched.

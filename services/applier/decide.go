@@ -120,11 +120,15 @@ func difference(t *Target, l Live, entry Entry, known bool, left []string, memor
 // decideLeaving plans what the inventory holds and the bundle lacks.
 func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string]Live, memory Memory, policy Policy) {
 	var going []int // steps that delete
+	kept := declaredUIDs(plan.Steps)
 	held, released := false, true
 	for _, e := range leaving {
 		l, exists := live[e.Key()]
 		s := Step{Object: e.Object, Phase: phaseOf(e.Object), UID: l.UID, ResourceVersion: l.ResourceVersion}
 		s.Op, s.Why = leave(e, l, exists, desired, memory, policy)
+		if s.Op == OpDelete && kept[l.UID] {
+			s.Op, s.Why = OpForget, "it is declared under another API group"
+		}
 		if s.Op == OpDelete {
 			going = append(going, len(plan.Steps))
 			held = held || e.Held && e.Released != desired.Digest
@@ -158,6 +162,18 @@ func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string
 		plan.Steps[n].Op, plan.Steps[n].Why = OpHold, string(reason)
 	}
 	plan.Hold = &Hold{Digest: holdDigest(desired.Digest, objs), Reason: reason, Message: message, Objects: objs}
+}
+
+// declaredUIDs are the uids of the live objects that are declared: one object
+// may be served by several API groups, and so be known under several keys.
+func declaredUIDs(steps []Step) map[string]bool {
+	uids := map[string]bool{}
+	for _, s := range steps {
+		if s.Target != nil && s.UID != "" {
+			uids[s.UID] = true
+		}
+	}
+	return uids
 }
 
 const whyLocked = "nothing is pruned before one full compare"

@@ -4,9 +4,11 @@ package applier
 
 import (
 	"fmt"
+	"log/slog"
 	"maps"
 	"math/rand/v2"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -434,5 +436,33 @@ func TestIgnoredFields(t *testing.T) {
 	}
 	if v, _ := lookUp(body, pointer("/spec/replicas")); v != int64(3) {
 		t.Error("the bundle's body was changed")
+	}
+}
+
+func TestDecideNeverDeletesWhatIsDeclaredUnderAnotherGroup(t *testing.T) {
+	w, d := converged("a", "b")
+	moved := at(d, 2)
+	moved.Objects = slices.Clone(d.Objects)
+	moved.Objects[0].Group, moved.Digest = "other.k8s.io", "moved" // one object, served by two API groups
+	w.live[moved.Objects[0].Key()] = w.live[d.Objects[0].Key()]
+	plan := decide(moved, w.live, w.memory, Policy{Prune: true}, time.Time{})
+	for _, s := range plan.Steps {
+		if s.Op == OpDelete {
+			t.Errorf("got\n%s", plan)
+		}
+	}
+	if !strings.Contains(plan.String(), "forget") {
+		t.Errorf("its old name stays in the inventory:\n%s", plan)
+	}
+}
+
+func TestAPlanInTheLogHoldsNoBody(t *testing.T) {
+	d := configMaps("a")
+	d.Objects[0].Body = map[string]any{"data": map[string]any{"key": "horse"}}
+	var b strings.Builder
+	log := slog.New(slog.NewJSONHandler(&b, nil))
+	log.Info("decided", "plan", decide(d, nil, Memory{}, Policy{}, time.Time{}))
+	if strings.Contains(b.String(), "horse") || !strings.Contains(b.String(), "create") {
+		t.Error(b.String())
 	}
 }

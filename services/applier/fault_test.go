@@ -35,7 +35,7 @@ func TestAnObjectThatChangedMeanwhileIsLookedAtAgain(t *testing.T) {
 	transport.mu.Unlock()
 	r.commit("shop", configMapYAML("one", "2"))
 	applied := r.applied("shop", 2)
-	if applied.Counts.Configured != 1 || applied.Requests != 2+3+2 { // inventory, PATCH three times, looked at twice
+	if applied.Counts.Configured != 1 || applied.Requests != 2+3+2*2 { // inventory, PATCH three times, twice the fence and the object looked at
 		t.Errorf("got %+v", applied)
 	}
 	one := r.get(configMaps_, "one")
@@ -221,5 +221,53 @@ func TestTheSameEventTwiceChangesNothing(t *testing.T) {
 	}
 	if now := len(r.events("shop")); now != said {
 		t.Errorf("said%s", r.story("shop"))
+	}
+}
+
+// An object that someone has written meanwhile may be of a newer revision: a
+// slow applier that finds it changed asks for the fence before it tries again.
+func TestASlowApplierDoesntWriteOverANewerRevision(t *testing.T) {
+	for _, method := range []string{http.MethodPatch, http.MethodDelete} {
+		t.Run(method, func(t *testing.T) {
+			r := newRig(t)
+			transport := &counted{}
+			reached, resume := make(chan struct{}), make(chan struct{})
+			var tried atomic.Int32
+			transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+				if req.Method == method && path.Base(req.URL.Path) == "one" && tried.Add(1) == 2 {
+					close(reached)
+					<-resume
+				}
+				return nil, nil
+			}
+			if method == http.MethodDelete {
+				tried.Store(1)
+			}
+			r.wrap = transport.wrap
+			r.start()
+			r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
+			r.await("shop", "completed", 1)
+			uid := r.get(configMaps_, "one").GetUID()
+			if method == http.MethodPatch {
+				r.commit("shop", configMapYAML("one", "stale")+configMapYAML("two", "1"))
+			} else {
+				r.commit("shop", configMapYAML("two", "1"))
+			}
+			<-reached
+			r.commit("shop", configMapYAML("one", "newer")+configMapYAML("two", "1"))
+			r.wrap = nil
+			r.start() // reads the level, and so the newest
+			r.eventually("the other applier has written", func() bool {
+				data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
+				return data["key"] == "newer"
+			})
+			close(resume)
+			r.await("shop", "superseded", 1)
+			one := r.get(configMaps_, "one")
+			data, _, _ := nestedMap(one, "data")
+			if one == nil || one.GetUID() != uid || data["key"] != "newer" || tried.Load() != 2 {
+				t.Errorf("got %v, tried %d times", one, tried.Load())
+			}
+		})
 	}
 }

@@ -60,8 +60,11 @@ func (f Fence) Admit(order events.Order, current string, newest events.Order) Ad
 	case slices.Contains(f.Retired, order.Epoch), order.Epoch != current:
 		return Admission{}
 	}
-	if newest.Epoch == order.Epoch && newest.Sequence > order.Sequence {
+	switch {
+	case newest.Epoch == order.Epoch && newest.Sequence > order.Sequence:
 		return Admission{By: newest.Sequence}
+	case newest.Epoch == current && order.Epoch != current: // the fence's log is gone, and the new one has a revision
+		return Admission{}
 	}
 	return Admission{OK: true, NewLog: f.Epoch != "" && order.Epoch != f.Epoch}
 }

@@ -25,6 +25,8 @@ func TestFenceAdmits(t *testing.T) {
 		"below a failed render":          {fence, events.Order{Epoch: "b", Sequence: 10}, "b", events.Order{Epoch: "b", Sequence: 13}, Admission{By: 13}},
 		"a retired log":                  {fence, events.Order{Epoch: "a", Sequence: 99}, "b", events.Order{}, Admission{}},
 		"a retired log is current again": {fence, events.Order{Epoch: "a", Sequence: 99}, "a", events.Order{}, Admission{}},
+		"its log is gone":                {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{}},
+		"its log is gone, no newer one":  {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{}, Admission{OK: true}},
 		"a new log":                      {fence, events.Order{Epoch: "c", Sequence: 1}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{OK: true, NewLog: true}},
 		"an unknown log, not the bus's":  {fence, events.Order{Epoch: "x", Sequence: 1}, "c", events.Order{}, Admission{}},
 		"no fence yet":                   {Fence{}, events.Order{Epoch: "b", Sequence: 1}, "b", events.Order{Epoch: "b", Sequence: 1}, Admission{OK: true}},

@@ -229,3 +229,20 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 		t.Errorf("got %+v", inv)
 	}
 }
+
+func TestHealsWhileTheNextRevisionDoesntRender(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	e := r.unchanged("shop", configMapYAML("one", "1"))
+	broken, p := r.observe("shop")
+	r.publish(broken, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})
+	stop()
+	r.start()
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	r.diverged(e, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"})
+	if healed := r.applied("shop", 2); healed.Counts != (events.Counts{Configured: 1}) {
+		t.Errorf("got %+v", healed)
+	}
+}

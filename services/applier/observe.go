@@ -181,8 +181,8 @@ func (a *applier) see(ctx context.Context, d Desired, inv Inventory) (map[string
 		declared[t.Key()] = true
 		if s, ok := a.observer.get(t.Object); ok {
 			live[t.Key()] = a.live(d.Application, s)
-		} else if inv.Entries[t.Key()].UID == "" {
-			ask(t.Object)
+		} else {
+			ask(t.Object) // without our label it may exist all the same, and is written with preconditions then
 		}
 	}
 	for key, e := range inv.Entries {

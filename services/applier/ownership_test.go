@@ -3,7 +3,12 @@
 package applier
 
 import (
+	"bytes"
+	"io"
+	"net/http"
+	"path"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -137,5 +142,37 @@ func TestRebuildsALostInventoryAndPrunesAfterOneFullCompare(t *testing.T) {
 	}
 	if inv, _ := r.inventory("lost"); len(inv.Entries) != 5 || !inv.Fence.Compared {
 		t.Errorf("got %+v", inv)
+	}
+}
+
+func TestAnObjectWithoutOurLabelIsNotTakenForGone(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	var body atomic.Value
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" {
+			data, err := io.ReadAll(req.Body)
+			if err != nil {
+				return nil, err
+			}
+			body.Store(string(data))
+			req.Body = io.NopCloser(bytes.NewReader(data))
+		}
+		return nil, nil
+	}
+	r.wrap = transport.wrap
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	stop()
+	r.edit(configMaps_, "one", `{"metadata":{"labels":null}}`)
+	uid := r.get(configMaps_, "one").GetUID()
+	r.start()
+	r.commit("shop", configMapYAML("one", "2"))
+	if applied := r.applied("shop", 2); applied.Counts != (events.Counts{Configured: 1}) {
+		t.Errorf("got %+v", applied.Counts)
+	}
+	if sent, _ := body.Load().(string); !strings.Contains(sent, string(uid)) || !strings.Contains(sent, `"resourceVersion"`) {
+		t.Errorf("written without preconditions: %s", sent)
 	}
 }

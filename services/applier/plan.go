@@ -4,6 +4,7 @@ package applier
 
 import (
 	"fmt"
+	"log/slog"
 	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -91,6 +92,9 @@ func (p Plan) Settled() bool {
 	}
 	return true
 }
+
+// LogValue keeps what the objects hold out of the log.
+func (p Plan) LogValue() slog.Value { return slog.StringValue(p.String()) }
 
 // String prints the plan for people, one object a line.
 func (p Plan) String() string {

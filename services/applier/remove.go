@@ -22,6 +22,9 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 	defer cancel()
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
+		if err := r.confirm(ctx, false); err != nil {
+			return Result{}, err
+		}
 		res, err := r.scopes.anyVersion(ctx, s.Object)
 		if errors.Is(err, errUnknownKind) {
 			return Result{Action: events.ActionPruned, Gone: true}, nil // with its CRD
@@ -42,6 +45,9 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 		case ctx.Err() != nil:
 			return Result{}, ctx.Err()
 		case apierrors.IsConflict(err):
+			if err := r.confirm(ctx, true); err != nil {
+				return Result{}, err
+			}
 			seen, exists, lookErr := r.look(ctx, s.Object)
 			switch {
 			case lookErr != nil:

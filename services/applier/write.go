@@ -33,6 +33,9 @@ func (r *run) write(ctx context.Context, s Step) (Result, error) {
 	}
 	pause := firstPause
 	for attempt := 1; ; attempt++ {
+		if err := r.confirm(ctx, false); err != nil {
+			return Result{}, err
+		}
 		result, err := r.patch(ctx, s)
 		if err == nil {
 			return result, nil
@@ -41,6 +44,9 @@ func (r *run) write(ctx context.Context, s Step) (Result, error) {
 			return Result{}, ctx.Err()
 		}
 		if apierrors.IsConflict(err) || s.UID != "" && apierrors.IsNotFound(err) {
+			if err := r.confirm(ctx, true); err != nil {
+				return Result{}, err
+			}
 			var again error
 			if s, again = r.lookAgain(ctx, s); again != nil {
 				err = again
