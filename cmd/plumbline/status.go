@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -12,6 +13,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/status"
 )
@@ -83,7 +85,27 @@ func latest(ctx context.Context, conn *bus.Conn) (*status.View, error) {
 	for _, r := range records {
 		_ = add(r) // it never fails
 	}
-	return &view, nil
+	return &view, readLists(ctx, conn, &view)
+}
+
+// readLists gives the view the fleet lists that it lacks. One that is gone has
+// been replaced meanwhile, or is being sent again: the view does without.
+func readLists(ctx context.Context, conn *bus.Conn, view *status.View) error {
+	for _, b := range view.Missing() {
+		body, err := conn.Blobs().Get(ctx, b)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			continue
+		}
+		var entries []events.FleetEntry
+		if err := json.Unmarshal(body, &entries); err != nil {
+			return fmt.Errorf("read the fleet list %s: %w", b.Name, err)
+		}
+		view.Declare(b, entries)
+	}
+	return nil
 }
 
 // unknown says which applications there are instead.
@@ -137,6 +159,9 @@ func remark(s status.Status) string {
 	if s.OpenDivergences > 1 {
 		return fmt.Sprintf("%d open divergences; %s", s.OpenDivergences, s.Message)
 	}
+	if s.Unaudited > 0 && s.Message == "" {
+		return count(s.Unaudited, "object") + " not audited"
+	}
 	return s.Message
 }
 
@@ -166,6 +191,13 @@ func printDetails(w io.Writer, out format, all []status.Status, now time.Time) e
 				object = "the pipeline"
 			}
 			detail.line("diverged", fmt.Sprintf("%s %s, for %s: %s", object, d.Kind, age(now.Sub(d.Since)), d.Message))
+		}
+		if s.Unaudited > 0 {
+			text := s.WhyUnaudited()
+			if s.Unaudited > 1 {
+				text += fmt.Sprintf(" And %d more.", s.Unaudited-1)
+			}
+			detail.line("unaudited", text)
 		}
 		if s.Hold != "" {
 			detail.line("approve", fmt.Sprintf("plumbline approve %s %s", s.Application, status.Short(s.Hold)))

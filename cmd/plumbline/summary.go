@@ -55,7 +55,13 @@ func summaryOfConvergence(e events.Event) (string, bool) {
 	case *events.ConvergenceApplied:
 		return fmt.Sprintf("%s: %s", status.Short(p.Revision.Commit), counts(p.Counts)), true
 	case *events.ConvergenceCompleted:
-		return fmt.Sprintf("%s: live equals Git, %s after it was observed", status.Short(p.Revision.Commit), brief(p.After)), true
+		text := status.Short(p.Revision.Commit) + ": live equals Git"
+		if p.Cause == "revision" {
+			text += fmt.Sprintf(", %s after it was observed", brief(p.After))
+		} else if p.Cause != "" {
+			text += fmt.Sprintf(" (%s)", p.Cause)
+		}
+		return text, true
 	case *events.ConvergenceFailed:
 		text := fmt.Sprintf("%s: %s (%s)", status.Short(p.Revision.Commit), p.Message, p.Reason)
 		for _, f := range p.Failures[:min(3, len(p.Failures))] {

@@ -120,6 +120,9 @@ func (w *waiting) wait(ctx context.Context) (status.Outcome, error) {
 			return nil
 		}
 		w.view.Add(r.Event)
+		if err := readLists(ctx, w.conn, &w.view); err != nil {
+			return err
+		}
 		if outcome = w.look(); outcome != status.Waiting {
 			return errReached
 		}
@@ -143,8 +146,10 @@ func (w *waiting) load(ctx context.Context) error {
 	app := events.EncodeToken(w.goal.Application)
 	records, err := w.conn.Latest(ctx, "plumbline.v1.*.*.*."+app, "plumbline.v1.*.*.*."+app+".*", "plumbline.v1.source.*.>", "plumbline.v1.fleet.*.>")
 	if errors.Is(err, bus.ErrTooMany) {
-		_, err = w.conn.Read(ctx, bus.Range{}, add)
-		return err
+		if _, err = w.conn.Read(ctx, bus.Range{}, add); err != nil {
+			return err
+		}
+		return readLists(ctx, w.conn, &w.view)
 	}
 	if err != nil {
 		return err
@@ -157,7 +162,7 @@ func (w *waiting) load(ctx context.Context) error {
 			return err
 		}
 	}
-	return nil
+	return readLists(ctx, w.conn, &w.view)
 }
 
 // look looks at the goal, and says on standard error what has changed.

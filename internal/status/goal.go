@@ -81,7 +81,7 @@ func (g Goal) one(s Status, f *facts) (Outcome, string) {
 			return outcome, why
 		}
 		if s.revision > stored && !strings.HasPrefix(s.Commit, g.Commit) {
-			note = fmt.Sprintf(" (by the newer revision %s)", Short(s.Commit))
+			note = fmt.Sprintf(", which is newer than %s", Short(g.Commit))
 		}
 	}
 	if g.reached(s) {

@@ -18,6 +18,7 @@ type history struct {
 	events []events.Event
 	epoch  string
 	commit events.Event // the newest commit.observed
+	lists  map[string][]events.FleetEntry
 }
 
 func (h *history) add(a events.Address, about events.Event, p events.Payload) *history {
@@ -142,6 +143,22 @@ func (h *history) fleet(commit string, held int) *history {
 	return h.add(events.Address{Cluster: "local"}, events.Event{}, &events.FleetObserved{Commit: commit, Held: held})
 }
 
+// listed publishes a fleet list that the view is given.
+func (h *history) listed(commit string, entries ...events.FleetEntry) *history {
+	held := 0
+	for _, e := range entries {
+		if e.Held {
+			held++
+		}
+	}
+	list := events.Blob{Name: "list", Digest: "sha256:" + commit}
+	if h.lists == nil {
+		h.lists = map[string][]events.FleetEntry{}
+	}
+	h.lists[list.Digest] = entries
+	return h.add(events.Address{Cluster: "local"}, events.Event{}, &events.FleetObserved{Commit: commit, Count: len(entries), Held: held, List: list})
+}
+
 // turned starts a new life of the log.
 func (h *history) turned() *history { h.epoch = "second"; return h }
 
@@ -152,6 +169,9 @@ func (h *history) view() *status.View {
 	var v status.View
 	for _, e := range h.events {
 		v.Add(e)
+	}
+	for _, b := range v.Missing() {
+		v.Declare(b, h.lists[b.Digest])
 	}
 	return &v
 }

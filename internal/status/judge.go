@@ -18,6 +18,7 @@ func (v *View) status(w where) Status {
 	f.describe(&s)
 	f.judge(&s)
 	f.diverge(&s)
+	v.undeclare(&s, f)
 	s.pipeline = s.State
 	v.overlay(&s, f)
 	return s
@@ -31,6 +32,9 @@ func (f *facts) describe(s *Status) {
 	}
 	if p, ok := f.completed.Data.(*events.ConvergenceCompleted); ok {
 		s.Converged = &Convergence{Commit: p.Revision.Commit, Digest: p.Digest, When: f.completed.Time}
+	}
+	if p, ok := f.limited.Data.(*events.AuditLimited); ok && p.Count > 0 && len(p.Objects) > 0 {
+		s.Unaudited, s.unaudited = p.Count, p.Objects[0].Message
 	}
 }
 
@@ -182,15 +186,8 @@ func (v *View) overlay(s *Status, f *facts) {
 	if s.State == Withdrawn {
 		return
 	}
-	for _, key := range sortedKeys(v.rejected) {
-		e := v.rejected[key]
-		p := e.Data.(*events.FleetRejected)
-		if !v.stands(e) || !slices.Contains(p.Holds, s.Application) {
-			continue
-		}
-		if s.State == Converged || s.State == Converging {
-			s.set(Held, "", "its declaration is invalid, what it declared before stays: "+problem(p), e)
-		}
+	if e := v.refusal(*s); e.Data != nil && (s.State == Converged || s.State == Converging) {
+		s.set(Held, "", "its declaration is invalid, what it declared before stays: "+problem(e.Data.(*events.FleetRejected)), e)
 	}
 	for _, key := range sortedKeys(v.sources) {
 		e := v.sources[key]
@@ -215,25 +212,6 @@ func concerns(p *events.SourceUnreachable, s *Status, f *facts) bool {
 		return false
 	}
 	return len(p.Refs) == 0 || slices.Contains(p.Refs, c.Revision.Ref)
-}
-
-// stands reports whether a refusal of a declaration is still in force: no
-// later list of any cluster is without held applications.
-func (v *View) stands(rejected events.Event) bool {
-	stands := true
-	for _, e := range v.fleets {
-		if e.Stored < rejected.Stored {
-			continue
-		}
-		p := e.Data.(*events.FleetObserved)
-		if p.Held > 0 {
-			return true
-		}
-		if p.Commit != rejected.Data.(*events.FleetRejected).Commit {
-			stands = false
-		}
-	}
-	return stands
 }
 
 // last is the newest of the facts that open an application's life.

@@ -46,11 +46,19 @@ type Status struct {
 	// Divergences are the open ones, the oldest first.
 	Divergences []Divergence `json:"divergences,omitempty"`
 
+	// Unaudited counts the objects that the auditor may not compare, or not
+	// wholly: that live equals Git is not known of them.
+	Unaudited int `json:"unaudited,omitempty"`
+
+	unaudited string // why the first of them is not
 	// pipeline is the state without what says nothing of the newest
 	// revision: an unreachable repository, an invalid declaration.
 	pipeline State
 	revision uint64 // where the newest revision is stored in the log
 }
+
+// WhyUnaudited says why the first of the unaudited objects is not compared.
+func (s Status) WhyUnaudited() string { return s.unaudited }
 
 // Convergence is a revision that converged.
 type Convergence struct {

@@ -16,6 +16,7 @@ type View struct {
 	sources      map[string]events.Event // repository → the last of its two events
 	fleets       map[string]events.Event // cluster → fleet.observed
 	rejected     map[string]events.Event // key → fleet.rejected
+	lists        map[string]list         // digest → what the fleet list of that digest says
 }
 
 // where is one application on one cluster.
@@ -32,6 +33,7 @@ type facts struct {
 	approved   map[string]uint64       // hold → where its approval is stored
 	withdrawn  events.Event            // application.withdrawn
 	divergence map[string]events.Event // key → the last of its transitions
+	limited    events.Event            // audit.limited
 	commits    map[string]uint64       // commit → where it was last observed
 	failures   map[string]events.Event // commit → the last failure of it
 }
@@ -91,6 +93,8 @@ func (f *facts) add(e events.Event) {
 		f.approved = highest(f.approved, p.Hold, e.Stored)
 	case *events.ApplicationWithdrawn:
 		newer(&f.withdrawn, e)
+	case *events.AuditLimited:
+		newer(&f.limited, e)
 	case *events.DivergenceDetected, *events.DivergencePersisted, *events.DivergenceResolved:
 		f.divergence = latest(f.divergence, e.Key, e)
 	}
@@ -165,11 +169,8 @@ func (v *View) known() map[where]bool {
 		}
 	}
 	for _, e := range v.rejected {
-		if !v.stands(e) {
-			continue
-		}
 		for _, a := range e.Data.(*events.FleetRejected).Holds {
-			if !named[a] {
+			if !named[a] && v.stands(e, where{"", a}) {
 				known[where{"", a}] = true
 			}
 		}
