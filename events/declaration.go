@@ -11,11 +11,11 @@ import (
 // Declaration is one application as the fleet declares it, every default
 // filled in. It travels whole in each commit.observed.
 type Declaration struct {
-	Application     string      `json:"application"`
+	Application     string      `json:"application"` // its name in the fleet
 	Source          SourceSpec  `json:"source"`
-	Cluster         string      `json:"cluster"`
-	Namespace       string      `json:"namespace,omitempty"` // for namespaced objects that name none
-	CreateNamespace bool        `json:"createNamespace,omitempty"`
+	Cluster         string      `json:"cluster"`                   // that it converges to
+	Namespace       string      `json:"namespace,omitempty"`       // for namespaced objects that name none
+	CreateNamespace bool        `json:"createNamespace,omitempty"` // whether Namespace is created where it is missing
 	Converge        Convergence `json:"converge"`
 	Deletion        Deletion    `json:"deletion"`
 	Audit           Audit       `json:"audit"`
@@ -24,25 +24,25 @@ type Declaration struct {
 	Recipient string `json:"recipient,omitempty"`
 	// File and Line are where the fleet declares it.
 	File string `json:"file,omitempty"`
-	Line int    `json:"line,omitempty"`
+	Line int    `json:"line,omitempty"` // 1-based; 0: unknown
 }
 
 // SourceSpec says what of which repository an application is made of:
 // exactly one of Branch, Tag and Commit is set.
 type SourceSpec struct {
-	Repository string `json:"repository"`
-	URL        string `json:"url,omitempty"` // of the repository, without credentials
-	Branch     string `json:"branch,omitempty"`
-	Tag        string `json:"tag,omitempty"`
-	Commit     string `json:"commit,omitempty"`
-	Path       string `json:"path"` // slash-separated, relative to the root of the tree; "." is the root
+	Repository string `json:"repository"`       // its name in the fleet
+	URL        string `json:"url,omitempty"`    // of the repository, without credentials
+	Branch     string `json:"branch,omitempty"` // to follow
+	Tag        string `json:"tag,omitempty"`    // to follow
+	Commit     string `json:"commit,omitempty"` // to stay at: its full object id
+	Path       string `json:"path"`             // slash-separated, relative to the root of the tree; "." is the root
 }
 
 // Convergence is the policy of writing.
 type Convergence struct {
 	Mode    Mode     `json:"mode"`
-	Prune   bool     `json:"prune"`
-	Timeout Duration `json:"timeout"`
+	Prune   bool     `json:"prune"`   // whether objects that are no longer in Git are deleted
+	Timeout Duration `json:"timeout"` // how long a revision may take to become healthy
 }
 
 // Mode says whether an application is written to its cluster.
@@ -66,8 +66,8 @@ const (
 
 // Audit is the policy of comparing.
 type Audit struct {
-	Heal       bool         `json:"heal"`
-	AlertAfter Duration     `json:"alertAfter"`
+	Heal       bool         `json:"heal"`       // whether a divergence is healed
+	AlertAfter Duration     `json:"alertAfter"` // how long a divergence may last before it is alerted
 	Ignore     []IgnoreRule `json:"ignore,omitempty"`
 }
 
@@ -75,9 +75,9 @@ type Audit struct {
 // manager owns it, out of what is applied.
 type IgnoreRule struct {
 	Group string `json:"group,omitempty"` // empty matches every group
-	Kind  string `json:"kind"`
-	Name  string `json:"name,omitempty"` // empty matches every name
-	Path  string `json:"path"`           // JSON pointer (RFC 6901) of the field
+	Kind  string `json:"kind"`            // of the objects
+	Name  string `json:"name,omitempty"`  // empty matches every name
+	Path  string `json:"path"`            // JSON pointer (RFC 6901) of the field
 }
 
 // Duration is a time.Duration that is written as in Go: "2m0s".

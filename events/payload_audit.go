@@ -7,14 +7,14 @@ package events
 type AuditLimited struct {
 	// Objects are at most [MaxInline] of them; Count counts them all.
 	Objects []LimitedObject `json:"objects,omitempty"`
-	Count   int             `json:"count"`
+	Count   int             `json:"count"` // how many objects are not wholly audited; 0: all are
 }
 
 // LimitedObject is one object that is not wholly audited.
 type LimitedObject struct {
 	Object
-	Reason  Reason `json:"reason"` // forbidden: not audited | no_digest_key: the values of a Secret are not compared
-	Message string `json:"message"`
+	Reason  Reason `json:"reason"`  // forbidden: not audited | no_digest_key: the values of a Secret are not compared
+	Message string `json:"message"` // for people
 }
 
 func (*AuditLimited) payload()        {}

@@ -14,11 +14,11 @@ type Converging struct {
 
 // Counts counts objects by what was done to them.
 type Counts struct {
-	Created    int `json:"created"`
-	Configured int `json:"configured"`
-	Adopted    int `json:"adopted"`
-	Unchanged  int `json:"unchanged"`
-	Pruned     int `json:"pruned"`
+	Created    int `json:"created"`    // that were not there
+	Configured int `json:"configured"` // that were there, and were changed
+	Adopted    int `json:"adopted"`    // that were there, and were not Plumbline's
+	Unchanged  int `json:"unchanged"`  // that were as they should be
+	Pruned     int `json:"pruned"`     // that were deleted: they are no longer in Git
 }
 
 // ConvergenceApplied says that the API server accepted every object.
@@ -46,7 +46,7 @@ type ConvergenceFailed struct {
 	// Failures are the objects at fault, at most [MaxInline] of them; Failed
 	// counts them all.
 	Failures []ObjectFailure `json:"failures,omitempty"`
-	Failed   int             `json:"failed"`
+	Failed   int             `json:"failed"` // how many objects are at fault
 }
 
 // ObjectFailure is why one object did not converge.
@@ -54,8 +54,8 @@ type ObjectFailure struct {
 	Object
 	APIReason string `json:"apiReason,omitempty"` // metav1.StatusReason, as the API server gave it
 	Message   string `json:"message"`             // for people
-	File      string `json:"file,omitempty"`
-	Line      int    `json:"line,omitempty"`
+	File      string `json:"file,omitempty"`      // that declares it
+	Line      int    `json:"line,omitempty"`      // of its declaration, 1-based; 0: unknown
 }
 
 // ConvergenceDegraded says that a converged application lost its health.
@@ -99,7 +99,7 @@ type ApplicationWithdrawn struct {
 	Hold    string         `json:"hold,omitempty"`    // the digest to approve, where held
 	Fleet   string         `json:"fleet"`             // commit of the fleet whose list lacks it
 	Objects AppliedObjects `json:"objects"`
-	Since   time.Time      `json:"since"`
+	Since   time.Time      `json:"since"` // when it was first seen to be declared no more
 }
 
 func (*ConvergenceApplied) payload()    {}

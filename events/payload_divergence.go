@@ -14,21 +14,21 @@ type Divergence struct {
 	// revision not converged in time).
 	Kind   DivergenceKind `json:"kind"`
 	Object *Object        `json:"object,omitempty"` // nil for a stalled revision
-	Since  time.Time      `json:"since"`
+	Since  time.Time      `json:"since"`            // when it was first seen
 	// Digest is that of Git's bundle; Revision the one that it came from.
 	Digest   string   `json:"digest"`
 	Revision Revision `json:"revision"`
 	// Fields are the differing fields, at most [MaxInline] of them; FieldCount
 	// counts them all.
 	Fields     []FieldDifference `json:"fields,omitempty"`
-	FieldCount int               `json:"fieldCount,omitempty"`
+	FieldCount int               `json:"fieldCount,omitempty"` // how many fields differ
 	// Writer is who the API server recorded; nil: it recorded no writer, as
 	// for everything that is absent.
 	Writer *Writer `json:"writer,omitempty"`
 	// File and Line declare the object; Declared is the revision in which its
 	// digest last changed.
 	File     string `json:"file,omitempty"`
-	Line     int    `json:"line,omitempty"`
+	Line     int    `json:"line,omitempty"` // where the object begins in File, 1-based; 0: unknown
 	Declared Change `json:"declared"`
 	// Heal says whether the policy heals it.
 	Heal    bool   `json:"heal"`
@@ -50,10 +50,10 @@ const (
 // FieldDifference is one field that differs. Values are JSON, cut at 256
 // bytes, and absent where Redacted.
 type FieldDifference struct {
-	Path     string `json:"path"`              // JSON pointer (RFC 6901)
-	Desired  string `json:"desired,omitempty"` // as Git declares it; empty: Git says nothing
-	Live     string `json:"live,omitempty"`    // empty: absent
-	Redacted bool   `json:"redacted,omitempty"`
+	Path     string `json:"path"`               // JSON pointer (RFC 6901)
+	Desired  string `json:"desired,omitempty"`  // as Git declares it; empty: Git says nothing
+	Live     string `json:"live,omitempty"`     // empty: absent
+	Redacted bool   `json:"redacted,omitempty"` // of a Secret: its values are never told
 }
 
 // Writer is what the API server recorded of a write: it knows managers, not
@@ -75,13 +75,13 @@ type DivergenceDetected struct {
 // DivergencePersisted says that a divergence is older than alertAfter.
 type DivergencePersisted struct {
 	Divergence
-	After Duration `json:"after"`
+	After Duration `json:"after"` // how long it has lasted
 }
 
 // DivergenceResolved says that a divergence is gone.
 type DivergenceResolved struct {
 	Divergence
-	After Duration `json:"after"`
+	After Duration `json:"after"` // how long it lasted
 	// How: healed (by the applier) | reverted (by someone else) | declared
 	// (Git agrees now) | ignored (a rule covers it) | withdrawn | reported (a
 	// stalled revision failed after all, or is held, and an event says why).

@@ -4,9 +4,10 @@ package events
 
 // Manifests is what is known of a revision's bundle.
 type Manifests struct {
-	Revision          Revision    `json:"revision"`
-	Declaration       Declaration `json:"declaration"`
-	DeclarationDigest string      `json:"declarationDigest"`
+	Revision    Revision    `json:"revision"`
+	Declaration Declaration `json:"declaration"`
+	// DeclarationDigest is sha256:<hex> of the canonical declaration.
+	DeclarationDigest string `json:"declarationDigest"`
 	// Digest is the bundle's: sha256:<hex> over what its objects declare and
 	// the namespace that they default to.
 	Digest string `json:"digest"`
@@ -51,9 +52,9 @@ type RenderFailed struct {
 	Revision    Revision    `json:"revision"`
 	Declaration Declaration `json:"declaration"`
 	Reason      Reason      `json:"reason"`
-	Message     string      `json:"message"` // for people
-	File        string      `json:"file,omitempty"`
-	Line        int         `json:"line,omitempty"`
+	Message     string      `json:"message"`        // for people
+	File        string      `json:"file,omitempty"` // at fault, from the root of the repository
+	Line        int         `json:"line,omitempty"` // 1-based; 0: unknown
 	// Object is the object at fault, where one is.
 	Object *Object `json:"object,omitempty"`
 }

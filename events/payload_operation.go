@@ -4,23 +4,23 @@ package events
 
 // AlertDelivered says where an alert went.
 type AlertDelivered struct {
-	Channel  string `json:"channel"`
-	Thread   string `json:"thread"`
-	Event    string `json:"event"` // id of the event that it is about
-	Resolved bool   `json:"resolved,omitempty"`
+	Channel  string `json:"channel"`            // that it went to
+	Thread   string `json:"thread"`             // that it is part of there
+	Event    string `json:"event"`              // id of the event that it is about
+	Resolved bool   `json:"resolved,omitempty"` // whether it says that the matter is over
 }
 
 // AlertFailed says why an alert can't be delivered.
 type AlertFailed struct {
-	Channel string `json:"channel"`
-	Event   string `json:"event"`
+	Channel string `json:"channel"` // that it was for
+	Event   string `json:"event"`   // id of the event that it is about
 	Reason  Reason `json:"reason"`
 	Message string `json:"message"` // for people
 }
 
 // MessageRejected is an input that a service could not take.
 type MessageRejected struct {
-	Service  string `json:"service"`
+	Service  string `json:"service"` // that could not take it
 	Subject  string `json:"subject"` // that it came on
 	Stored   uint64 `json:"stored"`  // its sequence in the log
 	Reason   Reason `json:"reason"`
@@ -38,8 +38,8 @@ type SyncRequested struct {
 
 // ApprovalGiven lets what is held under Hold go.
 type ApprovalGiven struct {
-	Hold string `json:"hold"`
-	By   string `json:"by"`
+	Hold string `json:"hold"` // the digest of convergence.held or application.withdrawn
+	By   string `json:"by"`   // the operator's name for itself
 }
 
 func (*AlertDelivered) payload()  {}

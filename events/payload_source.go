@@ -30,8 +30,8 @@ type CommitRejected struct {
 // SourceUnreachable is the start of an outage of a repository, or of a ref in
 // it: the branch deleted, the repository emptied.
 type SourceUnreachable struct {
-	Repository string    `json:"repository"`
-	URL        string    `json:"url"` // without credentials
+	Repository string    `json:"repository"` // its name in the fleet
+	URL        string    `json:"url"`        // without credentials
 	Reason     Reason    `json:"reason"`
 	Message    string    `json:"message"` // for people
 	Since      time.Time `json:"since"`   // start of the outage
@@ -45,10 +45,10 @@ type SourceUnreachable struct {
 
 // SourceRecovered is the end of an outage.
 type SourceRecovered struct {
-	Repository string    `json:"repository"`
-	URL        string    `json:"url"`
-	Since      time.Time `json:"since"` // start of the outage
-	After      Duration  `json:"after"`
+	Repository string    `json:"repository"` // its name in the fleet
+	URL        string    `json:"url"`        // without credentials
+	Since      time.Time `json:"since"`      // start of the outage
+	After      Duration  `json:"after"`      // how long it lasted
 }
 
 // FleetObserved is the complete list of the applications that the fleet
@@ -84,7 +84,7 @@ type FleetRejected struct {
 	// Holds are the applications that stay as they were declared before, at
 	// most [MaxInline] of them; HeldCount counts them all.
 	Holds     []string `json:"holds,omitempty"`
-	HeldCount int      `json:"heldCount,omitempty"`
+	HeldCount int      `json:"heldCount,omitempty"` // how many applications it holds
 }
 
 // Problem is one fault in a declaration.

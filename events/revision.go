@@ -51,15 +51,15 @@ type Blob struct {
 	Name   string `json:"name"`   // the subject of its chunks, without the chunk's number
 	Digest string `json:"digest"` // sha256:<hex> of its bytes
 	Size   int64  `json:"size"`   // in bytes
-	Chunks int    `json:"chunks"`
+	Chunks int    `json:"chunks"` // messages that it is cut into
 }
 
 // Object names one object of a cluster.
 type Object struct {
-	Group     string `json:"group,omitempty"`
-	Version   string `json:"version"`
+	Group     string `json:"group,omitempty"` // empty: the core group
+	Version   string `json:"version"`         // of the API that it is written in
 	Kind      string `json:"kind"`
-	Namespace string `json:"namespace,omitempty"`
+	Namespace string `json:"namespace,omitempty"` // empty: it is cluster-scoped
 	Name      string `json:"name"`
 }
 
@@ -96,16 +96,16 @@ type DeclaredObject struct {
 
 // Change is the revision in which an object's digest last changed.
 type Change struct {
-	Commit   string    `json:"commit"`
-	Author   string    `json:"author"`
-	When     time.Time `json:"when"`
-	Sequence uint64    `json:"sequence,omitempty"`
+	Commit   string    `json:"commit"`             // full object id
+	Author   string    `json:"author"`             // of the commit, by name
+	When     time.Time `json:"when"`               // the author's date
+	Sequence uint64    `json:"sequence,omitempty"` // of the revision
 }
 
 // DeclaredObjects is a list of [DeclaredObject]; past [MaxInline] the list is
 // a JSON array in Blob and Items is empty.
 type DeclaredObjects struct {
-	Count int              `json:"count"`
+	Count int              `json:"count"` // how many objects there are
 	Items []DeclaredObject `json:"items,omitempty"`
 	Blob  *Blob            `json:"blob,omitempty"`
 }
@@ -116,7 +116,7 @@ type AppliedObject struct {
 	Object
 	Action Action `json:"action"`
 	Digest string `json:"digest,omitempty"` // the object digest that was applied
-	UID    string `json:"uid,omitempty"`
+	UID    string `json:"uid,omitempty"`    // as the API server gave it
 	// Fields is the sha256 of our managedFields entry's fieldsV1 as the API
 	// server returned it.
 	Fields string `json:"fields,omitempty"`
