@@ -31,18 +31,27 @@ const (
 type File struct {
 	Path string // slash-separated, from the root of the fleet's repository
 	Data []byte
+	// Fault is why the file, or what stands in place of a folder, can't be
+	// read; empty: it was.
+	Fault string
 }
 
 // IsDeclaration reports whether a file, named by its path below the fleet's
 // folder, holds declarations: it ends in .yaml, .yml or .json, and neither it
 // nor a folder above it is hidden.
 func IsDeclaration(below string) bool {
+	return !IsHidden(below) && hasFormat(below)
+}
+
+// IsHidden reports whether a path below the fleet's folder, or a folder above
+// it, starts with a dot.
+func IsHidden(below string) bool {
 	for _, part := range strings.Split(below, "/") {
 		if strings.HasPrefix(part, ".") {
-			return false
+			return true
 		}
 	}
-	return hasFormat(below)
+	return false
 }
 
 // hasFormat takes any case: a file that was renamed to A.YAML still declares.
@@ -65,6 +74,9 @@ func unreadableAt(line int, format string, args ...any) *unreadable {
 
 // documents are the roots of a file's documents, empty ones left out.
 func (f File) documents() (roots []*yaml.Node, failed *unreadable) {
+	if f.Fault != "" {
+		return nil, unreadableAt(0, "%s", f.Fault)
+	}
 	if len(f.Data) > MaxFileSize {
 		return nil, unreadableAt(0, "the file has %d bytes, and at most %d are read; split it", len(f.Data), MaxFileSize)
 	}

@@ -51,6 +51,29 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// A token in front of the host is no path of a host, whatever else is missing.
+func TestCredentialsWithoutASchemeAreRefused(t *testing.T) {
+	for _, url := range []string{"git:s3cret@example.com/x.git", "x-access-token:s3cret@github.com:o/r.git"} {
+		r := fleet.Parse(files("f.yaml", fmt.Sprintf("apiVersion: plumbline.dev/v1alpha1\nkind: Repository\nmetadata: {name: shop}\nspec: {url: %q}\n", url)))
+		if len(r.Repositories) > 0 || len(r.Rejections) != 1 {
+			t.Errorf("%s was taken", url)
+		} else if text := fmt.Sprint(r.Rejections); strings.Contains(text, "s3cret") {
+			t.Errorf("the rejection shows it: %s", text)
+		}
+	}
+}
+
+// What no event can carry is refused where it is declared.
+func TestLargeDeclarationIsRefused(t *testing.T) {
+	rule := "{kind: Deployment, path: /" + strings.Repeat("x", 1000) + "}, "
+	for n, want := range map[int]int{12: 0, 20: 1} {
+		r := fleet.Parse(files("f.yaml", documents(repositoryShop, application("web", "  audit: {ignore: ["+strings.Repeat(rule, n)+"]}"))))
+		if len(r.Rejections) != want || len(r.Applications) != 1-want {
+			t.Errorf("%d rules: %d rejections, %d applications", n, len(r.Rejections), len(r.Applications))
+		}
+	}
+}
+
 // A large fleet is read and merged in seconds.
 func TestLargeFleet(t *testing.T) {
 	const applications = 5000

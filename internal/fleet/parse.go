@@ -83,8 +83,9 @@ type declared struct {
 	application ApplicationSpec
 }
 
-// Parse reads a fleet's files: those that [IsDeclaration] is true of. Files
-// that don't end in .yaml, .yml or .json are left out here as well. It knows
+// Parse reads a fleet's files: those that [IsDeclaration] is true of, and what
+// has a Fault, which may declare anything. Other files that don't end in .yaml,
+// .yml or .json are left out here as well. It knows
 // nothing of what was declared before: see [Merge].
 func Parse(files []File) Result {
 	var r Result
@@ -92,7 +93,7 @@ func Parse(files []File) Result {
 	files = slices.Clone(files)
 	slices.SortStableFunc(files, func(a, b File) int { return strings.Compare(a.Path, b.Path) })
 	for _, f := range files {
-		if !hasFormat(f.Path) {
+		if f.Fault == "" && !hasFormat(f.Path) {
 			continue
 		}
 		r.files = append(r.files, f.Path)
@@ -217,6 +218,7 @@ func rejectionOf(nameless []*declared) Rejection {
 
 // take puts a declaration where it belongs.
 func (r *Result) take(d *declared, names index) {
+	d.checkSize(names)
 	if len(d.decoder.problems) > 0 {
 		rejection := d.rejection()
 		rejection.Holds = d.holds(names)

@@ -3,6 +3,7 @@
 package fleet
 
 import (
+	"encoding/json"
 	"path"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -57,6 +58,25 @@ func (d *declared) refer(field, kind, name string, names index, someUnread bool)
 		d.decoder.problem(0, field, "%s %s is not declared; declare it, or name another one", kind, name)
 	case len(found[0].decoder.problems) > 0:
 		d.decoder.problem(0, field, "%s %s, at %s:%d, is not valid itself", kind, name, found[0].file, found[0].line)
+	}
+}
+
+// maxDeclaration is how large an application may be, in bytes of JSON with
+// everything filled in: it travels whole in events of at most
+// [events.MaxSize], beside a revision and a list of objects.
+const maxDeclaration = 16 << 10
+
+// checkSize refuses an application that no event can carry.
+func (d *declared) checkSize(names index) {
+	if d.kind != KindApplication || len(d.decoder.problems) > 0 {
+		return
+	}
+	text, err := json.Marshal(d.declaration(names))
+	if err != nil {
+		panic("fleet: a declaration can't be encoded: " + err.Error()) // it holds texts, numbers and lists alone
+	}
+	if len(text) > maxDeclaration {
+		d.decoder.problem(0, "spec.audit.ignore", "makes a declaration of %d bytes, and at most %d are allowed; write fewer or shorter rules", len(text), maxDeclaration)
 	}
 }
 

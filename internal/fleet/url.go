@@ -38,6 +38,10 @@ func checkURL(s string) string {
 	case helper.MatchString(s):
 		return urlForms + "; transport helpers (::) are not allowed"
 	case !strings.Contains(s, "://"):
+		_, path, _ := strings.Cut(s, ":")
+		if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, "@") {
+			return urlNoUser
+		}
 		if !scp.MatchString(s) {
 			return urlForms + "; a folder of this machine is file:///path"
 		}

@@ -134,6 +134,9 @@ func isRepository(dir string) bool {
 
 // redact takes the credentials out of a URL that was refused for them.
 func redact(text string) string {
+	if at := strings.LastIndex(text, "@"); at >= 0 && !strings.Contains(text, "://") {
+		return text[at+1:]
+	}
 	scheme, rest, ok := strings.Cut(text, "://")
 	if _, host, has := strings.Cut(rest, "@"); ok && has {
 		return scheme + "://" + host

@@ -80,6 +80,10 @@ func parseSCP(text string) (endpoint, bool) {
 	if !hasUser {
 		user, host = "git", address
 	}
+	// user:token@host/path is a URL that lost its scheme.
+	if first, _, _ := strings.Cut(path, "/"); strings.Contains(first, "@") {
+		return endpoint{}, false
+	}
 	if !ok || !scpName.MatchString(user) || !scpName.MatchString(host) ||
 		strings.HasPrefix(path, ":") || strings.HasPrefix(strings.TrimLeft(path, "/"), "-") || strings.Trim(path, "/") == "" {
 		return endpoint{}, false

@@ -29,6 +29,7 @@ func TestEndpoints(t *testing.T) {
 		"https://example.com", "https://example.com/x?y=1", "https://example.com/x#y", "https://exa mple.com/x",
 		"https://example.com/x\nHost: y", "ssh://-oProxyCommand=x/y", "ssh://-l@host/y", "ssh://git@host/-x", "file://relative/x",
 		"file:///", "relative/path", "host:-x", "host:/", "host:/-x", "C::x",
+		"git:secret@example.com/x.git", "git@git:secret@example.com:x.git",
 	} {
 		if e, err := parseEndpoint(text); err == nil {
 			t.Errorf("%q was taken as %v", text, e)
@@ -54,6 +55,17 @@ func FuzzEndpoint(f *testing.F) {
 			t.Fatalf("%q: %+v is written as %s and read as %+v, %v", text, e, e, again, err)
 		}
 	})
+}
+
+func TestRedact(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://user:secret@example.com/x": "https://example.com/x", "git:secret@example.com/x": "example.com/x",
+		"https://example.com/x": "https://example.com/x", "x/y": "x/y",
+	} {
+		if got := redact(text); got != want {
+			t.Errorf("redact(%q) = %q, want %q", text, got, want)
+		}
+	}
 }
 
 func TestFleetDirectoryMustBeARepository(t *testing.T) {

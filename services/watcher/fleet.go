@@ -20,6 +20,8 @@ import (
 const (
 	// maxFleet bounds the bytes of a fleet's declarations.
 	maxFleet = 64 << 20
+	// maxFleetPath bounds the path of a declaration, which events carry.
+	maxFleetPath = 1024 // bytes
 	// maxRecall is how many commits of the fleet's history are read to learn
 	// what was declared before, where nothing else knows.
 	maxRecall = 200
@@ -40,7 +42,11 @@ func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder stri
 	if err != nil {
 		return fleet.Result{}, fmt.Errorf("%w: fleet: %w", errDamaged, err)
 	}
-	files, err := readFiles(ctx, m, tree, folder)
+	if len(tree.Entries) == 0 { // only a root can be: Git keeps no empty folder
+		return fleet.Result{}, refuse(events.ReasonPathMissing, nil,
+			"commit %.12s of the fleet is empty; everything stays as it was declared before", commit)
+	}
+	files, err := readFiles(ctx, m, tree, commit, folder)
 	if err != nil {
 		return fleet.Result{}, err
 	}
@@ -48,9 +54,10 @@ func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder stri
 }
 
 // readFiles reads the files of a folder that hold declarations, with their
-// paths from the root of the repository. What lies in a hidden folder, or is
-// a symbolic link or a submodule, is not read.
-func readFiles(ctx context.Context, m *mirror, tree *object.Tree, folder string) ([]fleet.File, error) {
+// paths from the root of the repository. What lies in a hidden folder is not
+// read; a symbolic link or a submodule isn't either, and has a fault where a
+// declaration may be behind it.
+func readFiles(ctx context.Context, m *mirror, tree *object.Tree, commit plumbing.Hash, folder string) ([]fleet.File, error) {
 	walker := object.NewTreeWalker(tree, true, nil)
 	defer walker.Close()
 	var files []fleet.File
@@ -66,22 +73,43 @@ func readFiles(ctx context.Context, m *mirror, tree *object.Tree, folder string)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
-		if entry.Mode != filemode.Regular && entry.Mode != filemode.Executable && entry.Mode != filemode.Deprecated || !fleet.IsDeclaration(name) {
+		f := fleet.File{Path: strings.TrimPrefix(folder+"/"+name, "./")}
+		if f.Fault, err = m.fault(commit, folder, name, entry); err != nil {
+			return nil, err
+		}
+		if f.Fault == "" && (!isFile(entry.Mode) || !fleet.IsDeclaration(name)) {
 			continue
 		}
-		blob, err := object.GetBlob(m.store, entry.Hash)
-		if err != nil {
-			return nil, fmt.Errorf("%w: fleet: %s: %w", errDamaged, name, err)
+		if len(f.Path) > maxFleetPath {
+			return nil, refuse(events.ReasonSourceInvalid, nil, "the fleet has a file whose path has %d bytes, and at most %d are allowed", len(f.Path), maxFleetPath)
 		}
-		if size += blob.Size; size > maxFleet {
-			return nil, tooLarge("the fleet's declarations have more than %d bytes", maxFleet)
+		if f.Fault == "" {
+			if f.Data, err = m.declarations(entry.Hash); err != nil {
+				return nil, err
+			}
+			if size += int64(len(f.Data)); size > maxFleet {
+				return nil, tooLarge("the fleet's declarations have more than %d bytes", maxFleet)
+			}
 		}
-		data, err := contents(blob)
-		if err != nil {
-			return nil, fmt.Errorf("%w: fleet: %s: %w", errDamaged, name, err)
-		}
-		files = append(files, fleet.File{Path: strings.TrimPrefix(folder+"/"+name, "./"), Data: data})
+		files = append(files, f)
 	}
+}
+
+func isFile(mode filemode.FileMode) bool {
+	return mode == filemode.Regular || mode == filemode.Executable || mode == filemode.Deprecated
+}
+
+// declarations is what a file of the fleet holds.
+func (m *mirror) declarations(id plumbing.Hash) ([]byte, error) {
+	blob, err := object.GetBlob(m.store, id)
+	if err != nil {
+		return nil, fmt.Errorf("%w: fleet: %w", errDamaged, err)
+	}
+	data, err := contents(blob)
+	if err != nil {
+		return nil, fmt.Errorf("%w: fleet: %w", errDamaged, err)
+	}
+	return data, nil
 }
 
 func contents(b *object.Blob) ([]byte, error) {

@@ -40,6 +40,12 @@ func (l *lab) list() []string {
 	return all
 }
 
+// awaitRead waits until a watcher has looked at the fleet as it is now.
+func (l *lab) awaitRead() {
+	l.Helper()
+	l.looks(5)
+}
+
 func (l *lab) awaitList(want ...string) {
 	l.Helper()
 	bustest.Eventually(l, "the list "+strings.Join(want, ", "), func() bool { return slices.Equal(l.list(), want) })
@@ -202,4 +208,68 @@ func TestUnreachableFleetHoldsNoRepositoryBack(t *testing.T) {
 	l.observed("web", b)
 	l.awaitUnreachable("fleet")
 	l.same("list", l.list(), "web")
+}
+
+func TestEmptiedFleetIsNoEmptyFleet(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.declareShop("web")
+	l.watch(func(c *Config) { c.FleetPath = "." })
+	l.observed("web", a)
+	l.awaitList("web")
+	l.do(l.fleet.Git("rm", "-r", "-q", "."))
+	l.do(l.fleet.Git("commit", "-q", "-m", "Empty"))
+	l.must(l.fleet.Push())
+	if said := l.awaitUnreachable("fleet"); said.Reason != events.ReasonPathMissing {
+		t.Errorf("said: %+v", said)
+	}
+	l.same("list", l.list(), "web")
+}
+
+// A declaration behind a link or in a submodule is not read, and so unknown.
+func TestLinksAndSubmodulesHoldWhatTheyReplace(t *testing.T) {
+	for name, replace := range map[string]func(l *lab){
+		"a file by a link": func(l *lab) {
+			l.do(l.fleet.Commit(gitserver.Commit{Delete: []string{"clusters/team/web.yaml"}, Files: map[string]string{"elsewhere/web.yaml": application("web", "shop", "")}}))
+			l.do(l.fleet.Commit(gitserver.Commit{Links: map[string]string{"clusters/team/web.yaml": "../../elsewhere/web.yaml"}}))
+		},
+		"a folder by a link": func(l *lab) {
+			l.do(l.fleet.Commit(gitserver.Commit{Delete: []string{"clusters/team"}, Files: map[string]string{"elsewhere/web.yaml": application("web", "shop", "")}}))
+			l.do(l.fleet.Commit(gitserver.Commit{Links: map[string]string{"clusters/team": "../elsewhere"}}))
+		},
+		"a folder by a submodule": func(l *lab) {
+			l.do(l.fleet.Commit(gitserver.Commit{Delete: []string{"clusters/team"}}))
+			l.do(l.fleet.Git("update-index", "--add", "--cacheinfo", "160000,"+strings.Repeat("12", 20)+",clusters/team"))
+			l.do(l.fleet.Git("commit", "-q", "-m", "Submodule"))
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, gitserver.Options{})
+			a := l.put("a", "web", "api")
+			l.do(l.fleet.Put(map[string]string{
+				"clusters/shop.yaml":     repository("shop", l.shop.URL) + application("api", "shop", ""),
+				"clusters/team/web.yaml": application("web", "shop", ""),
+			}))
+			l.watch()
+			l.observed("web", a)
+			l.awaitList("api", "web")
+			l.do(l.fleet.Commit(gitserver.Commit{
+				Files: map[string]string{"LICENSE": "x", "clusters/api.d/LICENSE": "x"},
+				Links: map[string]string{"clusters/LICENSE": "../LICENSE", "clusters/again": "team", "clusters/current.yaml": "shop.yaml", "clusters/.hidden": "../elsewhere"},
+			}))
+			l.must(l.fleet.Push())
+			l.awaitRead()
+			l.same("list", l.list(), "api", "web")
+			if n := len(l.log("fleet.rejected")); n != 0 {
+				t.Errorf("%d rejections of links that hide nothing", n)
+			}
+			l.do(l.fleet.Git("rm", "-q", "clusters/again"))
+			replace(l)
+			l.must(l.fleet.Push())
+			l.awaitList("api", "web held")
+			if n := len(l.log("fleet.rejected")); n != 1 {
+				t.Errorf("%d rejections, want one", n)
+			}
+		})
+	}
 }

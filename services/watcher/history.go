@@ -8,7 +8,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/object"
-	"github.com/go-git/go-git/v5/plumbing/storer"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -32,7 +31,7 @@ func (m *mirror) commit(id plumbing.Hash) (*object.Commit, error) {
 // noCommit is why an object can't be read as a commit: a tag may name a file
 // or a folder, which is no damage.
 func (m *mirror) noCommit(id plumbing.Hash, err error) error {
-	if o, any := m.store.EncodedObject(plumbing.AnyObject, id); any == nil && o.Type() != plumbing.CommitObject && o.Type() != plumbing.TagObject {
+	if o, missing := m.store.EncodedObject(plumbing.AnyObject, id); missing == nil && o.Type() != plumbing.CommitObject && o.Type() != plumbing.TagObject {
 		return refuse(events.ReasonSourceInvalid, nil, "%s is a %s and no commit", id, o.Type())
 	}
 	return fmt.Errorf("%w: commit %s: %w", errDamaged, id, err)
@@ -47,22 +46,29 @@ func (m *mirror) isAncestor(ctx context.Context, old, tip plumbing.Hash) (bool, 
 	if !m.known(old) {
 		return false, nil
 	}
-	from, err := m.commit(tip)
-	if err != nil {
-		return false, err
-	}
-	found := false
-	err = object.NewCommitIterBSF(from, nil, nil).ForEach(func(c *object.Commit) error {
-		if c.Hash == old {
-			found = true
-			return storer.ErrStop
+	seen := map[plumbing.Hash]bool{tip: true}
+	for queue := []plumbing.Hash{tip}; len(queue) > 0; queue = queue[1:] {
+		if err := ctx.Err(); err != nil {
+			return false, err
 		}
-		return ctx.Err()
-	})
-	if err != nil && ctx.Err() == nil {
-		return false, fmt.Errorf("%w: history of %s: %w", errDamaged, tip, err)
+		c, err := m.commit(queue[0])
+		if err != nil && queue[0] != tip && !m.known(queue[0]) {
+			continue // a shallow repository's history ends here
+		}
+		if err != nil {
+			return false, err
+		}
+		for _, parent := range c.ParentHashes {
+			if parent == old {
+				return true, nil
+			}
+			if !seen[parent] {
+				seen[parent] = true
+				queue = append(queue, parent)
+			}
+		}
 	}
-	return found, err
+	return false, nil
 }
 
 // at is the id of the tree or file at a slash-separated path of a commit; the

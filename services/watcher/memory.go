@@ -74,7 +74,16 @@ func (m *memory) save(dir string) error {
 		return errors.Join(fmt.Errorf("remember the fleet: %w", err), os.Remove(temp.Name()))
 	}
 	if err := os.Rename(temp.Name(), filepath.Join(dir, memoryFile)); err != nil {
-		return fmt.Errorf("remember the fleet: %w", err)
+		return errors.Join(fmt.Errorf("remember the fleet: %w", err), os.Remove(temp.Name()))
 	}
 	return nil
+}
+
+// cleanMemory removes what a killed process left of a memory in the making.
+func cleanMemory(dir string) error {
+	left, err := filepath.Glob(filepath.Join(dir, memoryFile+".*"))
+	for _, path := range left {
+		err = errors.Join(err, os.Remove(path))
+	}
+	return err
 }

@@ -108,3 +108,19 @@ func TestMissingRefDoesNotSlowThePollOfOthers(t *testing.T) {
 		t.Errorf("looks again after %s", d)
 	}
 }
+
+func TestLargeDeclarationHoldsNoOtherBack(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web", "api")
+	var rules strings.Builder
+	for range 90 {
+		rules.WriteString("{kind: Deployment, path: /" + strings.Repeat("x", 1000) + "}, ")
+	}
+	large := strings.Replace(application("api", "shop", ""), "namespace: shop}", "namespace: shop, audit: {ignore: ["+rules.String()+"]}}", 1)
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + large + application("web", "shop", "")}))
+	l.watch()
+	l.observed("web", a)
+	if n := len(l.log("fleet.rejected")); n != 1 {
+		t.Errorf("%d rejections, want one", n)
+	}
+}

@@ -72,6 +72,7 @@ type pass struct {
 	session   session
 	listing   listing
 	trouble   *trouble
+	ancestry  map[[2]plumbing.Hash]bool // before, tip → whether one is in the other's history
 }
 
 func (p *pass) run(ctx context.Context) (again bool, err error) {
@@ -85,6 +86,7 @@ func (p *pass) run(ctx context.Context) (again bool, err error) {
 	if again, err := p.fetch(source); err != nil || again {
 		return again, err
 	}
+	p.ancestry = map[[2]plumbing.Hash]bool{}
 	var fleetErr error
 	if p.isFleet {
 		again, fleetErr = p.declare(ctx, listed)

@@ -84,10 +84,11 @@ type reader struct {
 	generation uint64
 	last       map[string]remembered // by subject
 	sources    map[plumbing.Hash]events.Blob
-	rejected   map[string]string           // subject → commit that was rejected
-	denials    map[plumbing.Hash]time.Time // commits at no ref → when the server did not give them out
-	declared   declared                    // the fleet reader's
-	outage     *outage                     // nil: not read yet
+	refused    map[plumbing.Hash]*sourceError // trees that can't be sent
+	rejected   map[string]string              // subject → commit that was rejected
+	denials    map[plumbing.Hash]time.Time    // commits at no ref → when the server did not give them out
+	declared   declared                       // the fleet reader's
+	outage     *outage                        // nil: not read yet
 	failures   int
 }
 
@@ -220,6 +221,7 @@ func (r *reader) refresh() {
 	r.generation = generation
 	r.last = map[string]remembered{}
 	r.sources = map[plumbing.Hash]events.Blob{}
+	r.refused = map[plumbing.Hash]*sourceError{}
 	r.rejected = map[string]string{}
 	r.denials = map[plumbing.Hash]time.Time{}
 	r.declared.lists = nil

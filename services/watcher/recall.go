@@ -123,6 +123,9 @@ func recall(ctx context.Context, m *mirror, commit plumbing.Hash, folder, recipi
 			state.Complete = true // before the first commit nothing was declared
 			break
 		}
+		if !m.known(at.ParentHashes[0]) {
+			break // a shallow repository's history ends here
+		}
 		if at, err = m.commit(at.ParentHashes[0]); err != nil {
 			return fleet.State{}, err
 		}

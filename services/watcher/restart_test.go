@@ -312,6 +312,29 @@ func TestCostOfACommit(t *testing.T) {
 
 var _ ledger = (*bus.Conn)(nil)
 
+func TestKilledWhileRememberingLeavesNothing(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	l.must(os.MkdirAll(l.config.Mirrors, 0o700))
+	left := filepath.Join(l.config.Mirrors, memoryFile+".123")
+	l.must(os.WriteFile(left, []byte("{"), 0o600))
+	a := l.put("a", "web")
+	l.declareShop("web")
+	l.watch()
+	l.observed("web", a)
+	if _, err := os.Stat(left); err == nil {
+		t.Error("a memory in the making is left")
+	}
+}
+
+func TestRefusedTreeIsPackedOnce(t *testing.T) {
+	tree := plumbing.NewHash("1212121212121212121212121212121212121212")
+	why := &sourceError{reason: events.ReasonSourceTooLarge}
+	r := &reader{refused: map[plumbing.Hash]*sourceError{tree: why}} // without a mirror to pack from
+	if _, err := r.source(t.Context(), tree); !errors.Is(err, why) {
+		t.Errorf("err = %v", err)
+	}
+}
+
 func TestTwoProcessesDoNotShareMirrors(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
 	a := l.put("a", "web")

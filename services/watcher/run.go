@@ -48,6 +48,9 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 		return fmt.Errorf("--mirrors %s: %w", s.Mirrors, err)
 	}
 	defer unlock()
+	if err := cleanMemory(s.Mirrors); err != nil {
+		return fmt.Errorf("--mirrors: %w", err)
+	}
 	s.Bus.Service = "watcher"
 	listener, err := listen(s)
 	if err != nil {

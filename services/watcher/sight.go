@@ -45,7 +45,7 @@ func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
 	}
 	before := plumbing.NewHash(s.last.commit)
 	if s.last.commit != s.tip {
-		if s.descends, err = p.mirror.isAncestor(ctx, before, f.tip); err != nil {
+		if s.descends, err = p.descends(ctx, before, f.tip); err != nil {
 			return f, err
 		}
 	}
@@ -57,6 +57,21 @@ func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
 		return f, err
 	}
 	return f, p.keepSource(ctx, &f)
+}
+
+// descends is [mirror.isAncestor], asked once for all applications: where
+// history was rewritten it reads all of it.
+func (p *pass) descends(ctx context.Context, before, tip plumbing.Hash) (bool, error) {
+	pair := [2]plumbing.Hash{before, tip}
+	if known, ok := p.ancestry[pair]; ok {
+		return known, nil
+	}
+	in, err := p.mirror.isAncestor(ctx, before, tip)
+	if err != nil {
+		return false, err
+	}
+	p.ancestry[pair] = in
+	return in, nil
 }
 
 func (p *pass) pathChanged(before, tip plumbing.Hash, path string) (bool, error) {

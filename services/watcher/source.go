@@ -22,6 +22,9 @@ func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, e
 	if b, ok := r.sources[tree]; ok {
 		return b, nil
 	}
+	if refused, ok := r.refused[tree]; ok {
+		return events.Blob{}, refused
+	}
 	h := r.hub
 	name := sourcePrefix + "." + h.key.Name(tree.String())
 	ask, cancel := context.WithTimeout(ctx, busPatience)
@@ -30,7 +33,12 @@ func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, e
 	switch {
 	case err == nil:
 	case errors.Is(err, blob.ErrMissing), errors.Is(err, blob.ErrIntegrity):
-		if b, err = r.send(ctx, name, tree); err != nil {
+		b, err = r.send(ctx, name, tree)
+		var refused *sourceError
+		if errors.As(err, &refused) {
+			r.refused[tree] = refused
+		}
+		if err != nil {
 			return events.Blob{}, err
 		}
 	default:

@@ -291,3 +291,20 @@ func TestHostileServers(t *testing.T) {
 		})
 	}
 }
+
+// What a CI system checks out has no history.
+func TestShallowCloneIsWatched(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	l.put("a", "web")
+	a := l.put("b", "web")
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", "file://"+l.shop.Bare) + application("web", "shop", "")}))
+	l.do(l.fleet.Put(map[string]string{"clusters/README": "x"}))
+	dir := t.TempDir() + "/fleet"
+	out, err := exec.Command("git", "clone", "--quiet", "--depth", "1", "file://"+l.fleet.Bare, dir).CombinedOutput()
+	if err != nil {
+		t.Fatalf("git clone: %v: %s", err, out)
+	}
+	l.watch(func(c *Config) { c.Fleet = dir })
+	l.observed("web", a)
+	l.awaitList("web")
+}
