@@ -30,7 +30,8 @@ type application struct {
 	saidFailure string
 	saidHold    string
 	retries     int
-	recalled    bool // the last events were read
+	recalled    bool // the last events were read, and nothing was said since
+	unsaid      bool // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex
 	claims   map[string]bool // keys of the objects that it declares
@@ -99,9 +100,11 @@ func (a *applier) level(ctx context.Context, name string) (events.Event, error) 
 	return newest, nil
 }
 
-// recall reads, once, what was said of an application before this process
-// began: so nothing is said twice, and a wait for health goes on.
-func (a *applier) recall(ctx context.Context, app *application, timeout time.Duration) error {
+// recall reads what was said of an application: before this process began, or
+// by its last work. So nothing is said twice, nothing is left unsaid although
+// the process died, or could not publish, after it had written the inventory,
+// and a wait for health goes on.
+func (a *applier) recall(ctx context.Context, app *application, fence Fence, timeout time.Duration) error {
 	if app.recalled {
 		return nil
 	}
@@ -119,26 +122,33 @@ func (a *applier) recall(ctx context.Context, app *application, timeout time.Dur
 		}
 		last[e.Type.Verb] = e
 	}
-	app.recalled = true
+	app.recalled, app.saidHold = true, ""
 	if held, ok := last["held"].Data.(*events.ConvergenceHeld); ok && last["held"].Stored > last["applied"].Stored {
 		app.saidHold = held.Hold
 	}
-	app.mu.Lock()
-	defer app.mu.Unlock()
+	newest := max(last["applied"].Stored, last["completed"].Stored, last["failed"].Stored, last["degraded"].Stored)
+	if newest != last["failed"].Stored {
+		app.saidFailure = ""
+	}
 	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
+	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || applied.Digest != fence.Digest)
 	if !ok {
 		return nil
 	}
+	app.mu.Lock()
+	defer app.mu.Unlock()
 	app.about, app.said, app.counts = last["applied"], applied.Converging, applied.Counts
 	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time.Add(timeout)}
 	failure, _ := last["failed"].Data.(*events.ConvergenceFailed)
-	switch newest := max(last["applied"].Stored, last["completed"].Stored, last["failed"].Stored, last["degraded"].Stored); {
+	switch {
 	case newest == last["completed"].Stored:
 		app.health = healthState{Phase: healthReached}
 	case newest == last["degraded"].Stored:
 		app.health = healthState{Phase: healthLost}
 	case newest == last["failed"].Stored && failure.Reason == events.ReasonUnhealthy:
 		app.health = healthState{Phase: healthTimedOut}
+	case newest == last["failed"].Stored: // if that is over, it is said
+		app.health, app.unsaid = healthState{}, fence.Applied
 	}
 	return nil
 }

@@ -55,9 +55,6 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 	if t.m.Declaration.Converge.Mode == events.ModeObserve {
 		return nil, a.onlyObserve(ctx, t)
 	}
-	if err := a.recall(ctx, t.app, t.m.Declaration.Converge.Timeout.Std()); err != nil {
-		return nil, err
-	}
 	for race := 0; ; race++ {
 		drafts, err := a.convergeOnce(ctx, t)
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
@@ -68,7 +65,11 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 				return nil, err
 			}
 			a.again(t, Plan{}, true)
+			t.app.recalled = false
 			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
+		}
+		if len(drafts) > 0 {
+			t.app.recalled = false // whether they were published, the log knows
 		}
 		return drafts, outage(a.cluster, err)
 	}
@@ -96,11 +97,14 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		}
 		return nil, err
 	}
+	if err := a.recall(ctx, t.app, inv.Fence, t.m.Declaration.Converge.Timeout.Std()); err != nil {
+		return nil, err
+	}
 	if err := a.watchEntries(ctx, inv); err != nil {
 		return nil, err
 	}
-	t.app.current = &t.event
 	if a.undisturbed(t, inv) {
+		t.app.current = &t.event
 		t.app.expectEntries(inv)
 		a.lookAtHealth(t.app.name)
 		return nil, nil
@@ -198,10 +202,13 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 	if t.hold != "" || len(t.app.forgotten) > 0 || t.app.doubt.Load() {
 		return false
 	}
-	if t.recovers(f) {
+	if t.recovers(f) || t.app.unsaid || t.app.saidFailure != "" {
 		return false
 	}
 	for _, e := range inv.Entries {
+		if e.Released != "" || e.Held && t.app.saidHold == "" {
+			return false
+		}
 		s, ok := a.observer.get(e.Object)
 		if !ok || s.Deleting || s.Application != t.app.name || e.UID == "" || s.UID != e.UID || s.Fields == "" ||
 			s.Fields != e.Fields || s.Digest != e.Digest {

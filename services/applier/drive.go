@@ -33,6 +33,7 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		if inv, err = a.execute(ctx, t, inv, desired, plan, live, &done); err != nil {
 			return nil, err
 		}
+		t.app.current = &t.event
 		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
 			done.requests = requests()
 			return a.conclude(ctx, t, inv, desired, plan, &done)
@@ -74,7 +75,8 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 	if done.results == nil {
 		done.results, done.steps = map[string]Result{}, map[string]Step{}
 	}
-	done.advanced = done.advanced || moves || !inv.Fence.Applied // what was begun before is not said yet
+	// What was begun before is not said yet, and the end of a failure is news.
+	done.advanced = done.advanced || moves || !inv.Fence.Applied || t.app.unsaid || t.app.saidFailure != ""
 	for _, s := range plan.Steps {
 		done.steps[s.Key()] = s
 	}
@@ -111,7 +113,7 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		if was, ok := done.results[key]; !ok || was.Action == events.ActionUnchanged || result.Err != nil {
 			done.results[key] = result
 		}
-		if result.Err == nil {
+		if result.Err == nil && result.Action != events.ActionUnchanged {
 			delete(t.app.forgotten, key)
 		}
 	}
@@ -131,10 +133,12 @@ func (a *applier) recordCompared(ctx context.Context, inv Inventory, plan Plan) 
 	return a.inventories.write(ctx, inv)
 }
 
-// marksDiffer says that a guard holds something that isn't marked so yet.
+// marksDiffer says that a guard holds something that isn't marked so yet, or
+// that something is marked which is declared again.
 func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
 	for _, s := range plan.Steps {
-		if s.Op == OpHold && !inv.Entries[s.Key()].Held {
+		e := inv.Entries[s.Key()]
+		if s.Op == OpHold && !e.Held || s.Target != nil && (e.Held || e.Released != "") {
 			return true
 		}
 	}

@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"path"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -168,14 +169,18 @@ func TestAStoppedApplierAsksForTheFenceBeforeItWritesOn(t *testing.T) {
 	r.commit("shop", both.String())
 	<-reached
 	r.wrap = nil
-	other := r.start()
+	// The stopped one may have taken this message too: the other learns of it
+	// from the level that it derives when it starts.
 	r.commit("shop", configMapYAML("one", "newer"))
+	other := r.start()
+	release := sync.OnceFunc(func() { close(resume) })
+	t.Cleanup(release)
 	r.eventually("the other applier has raised the fence", func() bool {
 		u := r.get(configMaps_, "one")
 		data, _, _ := nestedMap(u, "data")
 		return data["key"] == "newer"
 	})
-	time.AfterFunc(fenceLife, func() { close(resume) })
+	time.AfterFunc(fenceLife, release)
 	r.await("shop", "completed", 1)
 	<-resume
 	r.eventually("the stopped one has asked", func() bool {
@@ -269,5 +274,50 @@ func TestASlowApplierDoesntWriteOverANewerRevision(t *testing.T) {
 				t.Errorf("got %v, tried %d times", one, tried.Load())
 			}
 		})
+	}
+}
+
+func TestSaysThatAFailureIsOverAlthoughNothingWasToBeDone(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	stop()
+	var denied atomic.Bool
+	denied.Store(true)
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Path == "/api/v1/configmaps" && denied.Load() {
+				return &http.Response{
+					StatusCode: http.StatusForbidden, Header: http.Header{"Content-Type": {"application/json"}},
+					Body: io.NopCloser(strings.NewReader(`{"kind":"Status","apiVersion":"v1","status":"Failure","reason":"Forbidden","code":403,"message":"x"}`)), Request: req,
+				}, nil
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	r.start()
+	if failed := payload[*events.ConvergenceFailed](r.await("shop", "failed", 1)); failed.Reason != events.ReasonForbidden {
+		t.Errorf("got %+v", failed)
+	}
+	denied.Store(false)
+	if again := r.applied("shop", 2); again.Counts != (events.Counts{Unchanged: 1}) {
+		t.Errorf("got %+v", again.Counts)
+	}
+	r.await("shop", "completed", 2)
+}
+
+// An application whose newest revision is refused keeps what it has.
+func TestHealsWhileTheNewestRevisionIsRefused(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	e := r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	r.commit("shop", configMapYAML("one", "2")+"apiVersion: example.com/v1\nkind: Nothing\nmetadata: {name: x}\n")
+	r.await("shop", "failed", 1)
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	r.diverged(e, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"})
+	if healed := r.applied("shop", 2); healed.Digest != manifestsOf(e).Digest || healed.Counts != (events.Counts{Configured: 1}) {
+		t.Errorf("got %+v", healed)
 	}
 }

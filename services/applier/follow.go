@@ -66,8 +66,17 @@ func (a *applier) lookAtHealth(name string) {
 	}
 	app.pending = true
 	cause := a.observation("health", name, app.about)
+	var before, after *healthState
 	a.consumer.Observe(name, cause, func(ctx context.Context) ([]events.Draft, error) {
-		return a.reportHealth(ctx, app)
+		app.mu.Lock()
+		if before != nil && app.health == *after { // called again: what it said could not be published
+			app.health = *before
+		}
+		was := app.health
+		app.mu.Unlock()
+		drafts, next := a.reportHealth(ctx, app)
+		before, after = &was, &next
+		return drafts, nil
 	})
 }
 
@@ -92,8 +101,8 @@ func (a *applier) lookAgainAt(app *application, at time.Time) {
 }
 
 // reportHealth looks once more, in the application's queue, and returns the
-// event that the look leads to.
-func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.Draft, error) {
+// event that the look leads to, and the state after it.
+func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.Draft, healthState) {
 	observed := a.observedAt(ctx, app)
 	app.mu.Lock()
 	defer app.mu.Unlock()
@@ -113,12 +122,12 @@ func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.
 	case reportDegraded:
 		p = &events.ConvergenceDegraded{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures}
 	default:
-		return nil, nil
+		return nil, next
 	}
 	return []events.Draft{{
 		Data: p, Address: a.address(app.name), Revision: order(app.about), Trace: app.about.Traceparent,
 		Correlation: app.about.CorrelationID,
-	}}, nil
+	}}, next
 }
 
 // observedAt is when the revision that an application converges to was

@@ -9,10 +9,13 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumbline-dev/plumbline/events"
 )
 
 // nextOf changes ten of twenty objects, removes five and adds five.
@@ -118,5 +121,47 @@ func TestKilledAfterEveryWriteItResumesToTheSameEnd(t *testing.T) {
 			}
 			stop()
 		})
+	}
+}
+
+// The last write of a run is that of the inventory, and then it is said what
+// was done: dead in between, nobody would ever hear of it.
+func TestKilledBeforeItSaysWhatItDidItSaysItLater(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	stop()
+
+	died := make(chan struct{})
+	var writes atomic.Int32
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName("shop")) || writes.Add(1) != 2 {
+				return next.RoundTrip(req)
+			}
+			if response, err := next.RoundTrip(req); err == nil {
+				response.Body.Close() //nolint:errcheck // it is not read
+			}
+			close(died)
+			<-req.Context().Done()
+			return nil, req.Context().Err()
+		})
+	}
+	stop = r.start()
+	r.commit("shop", configMapYAML("one", "2"))
+	<-died
+	stop()
+	if inv, _ := r.inventory("shop"); !inv.Fence.Applied || len(r.events("shop", "applied")) != 1 {
+		t.Fatalf("not killed where it was meant to: %+v%s", inv.Fence, r.story("shop"))
+	}
+	r.wrap = nil
+	r.start()
+	applied := r.applied("shop", 2)
+	if completed := payload[*events.ConvergenceCompleted](r.await("shop", "completed", 2)); completed.Digest != applied.Digest || applied.Revision.Commit == "" {
+		t.Errorf("got %+v and %+v", applied, completed)
+	}
+	if inv, _ := r.inventory("shop"); applied.Digest != inv.Fence.Digest {
+		t.Errorf("said %s, stands at %s", applied.Digest, inv.Fence.Digest)
 	}
 }
