@@ -8,6 +8,12 @@ import (
 	"strings"
 )
 
+// Account holds the streams. Provisioner is the one user in it.
+const (
+	Account     = "PLUMBLINE"
+	Provisioner = "provisioner"
+)
+
 // User is a user of the bus and what it may do.
 type User struct {
 	Name        string      `json:"name"`
@@ -60,25 +66,69 @@ func InboxPrefix(user string) string { return "_INBOX_" + user }
 
 // UsersConf is the users.conf that server.conf includes. key returns the
 // public nkey of a user; the server never sees another part of it.
+//
+// Each user but the provisioner has an account of its own, which imports from
+// the one with the streams what the user may publish. Permissions alone would
+// not do: the server answers on whatever subject a request names for the
+// answer, and within one account that answer is stored, or obeyed, as if the
+// server itself had said it. An answer in the user's own account reaches what
+// the user may publish anyway.
 func UsersConf(clusters []string, key func(user string) (string, error)) ([]byte, error) {
 	users, err := Users(clusters)
 	if err != nil {
 		return nil, err
 	}
 	var b strings.Builder
-	b.WriteString("# Written by Plumbline. Public keys and permissions only.\n\nusers: [\n")
+	b.WriteString("# Written by Plumbline. Public keys, permissions and what each account imports.\n")
 	for _, u := range users {
 		public, err := key(u.Name)
 		if err != nil {
 			return nil, fmt.Errorf("key of %s: %w", u.Name, err)
 		}
-		fmt.Fprintf(&b, "  # %s: %s\n  {\n    nkey: %s\n    permissions: {\n", u.Name, u.Description, public)
+		fmt.Fprintf(&b, "\n# %s: %s\n", u.Name, u.Description)
+		if u.Name == Provisioner {
+			fmt.Fprintf(&b, "%s {\n  jetstream: enabled\n%s", Account, exports)
+		} else {
+			fmt.Fprintf(&b, "%q {\n", u.Name)
+			writeImports(&b, u.Permissions)
+		}
+		fmt.Fprintf(&b, "  users: [{\n    nkey: %s\n    permissions: {\n", public)
 		writeAllowance(&b, "publish", u.Permissions.Publish)
 		writeAllowance(&b, "subscribe", u.Permissions.Subscribe)
-		b.WriteString("    }\n  }\n")
+		b.WriteString("    }\n  }]\n}\n")
 	}
-	b.WriteString("]\n")
 	return []byte(b.String()), nil
+}
+
+// exports are what the users' accounts import from. No two match one subject:
+// a pull and a read of many are answered by more than one message, everything
+// else by one, after which the server forgets the question.
+const exports = `  exports: [
+    {service: "plumbline.>"}
+    {service: "$JS.ACK.>"}
+    {service: "$JS.API.INFO"}
+    {service: "$JS.API.STREAM.INFO.*"}
+    {service: "$JS.API.CONSUMER.INFO.>"}
+    {service: "$JS.API.CONSUMER.MSG.NEXT.>", response_type: stream}
+    {service: "$JS.API.DIRECT.GET.*", response_type: stream}
+    {service: "$JS.API.DIRECT.GET.*.>"}
+    {stream: "plumbline.v1.>"}
+  ]
+`
+
+func writeImports(b *strings.Builder, p Permissions) {
+	// Without the import of INFO the server imports the whole of its own API.
+	// No user may ask for it.
+	fmt.Fprintf(b, "  imports: [\n    {service: {account: %s, subject: \"$JS.API.INFO\"}}\n", Account)
+	for _, subject := range p.Publish.Allow {
+		fmt.Fprintf(b, "    {service: {account: %s, subject: %q}}\n", Account, subject)
+	}
+	for _, subject := range p.Subscribe.Allow {
+		if !strings.HasPrefix(subject, "_INBOX_") {
+			fmt.Fprintf(b, "    {stream: {account: %s, subject: %q}}\n", Account, subject)
+		}
+	}
+	b.WriteString("  ]\n")
 }
 
 func writeAllowance(b *strings.Builder, verb string, a Allowance) {

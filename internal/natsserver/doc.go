@@ -8,7 +8,7 @@
 //
 //	keys/<user>.nk  the seed of each user's key, made once, mode 0600
 //	server.conf     as shipped
-//	users.conf      the users' public keys and permissions, written at each start
+//	users.conf      the users' accounts, public keys and permissions, written at each start
 //	jetstream/      the store
 //	seen.json       the furthest place in the log that was seen: outside the
 //	                store, so that a store put back from a backup is noticed

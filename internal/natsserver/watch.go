@@ -12,9 +12,6 @@ import (
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 )
 
-// account is the account of the configuration, and a folder in the store.
-const account = "PLUMBLINE"
-
 // storeWatch remembers the folders of a store by their identity. A store that
 // was taken away underneath a running server leaves the server writing into
 // files that nobody will find again.
@@ -28,11 +25,11 @@ type storeWatch struct {
 func watchStore(store string) (*storeWatch, error) {
 	w := &storeWatch{
 		folders: map[string]fs.FileInfo{}, filled: map[string]bool{},
-		log: filepath.Join(store, account, "streams", natsconfig.StreamEvents),
+		log: filepath.Join(store, natsconfig.Account, "streams", natsconfig.StreamEvents),
 	}
 	watched := []string{store}
 	for _, stream := range []string{natsconfig.StreamEvents, natsconfig.StreamBlobs, natsconfig.StreamAttempts} {
-		watched = append(watched, filepath.Join(store, account, "streams", stream))
+		watched = append(watched, filepath.Join(store, natsconfig.Account, "streams", stream))
 	}
 	for _, folder := range watched {
 		info, err := os.Stat(folder)

@@ -15,7 +15,7 @@ import (
 )
 
 // User is the user that provisions.
-const User = "provisioner"
+const User = natsconfig.Provisioner
 
 // Connect connects to the server at url as the provisioner, whose key is in
 // the file creds; it tries until ctx ends. done ends the connection.
