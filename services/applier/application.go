@@ -35,6 +35,7 @@ type application struct {
 
 	mu       sync.Mutex
 	claims   map[string]bool // keys of the objects that it declares
+	claimsOf string          // the digest of the declaration that says so
 	health   healthState
 	complete bool // nothing is held, failed or left to apply
 	expected []events.Object
@@ -154,13 +155,13 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 }
 
 // claim remembers what an application declares, for the others to know.
-func (app *application) claim(targets []Target) {
+func (app *application) claim(targets []Target, declaration string) {
 	claims := make(map[string]bool, len(targets))
 	for _, t := range targets {
 		claims[t.Key()] = true
 	}
 	app.mu.Lock()
-	app.claims = claims
+	app.claims, app.claimsOf = claims, declaration
 	app.mu.Unlock()
 }
 
@@ -183,6 +184,35 @@ func (a *applier) claimed(name string, entries map[string]Entry) map[string]stri
 		app.mu.Unlock()
 	}
 	return claimed
+}
+
+// unknownClaim returns an application of a list of which it isn't known yet
+// what it declares, or "": one that is new, or declared anew, and not rendered
+// or not looked at since. An object may be about to pass to it.
+func (a *applier) unknownClaim(ctx context.Context, f *fleetList) (string, error) {
+	for name, entry := range f.entries {
+		if entry.Held {
+			continue
+		}
+		app := a.application(name)
+		app.mu.Lock()
+		known := app.claims != nil && app.claimsOf == entry.DeclarationDigest
+		app.mu.Unlock()
+		if known {
+			continue
+		}
+		e, err := a.level(ctx, name)
+		if errors.Is(err, bus.ErrNone) {
+			return name, nil
+		}
+		if err != nil {
+			return "", err
+		}
+		if m := manifestsOf(e); m.DeclarationDigest != entry.DeclarationDigest || m.Declaration.Converge.Mode != events.ModeObserve {
+			return name, nil
+		}
+	}
+	return "", nil
 }
 
 // awaitHealth begins the wait for health after a bundle was applied.

@@ -118,7 +118,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	t.app.claim(desired.Objects)
+	t.app.claim(desired.Objects, t.m.DeclarationDigest)
 	if len(refused) > 0 {
 		return a.refuse(ctx, t, refused)
 	}
@@ -240,7 +240,7 @@ func (app *application) expectEntries(inv Inventory) {
 	defer app.mu.Unlock()
 	app.expected, app.complete = expected, complete
 	if app.claims == nil {
-		app.claims = map[string]bool{}
+		app.claims, app.claimsOf = map[string]bool{}, inv.Fence.Declaration
 		for _, o := range expected {
 			app.claims[o.Key()] = true
 		}

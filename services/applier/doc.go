@@ -49,7 +49,9 @@
 // policy in its inventory. More than 30 % of the cluster's applications at
 // once are held; a single one may always be withdrawn while others stay, so
 // that one of two can be. A list of a new life of the log withdraws nothing
-// before every application that it names was compared in that life.
+// before every application that it names was compared in that life. Nothing of
+// a withdrawn application is deleted before it is known what each application
+// of the list declares: objects pass from a name to the next.
 //
 // # Writing for health
 //

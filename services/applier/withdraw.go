@@ -5,6 +5,7 @@ package applier
 import (
 	"context"
 	"errors"
+	"fmt"
 	"slices"
 	"time"
 
@@ -54,8 +55,9 @@ func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 
 // planWithdrawal decides what becomes of the objects of a withdrawn
 // application. Approved is the digest of what may go; labels says which
-// application each live object's label names.
-func planWithdrawal(w withdrawal, live map[string]Live, labels map[string]string, approved string) Plan {
+// application each live object's label names, claimed which other one declares
+// it now.
+func planWithdrawal(w withdrawal, live map[string]Live, labels, claimed map[string]string, approved string) Plan {
 	plan := Plan{Application: w.Application, Digest: w.Fence.Digest}
 	var going []events.Object
 	for _, e := range sortedEntries(w.Entries) {
@@ -67,10 +69,15 @@ func planWithdrawal(w withdrawal, live map[string]Live, labels map[string]string
 			s.Op, s.Why = OpForget, "it is gone"
 		case label != "" && label != w.Application:
 			s.Op, s.Why, s.To = OpPass, label+" declares it now", label
+		case claimed[e.Key()] != "":
+			s.Op, s.Why, s.To = OpPass, claimed[e.Key()]+" declares it now", claimed[e.Key()]
 		case label == "":
 			s.Op, s.Why = OpOrphan, "it no longer carries our label"
 		case !w.Kept.Deletes():
 			s.Op, s.Why = OpOrphan, "the application's policy keeps it"
+			if w.Reason != "" { // else it would count no more against those that are deleted
+				going = append(going, s.Object)
+			}
 		case l.Deleting:
 			s.Op, s.Why = OpWait, "it is being deleted"
 		default:
@@ -94,7 +101,7 @@ func planWithdrawal(w withdrawal, live map[string]Live, labels map[string]string
 		return plan
 	}
 	for i := range plan.Steps {
-		if plan.Steps[i].Op == OpDelete {
+		if plan.Steps[i].Op == OpDelete || plan.Steps[i].Op == OpOrphan && slices.Contains(going, plan.Steps[i].Object) {
 			plan.Steps[i].Op, plan.Steps[i].Why = OpHold, string(reason)
 		}
 	}
@@ -163,7 +170,16 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	if w.approved() {
 		approved = w.holdOf()
 	}
-	plan := planWithdrawal(w, live, labels, approved)
+	plan := planWithdrawal(w, live, labels, a.claimed(app.name, w.Entries), approved)
+	if plan.Requests() > 0 && approved != w.holdOf() {
+		other, err := a.unknownClaim(ctx, f)
+		if err != nil {
+			return nil, err
+		}
+		if other != "" {
+			return a.awaitClaim(ctx, app, f, w, plan, other)
+		}
+	}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
 			w.Kept.Withheld = true
@@ -174,6 +190,41 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 		return a.holdWithdrawal(ctx, app, f, plan)
 	}
 	return a.finishWithdrawal(ctx, app, f, w, plan)
+}
+
+// awaitClaim puts a withdrawal off until it is known what another application
+// declares: a renamed one declares the same objects, and they are not deleted
+// to be created anew. If it takes long, that is said.
+func (a *applier) awaitClaim(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan, other string) ([]events.Draft, error) {
+	if a.withdrawLater(app, f) < blockedAfter {
+		return nil, nil
+	}
+	plan.Hold = &Hold{Digest: w.holdOf(), Reason: events.ReasonWithdrawalGuard, Message: fmt.Sprintf(
+		"it is not known yet what the application %s declares: objects of %s may pass to it. See why it isn't rendered, or approve",
+		other, app.name)}
+	for _, s := range plan.Steps {
+		if s.Op == OpDelete {
+			plan.Hold.Objects = append(plan.Hold.Objects, s.Object)
+		}
+	}
+	return a.holdWithdrawal(ctx, app, f, plan)
+}
+
+// withdrawLater tries a withdrawal again after a while, and returns how often
+// that was asked.
+func (a *applier) withdrawLater(app *application, f *fleetList) int {
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if app.retry != nil {
+		app.retry.Stop()
+	}
+	app.retry = time.AfterFunc(min(retryFirst<<min(app.retries, 10), retryMost), func() {
+		if a.ctx.Err() == nil {
+			a.withdrawAll(f)
+		}
+	})
+	app.retries++
+	return app.retries
 }
 
 // approved says that an approval of the withdrawal was written down.
@@ -309,19 +360,7 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 
 // blockedWithdrawal says, once, that a withdrawal can't end yet.
 func (a *applier) blockedWithdrawal(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
-	app.mu.Lock()
-	if app.retry != nil {
-		app.retry.Stop()
-	}
-	app.retry = time.AfterFunc(min(retryFirst<<min(app.retries, 10), retryMost), func() {
-		if a.ctx.Err() == nil {
-			a.withdrawAll(f)
-		}
-	})
-	app.retries++
-	again := app.retries
-	app.mu.Unlock()
-	if again != blockedAfter {
+	if a.withdrawLater(app, f) != blockedAfter {
 		return nil, nil
 	}
 	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
 func (r *rig) withdrawn(name string, nth int) *events.ApplicationWithdrawn {
@@ -168,5 +169,51 @@ func TestDecideWithdrawals(t *testing.T) {
 		if got != c.want {
 			t.Errorf("%s: got %q, want %q", name, got, c.want)
 		}
+	}
+}
+
+func TestARenamedApplicationKeepsItsObjects(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.declare("other")
+	r.declare("before")
+	r.fleet()
+	for _, name := range []string{"other", "before"} {
+		r.commit(name, configMapYAML(name, "1"))
+		r.await(name, "completed", 1)
+	}
+	uid := r.get(configMaps_, "before").GetUID()
+	delete(r.declared, "before")
+	r.declare("after")
+	r.fleet() // reaches the applier before the bundle of the new name can
+	r.commit("other", configMapYAML("other", "2"))
+	r.await("other", "completed", 2)
+	r.commit("after", configMapYAML("before", "1"))
+	r.await("after", "completed", 1)
+	if gone := r.withdrawn("before", 1); gone.Outcome != events.ActionPassed {
+		t.Errorf("got %+v", gone)
+	}
+	if now := r.get(configMaps_, "before"); now == nil || now.GetUID() != uid || now.GetLabels()[manifest.LabelApplication] != "after" {
+		t.Errorf("got %v", now)
+	}
+}
+
+func TestTheFleetsGuardHoldsWhatIsOrphanedToo(t *testing.T) {
+	entry := Entry{Object: events.Object{Version: "v1", Kind: "ConfigMap", Namespace: "ns", Name: "one"}, UID: "u"}
+	w := withdrawal{
+		Inventory: Inventory{Application: "a", Kept: KeptPolicy{Deletion: events.DeletionOrphan}, Entries: map[string]Entry{entry.Key(): entry}},
+		Reason:    events.ReasonWithdrawalGuard,
+	}
+	live := map[string]Live{entry.Key(): {UID: "u", Owner: "a"}}
+	labels := map[string]string{entry.Key(): "a"}
+	if plan := planWithdrawal(w, live, labels, nil, ""); plan.Hold == nil || plan.Steps[0].Op != OpHold {
+		t.Errorf("got\n%s", plan)
+	}
+	if plan := planWithdrawal(w, live, labels, nil, w.holdOf()); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
+		t.Errorf("approved: got\n%s", plan)
+	}
+	w.Reason = ""
+	if plan := planWithdrawal(w, live, labels, nil, ""); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
+		t.Errorf("without a guard: got\n%s", plan)
 	}
 }
