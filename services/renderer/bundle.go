@@ -21,6 +21,10 @@ func assemble(objects []rendered, d events.Declaration, key seal.DigestKey) (man
 	if len(objects) > manifest.MaxObjects {
 		return b, fail(events.ReasonOutput, d.Source.Path, 0, "the application has %d objects; at most %d are taken. Split it into several", len(objects), manifest.MaxObjects)
 	}
+	objects, err := rename(objects, key)
+	if err != nil {
+		return b, err
+	}
 	for _, r := range objects {
 		o, err := objectOf(r, d, key)
 		if err != nil {

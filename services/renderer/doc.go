@@ -31,7 +31,8 @@
 // time, its memory or its output, and replaced after any of that, after a
 // crash and after 500 renders. A Secret's plaintext is held by parent and
 // child only; it is sealed before the bundle leaves the process, and no text
-// of an error comes from a file.
+// of an error comes from a file. The hash that kustomize puts behind the name of
+// a generated Secret is replaced by a keyed one: see suffix.go.
 //
 // The outcome that is published depends on the revision before by sequence;
 // decide.go has the whole table.

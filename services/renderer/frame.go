@@ -42,6 +42,8 @@ type rendered struct {
 	File string          `json:"file"`
 	Line int             `json:"line"`
 	Body json.RawMessage `json:"body"`
+	// Suffixed is the name of a Secret that ends in a hash of its content.
+	Suffixed string `json:"suffixed,omitempty"`
 }
 
 // errFrame says that the other side does not speak our protocol.

@@ -102,6 +102,7 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 	if !keepOrigin {
 		dropAnnotation(body, originAnnotation)
 	}
+	suffixed := suffixed(r)
 	file, line := b.locate(origin, r.GetKind(), r.GetName())
 	objects, err := manifest.FromBody(file, line, body)
 	if err != nil {
@@ -113,6 +114,7 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 		if err != nil {
 			return nil, err
 		}
+		e.Suffixed = suffixed
 		out = append(out, e)
 	}
 	return out, nil

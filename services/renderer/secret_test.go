@@ -15,6 +15,9 @@ import (
 	"sync"
 	"testing"
 
+	"sigs.k8s.io/kustomize/api/hasher"
+	"sigs.k8s.io/kustomize/kyaml/yaml"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
@@ -196,6 +199,51 @@ func (l *lab) startWith(log *slog.Logger) {
 	l.t.Helper()
 	l.log = log
 	l.start()
+}
+
+// The suffix that kustomize puts behind a generated Secret's name is a hash of
+// what it holds: who reads the name could try passwords.
+func TestNamesOfGeneratedSecretsTellNothing(t *testing.T) {
+	l := newLab(t)
+	l.start()
+	files := func(value string) map[string]string {
+		return map[string]string{
+			"web/kustomization.yaml": "resources: [pod.yaml]\nsecretGenerator:\n- name: db\n  literals: [p=" + value + "]\n",
+			"web/pod.yaml":           "apiVersion: v1\nkind: Pod\nmetadata: {name: web}\nspec:\n  containers: [{name: web, image: web, envFrom: [{secretRef: {name: db}}]}]\n",
+		}
+	}
+	// What kustomize calls it: anyone can compute that.
+	node := yaml.MustParse("apiVersion: v1\nkind: Secret\nmetadata: {name: db}\ntype: Opaque\ndata: {p: aHVudGVyMg==}\n")
+	guess, err := (&hasher.Hasher{}).Hash(node)
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := func(value string) string {
+		t.Helper()
+		m := as[*events.ManifestsRendered](t, l.outcome(l.push(l.app("web", "web"), files(value))))
+		var secret, ref string
+		for _, o := range l.bundle(m.Bundle).Objects {
+			if o.Kind == "Secret" {
+				secret = o.Name
+			} else {
+				ref = fmt.Sprint(o.Body)
+			}
+			if text := fmt.Sprint(o.Object, o.Body); strings.Contains(text, guess) {
+				t.Errorf("the name tells the value: %s", text)
+			}
+		}
+		if !strings.HasPrefix(secret, "db-") || !strings.Contains(ref, "name:"+secret) {
+			t.Errorf("the Secret is %s, the reference in %s", secret, ref)
+		}
+		return secret
+	}
+	first, second := name("hunter2"), name("hunter3")
+	if first == second {
+		t.Error("another value has the same name")
+	}
+	if again := name("hunter2"); again != first {
+		t.Errorf("the same value has the names %s and %s", first, again)
+	}
 }
 
 func TestNoRecipient(t *testing.T) {
