@@ -77,7 +77,7 @@ func TestStreams(t *testing.T) {
 		for _, d := range c.BackOff {
 			whole += d
 		}
-		if c.Durable != f.Name || c.MaxDeliver != -1 || c.AckPolicy != jetstream.AckExplicitPolicy || c.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy || c.AckWait != c.BackOff[0] {
+		if c.Durable != f.Name || c.MaxDeliver != -1 || c.MaxAckPending != -1 || c.AckPolicy != jetstream.AckExplicitPolicy || c.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy || c.AckWait != c.BackOff[0] {
 			t.Errorf("%s: %+v", f.Name, c)
 		}
 		if whole > log.Duplicates {

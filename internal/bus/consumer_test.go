@@ -419,3 +419,55 @@ func TestRedeliveryLeavesTheSameLog(t *testing.T) {
 		},
 	})
 }
+
+// Inputs that wait for their next try take no place from those that don't,
+// however many they are: a fleet may have thousands of applications that fail.
+func TestWaitingInputsLeaveRoom(t *testing.T) {
+	s := bustest.Start(t)
+	watcher := s.Connect(t, "watcher")
+	const waiting = 1001 // more than the server lets be unacknowledged if not told otherwise
+	var group sync.WaitGroup
+	for part := range 7 {
+		group.Go(func() {
+			for i := range waiting / 7 {
+				publish(t, watcher, commit(fmt.Sprintf("bad-%d-%d", part, i), "1"))
+			}
+		})
+	}
+	group.Wait()
+	var put atomic.Int32
+	good := make(chan struct{})
+	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+		if in.Application == "good" {
+			close(good)
+			return nil, nil
+		}
+		put.Add(1)
+		return nil, fault.RetryAfter(errBroken, time.Hour)
+	}, bus.Options{Concurrency: 16}))
+	bustest.Eventually(t, "all the others wait", func() bool { return put.Load() >= 1000 })
+	publish(t, watcher, commit("good", "1"))
+	select {
+	case <-good:
+	case <-time.After(10 * time.Second):
+		t.Error("those that wait take the place of one that doesn't")
+	}
+}
+
+// A failure is said even where the service's own event about it can't be
+// published.
+func TestFailureThatCanNotBePublished(t *testing.T) {
+	s := bustest.Start(t)
+	publish(t, s.Connect(t, "watcher"), commit("shop", "1"))
+	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(context.Context, events.Event) ([]events.Draft, error) {
+		return nil, fault.Terminal(events.ReasonRefused, "No.", nil)
+	}, bus.Options{Failed: func(in events.Event, _ events.Reason, _ string) []events.Draft {
+		d := failed(in.Application)
+		d.Data.(*events.RenderFailed).Message = strings.Repeat("x", events.MaxSize)
+		return []events.Draft{d}
+	}}))
+	s.Idle(t, "renderer")
+	if n := len(rejected(t, s, events.ReasonRefused)); n != 1 {
+		t.Errorf("said %d times, want once", n)
+	}
+}

@@ -131,10 +131,10 @@ func decide(c class, r record, asked time.Duration) verdict {
 		v.ack = ackDone
 	case classTerminal:
 		v.ack = ackTerm
-	case classOutage:
+	case classOutage, classShutdown:
+		// At the end all that is in hand is given back, once nothing is pulled
+		// any more: what came back earlier would come to this consumer.
 		v.ack = ackKeep
-	case classShutdown:
-		v.ack = ackNak
 	case classConflict:
 		v.ack, v.delay = ackNak, conflictDelay
 	case classLater:

@@ -64,7 +64,7 @@ func TestDecideStateSpace(t *testing.T) {
 					t.Errorf("%s: not quarantined", name)
 				case r.Quarantined && !v.record.Quarantined:
 					t.Errorf("%s: the quarantine is forgotten", name)
-				case (v.ack == ackDone) != (c == classDone), (v.ack == ackTerm) != (c == classTerminal), (v.ack == ackKeep) != (c == classOutage):
+				case (v.ack == ackDone) != (c == classDone), (v.ack == ackTerm) != (c == classTerminal), (v.ack == ackKeep) != (c == classOutage || c == classShutdown):
 					t.Errorf("%s: acknowledged wrongly", name)
 				case v.listed != counts, c == classLater && v.delay != 7*time.Second, c == classShutdown && v.delay != 0:
 					t.Errorf("%s: delayed wrongly", name)
@@ -240,5 +240,20 @@ func TestQueues(t *testing.T) {
 				t.Fatalf("seed %d: %d held, want %d", seed, len(q.held), n)
 			}
 		}
+	}
+}
+
+// A consumer whose hands are full waits for its own work: a timer that is
+// always due would keep a processor busy meanwhile.
+func TestNothingIsDueWhileHandsAreFull(t *testing.T) {
+	s := &schedule{queues: newQueues()}
+	if s.timer() == nil {
+		t.Error("with empty hands, nothing is ever pulled")
+	}
+	for i := range maxHeld {
+		s.queues.add(&task{key: "shop", id: messageID{stored: uint64(i + 1)}})
+	}
+	if s.timer() != nil {
+		t.Error("there is a timer although nothing can be pulled")
 	}
 }

@@ -157,7 +157,7 @@ func (s *schedule) timer() <-chan time.Time {
 	switch {
 	case s.outage != nil && !s.outage.probing:
 		return time.After(time.Until(s.outage.next))
-	case s.outage == nil && !s.pulling:
+	case s.outage == nil && !s.pulling && s.room() > 0:
 		return time.After(time.Until(s.pullAfter))
 	}
 	return nil
@@ -200,6 +200,9 @@ func (s *schedule) start(ctx context.Context, t *task) {
 func (s *schedule) finish(ctx context.Context, r result) {
 	s.working--
 	s.queues.done(r.task, r.keep)
+	if ctx.Err() != nil {
+		return // what is kept is given back at the end
+	}
 	if r.again > 0 {
 		s.group.Go(func() {
 			if pause(ctx, r.again) {
@@ -231,9 +234,12 @@ func (s *schedule) weather(ctx context.Context, r result) {
 	}
 }
 
+// room is how many more messages may be taken in hand.
+func (s *schedule) room() int { return maxHeld - len(s.queues.held) }
+
 // pull asks for messages, if there is room and everything is there.
 func (s *schedule) pull(ctx context.Context) {
-	room := maxHeld - len(s.queues.held)
+	room := s.room()
 	if s.pulling || s.outage != nil || room < 1 || time.Now().Before(s.pullAfter) {
 		return
 	}

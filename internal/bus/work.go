@@ -240,14 +240,18 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 			return err
 		}
 	}
-	if len(drafts) == 0 {
-		d, err := w.rejected(w.io, t, reason, message, attempts)
-		if err != nil {
+	if len(drafts) > 0 {
+		err := w.publish(ctx, t, s, drafts)
+		if !errors.Is(err, events.ErrInvalid) && !errors.Is(err, events.ErrTooLarge) {
 			return err
 		}
-		drafts = []events.Draft{d}
+		w.log.Error("the event about a failure can't be published: the input is rejected instead", "id", t.in.ID, "error", err)
 	}
-	return w.publish(ctx, t, s, drafts)
+	d, err := w.rejected(w.io, t, reason, message, attempts)
+	if err != nil {
+		return err
+	}
+	return w.publish(ctx, t, s, []events.Draft{d})
 }
 
 // discard publishes a message that can't be decoded as rejected, and takes it
