@@ -5,6 +5,7 @@ package renderer
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
@@ -54,6 +55,9 @@ func objectOf(r rendered, d events.Declaration, key seal.DigestKey) (manifest.Ob
 		return manifest.Object{}, fmt.Errorf("read what a render child made: %w", err)
 	}
 	o := manifest.Object{Object: id, File: r.File, Line: r.Line, Body: body}
+	if misspelt(body) {
+		return o, secretFailure(o, events.ReasonObjectInvalid, "has data and is no Secret that Kubernetes knows, so it would travel unsealed. Write apiVersion: v1 and kind: Secret")
+	}
 	if !seal.IsSecret(body) {
 		o.Digest = manifest.Digest(body)
 		return o, nil
@@ -70,6 +74,16 @@ func objectOf(r rendered, d events.Declaration, key seal.DigestKey) (manifest.Ob
 	}
 	o.Digest = manifest.Digest(blind)
 	return o, nil
+}
+
+// misspelt reports whether an object was meant to be a Secret: what it holds is
+// secret, whether or not an API server would take it.
+func misspelt(body map[string]any) bool {
+	kind, _ := body["kind"].(string)
+	if seal.IsSecret(body) || !strings.EqualFold(kind, "Secret") {
+		return false
+	}
+	return body["data"] != nil || body["stringData"] != nil
 }
 
 // unsealable makes a failure of an error of package seal, which names a field

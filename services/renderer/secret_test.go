@@ -96,6 +96,9 @@ func TestNoPlaintextLeavesTheProcess(t *testing.T) {
 		kustomized("secretGenerator:\n- name: s\n  files: [a.yaml]\n", canary),
 		kustomized("secretGenerator:\n- name: s\n  envs: [a.yaml]\n", "P="+canary),
 		kustomized("resources: [a.yaml]\n", secret("stringData: {p: "+canary+"}\n")),
+		{"app/a.yaml": strings.Replace(secret("stringData: {p: "+canary+"}\n"), "Secret", "secret", 1)},
+		{"app/a.yaml": strings.Replace(secret("stringData: {p: "+canary+"}\n"), "v1", "core/v1", 1)},
+		{"app/a.yaml": strings.Replace(secret("data: {p: "+b64+"}\n"), "v1", "v1beta1", 1)},
 		// Broken ones.
 		{"app/a.yaml": secret("data: {p: " + canary + "!}\n")},
 		{"app/a.yaml": secret("data:\n  p: *" + canary + "\n")},

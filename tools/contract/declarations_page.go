@@ -18,14 +18,17 @@ const declarationsIntro = `# Declarations
 
 The fleet is a folder in a Git repository. Every ` + "`.yaml`, `.yml` and `.json`" + ` file
 in it and in the folders below holds declarations, any number per file; hidden
-files and folders are left out, and nothing else may stand there.
+files and folders are left out, and nothing else may stand there. Symbolic links
+and submodules are not read: where declarations may be behind one it is refused,
+and holds like a file that can't be read. A folder that is missing, and a
+repository that is empty, are an outage and no empty fleet.
 
 ` + "```yaml\n%s```" + `
 
 Declarations are read strictly: an unknown field, a wrong type or a reference
 that leads nowhere is refused in a ` + "`fleet.rejected`" + ` event that names file, line
 and field. YAML anchors may stand there; aliases may not. A file has at most
-1 MiB.
+1 MiB, an application with every default filled in 16 KiB.
 
 **What is unknown is not withdrawn.** A refused application is *held*: it stays
 as it was declared before. A refused repository or cluster holds the
