@@ -12,7 +12,7 @@ import (
 // A revision without objects is a failure, never an order to delete.
 func TestEmptyRenderPrunesNothing(t *testing.T) {
 	s := play(t, "empty", configMaps(3, "v"))
-	s.eventually("item-2", "v")
+	s.settled()
 	before := s.versions()
 	mark := s.Bus.Mark()
 	s.commit(map[string]string{"deploy/README.md": "nothing here"}, "deploy/item-0.yaml", "deploy/item-1.yaml", "deploy/item-2.yaml")
@@ -35,7 +35,7 @@ func TestEmptyRenderPrunesNothing(t *testing.T) {
 // approval lets it go.
 func TestPrunePastTheGuard(t *testing.T) {
 	s := play(t, "guard", configMaps(6, "v"))
-	s.eventually("item-5", "v")
+	s.settled()
 	mark := s.Bus.Mark()
 	s.commit(map[string]string{"deploy/item-0.yaml": configMap("item-0", "new")},
 		"deploy/item-2.yaml", "deploy/item-3.yaml", "deploy/item-4.yaml", "deploy/item-5.yaml")

@@ -14,7 +14,7 @@ import (
 // No object of the cluster gets a new resourceVersion.
 func TestEveryEventDeliveredAgain(t *testing.T) {
 	s := play(t, "again", configMaps(4, "0"))
-	s.eventually("item-3", "0")
+	s.settled()
 	var last string
 	for i := range 4 {
 		mark := s.Bus.Mark()
@@ -46,7 +46,7 @@ func TestEveryEventDeliveredAgain(t *testing.T) {
 // revision comes back.
 func TestTwoAppliers(t *testing.T) {
 	s := play(t, "twins", one("0"))
-	s.eventually("cm", "0")
+	s.settled()
 	second := s.Another("applier")
 	if err := second.Start(); err != nil {
 		t.Fatal(err)

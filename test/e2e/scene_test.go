@@ -174,6 +174,12 @@ func (s *scene) converged(mark int, commit string) rig.Seen {
 	})
 }
 
+// settled waits until the application has converged for the first time.
+func (s *scene) settled() {
+	s.t.Helper()
+	s.await(0, "convergence.completed", rig.Of("convergence.completed", s.app))
+}
+
 // value is the value of key "v" in a ConfigMap, empty where there is none.
 func (s *scene) value(name string) string {
 	s.t.Helper()

@@ -14,7 +14,7 @@ import (
 // nothing written that was right, and commits go on.
 func TestStoreLostWhileStopped(t *testing.T) {
 	s := play(t, "storestopped", configMaps(6, "before"))
-	s.eventually("item-5", "before")
+	s.settled()
 	epoch := s.epoch()
 	before := s.versions()
 
@@ -32,7 +32,7 @@ func TestStoreLostWhileStopped(t *testing.T) {
 // while and says that it is well: whoever runs it must notice.
 func TestStoreLostUnderneath(t *testing.T) {
 	s := play(t, "storeunder", configMaps(6, "before"))
-	s.eventually("item-5", "before")
+	s.settled()
 	epoch := s.epoch()
 	before := s.versions()
 
