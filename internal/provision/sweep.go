@@ -3,6 +3,7 @@
 package provision
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -49,14 +50,14 @@ func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream, log *bus.Co
 	if err != nil {
 		return Swept{}, fmt.Errorf("sweep blobs: %w", err)
 	}
-	reached, err := reachedBlobs(ctx, log)
-	if err != nil {
+	reached := reach{blobs: map[string]bool{}}
+	if err := reached.read(ctx, log); err != nil {
 		return Swept{}, fmt.Errorf("sweep blobs: read the log: %w", err)
 	}
 	swept := Swept{Blobs: len(names)}
 	condemned := map[string]time.Time{}
 	for name, last := range names {
-		if reached[name] {
+		if reached.blobs[name] {
 			continue
 		}
 		since, known := s.condemned[name]
@@ -69,6 +70,14 @@ func (s *Sweeper) Sweep(ctx context.Context, js jetstream.JetStream, log *bus.Co
 			return swept, fmt.Errorf("sweep blob %s: %w", name, err)
 		}
 		if !known || !old {
+			continue
+		}
+		// A writer that found the blob there may have named it meanwhile.
+		if err := reached.read(ctx, log); err != nil {
+			return swept, fmt.Errorf("sweep blobs: read the log: %w", err)
+		}
+		if reached.blobs[name] {
+			delete(condemned, name)
 			continue
 		}
 		if err := blobs.Purge(ctx, jetstream.WithPurgeSubject(name+".*")); err != nil {
@@ -106,8 +115,8 @@ func (s *Sweeper) old(ctx context.Context, blobs jetstream.Stream, chunk string,
 	return err == nil && s.now().Sub(m.Time) >= grace, err
 }
 
-// blobNames returns the blobs that are there, whole or not, each with one of
-// its chunks.
+// blobNames returns the blobs that are there, whole or not, each with its last
+// chunk: the youngest, since they are written in order.
 func blobNames(ctx context.Context, blobs jetstream.Stream) (map[string]string, error) {
 	info, err := blobs.Info(ctx, jetstream.WithSubjectFilter(">"))
 	if err != nil {
@@ -115,7 +124,12 @@ func blobNames(ctx context.Context, blobs jetstream.Stream) (map[string]string, 
 	}
 	names := map[string]string{}
 	for subject := range info.State.Subjects {
-		if i := strings.LastIndexByte(subject, '.'); i > 0 {
+		i := strings.LastIndexByte(subject, '.')
+		if i < 0 {
+			continue
+		}
+		// Chunks are numbered without padding: the longer number is the higher.
+		if last := names[subject[:i]]; cmp.Or(cmp.Compare(len(subject), len(last)), cmp.Compare(subject, last)) > 0 {
 			names[subject[:i]] = subject
 		}
 	}
@@ -126,14 +140,20 @@ func blobNames(ctx context.Context, blobs jetstream.Stream) (map[string]string, 
 // version: no event is too new to keep its blobs.
 var blobReference = regexp.MustCompile(`plumbline\.blob(\.[A-Za-z0-9_-]+)+`)
 
-// reachedBlobs returns the names of all blobs that a kept event names.
-func reachedBlobs(ctx context.Context, log *bus.Conn) (map[string]bool, error) {
-	reached := map[string]bool{}
-	_, err := log.Read(ctx, bus.Range{}, func(r bus.Record) error {
-		for _, name := range blobReference.FindAll(r.Body, -1) {
-			reached[string(name)] = true
+// reach is the blobs that kept events name, as far as the log was read.
+type reach struct {
+	blobs map[string]bool
+	next  uint64
+}
+
+// read reads on where it ended before.
+func (r *reach) read(ctx context.Context, log *bus.Conn) error {
+	next, err := log.Read(ctx, bus.Range{From: r.next}, func(record bus.Record) error {
+		for _, name := range blobReference.FindAll(record.Body, -1) {
+			r.blobs[string(name)] = true
 		}
 		return nil
 	})
-	return reached, err
+	r.next = next
+	return err
 }
