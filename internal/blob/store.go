@@ -101,18 +101,22 @@ func (s *Store) putChunk(ctx context.Context, b events.Blob, i int, data []byte)
 	m.Header.Set(headerSize, strconv.FormatInt(b.Size, 10))
 	m.Header.Set(headerChunks, strconv.Itoa(b.Chunks))
 	m.Data = data
-	exists, err := s.wire.Write(ctx, m)
-	if err != nil || !exists {
-		return err
+	for {
+		exists, err := s.wire.Write(ctx, m)
+		if err != nil || !exists {
+			return err
+		}
+		there, err := s.wire.Read(ctx, natsconfig.StreamBlobs, m.Subject)
+		switch {
+		case err != nil:
+			return err
+		case there == nil: // swept in between
+			continue
+		case there.Header.Get(headerDigest) != b.Digest:
+			return fmt.Errorf("chunk %d: %w", i, ErrExists)
+		}
+		return nil
 	}
-	there, err := s.wire.Read(ctx, natsconfig.StreamBlobs, m.Subject)
-	if err != nil {
-		return err
-	}
-	if there != nil && there.Header.Get(headerDigest) != b.Digest {
-		return fmt.Errorf("chunk %d: %w", i, ErrExists)
-	}
-	return nil
 }
 
 // Stat describes the blob under a name. Its error wraps [ErrMissing] unless

@@ -198,3 +198,29 @@ func TestNamesAreNoWildcards(t *testing.T) {
 		}
 	}
 }
+
+// sweptOnce answers the first write of a chunk as if it were there, and the
+// read after it as if it had been swept in between.
+type sweptOnce struct {
+	blob.Wire
+	written int
+}
+
+func (w *sweptOnce) Write(ctx context.Context, m *nats.Msg) (bool, error) {
+	if w.written++; w.written == 1 {
+		return true, nil
+	}
+	return w.Wire.Write(ctx, m)
+}
+
+func TestChunkThatIsSweptWhileItIsWritten(t *testing.T) {
+	s := bustest.Start(t)
+	store := blob.New(&sweptOnce{Wire: wireOf(t, s)})
+	b, err := store.Put(t.Context(), prefix, body(9))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if has, err := store.Has(t.Context(), b); err != nil || !has {
+		t.Errorf("Has = %v, %v: the blob is said to be stored", has, err)
+	}
+}

@@ -189,7 +189,7 @@ func (w *wire) info(ctx context.Context, stream string, options any) (*jetstream
 func (w *wire) Write(ctx context.Context, m *nats.Msg) (exists bool, err error) {
 	_, err = w.store(ctx, m)
 	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeStoreFailed {
+	if ctx.Err() == nil && errors.As(err, &api) && api.ErrorCode == codeStoreFailed {
 		return true, nil
 	}
 	return false, err
