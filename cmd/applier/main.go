@@ -10,6 +10,8 @@ import (
 
 const about = "Applier converges one cluster to its bundles: convergence.*. It also heals what\nthe auditor finds, and removes what is no longer declared."
 
+const example = "applier --nats-creds keys/applier-local.nk --kubeconfig applier.kubeconfig \\\n    --age-identity local.age"
+
 func main() {
-	process.Main("applier", about, applier.Command)
+	process.Main("applier", about, example, applier.Command)
 }

@@ -10,6 +10,8 @@ import (
 
 const about = "Auditor compares one cluster with Git's bundles and says what differs:\ndivergence.*. It can write nothing."
 
+const example = "auditor --nats-creds keys/auditor-local.nk --kubeconfig auditor.kubeconfig \\\n    --digest-key local.digest.key"
+
 func main() {
-	process.Main("auditor", about, auditor.Command)
+	process.Main("auditor", about, example, auditor.Command)
 }

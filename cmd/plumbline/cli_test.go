@@ -139,6 +139,7 @@ func TestExitCodesWithoutASystem(t *testing.T) {
 		"open webhook":    {[]string{"up", "--fleet", ".", "--webhook-listen", ":1"}, exitUsage, "needs --webhook-secrets"},
 		"no key":          {[]string{"nats", "provision"}, exitUsage, "want --server and --creds"},
 		"version":         {[]string{"version"}, exitOK, ""},
+		"--version":       {[]string{"--version"}, exitOK, ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
@@ -242,5 +243,18 @@ func TestNATSServe(t *testing.T) {
 	}
 	if _, err := place(data).find(); err == nil {
 		t.Error("plumbline.json is still there")
+	}
+}
+
+// A command's help names the exit codes that it may end with.
+func TestHelpNamesItsExitCodes(t *testing.T) {
+	for name, wanted := range map[string]bool{"wait": true, "status": false, "approve": false} {
+		var stdout, stderr bytes.Buffer
+		if code := run([]string{name, "--help"}, &stdout, &stderr); code != exitOK {
+			t.Errorf("%s --help ends with %d: %s", name, code, &stderr)
+		}
+		if got := strings.Contains(stdout.String(), "not reached within --timeout"); got != wanted {
+			t.Errorf("%s --help names the exit code of a timeout: %t, want %t", name, got, wanted)
+		}
 	}
 }

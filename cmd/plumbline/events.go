@@ -102,14 +102,19 @@ func (s *selection) print(ctx context.Context, conn *bus.Conn, p *eventPrinter) 
 		}
 		r.From = l.Last + 1
 	}
+	matches := 0
 	each := func(r bus.Record) error {
 		if !s.takes(r) {
 			return nil
 		}
+		matches++
 		return p.print(r)
 	}
 	if !s.follow {
 		_, err := conn.Read(ctx, r, each)
+		if err == nil && matches == 0 {
+			fmt.Fprintln(p.err, "No event in the log matches; 'plumbline status' names the applications, and the log keeps 256 events of each kind and application.")
+		}
 		return err
 	}
 	err := conn.Follow(ctx, r, each)

@@ -20,6 +20,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/services/renderer"
 )
 
@@ -78,11 +79,16 @@ const rootExample = `  plumbline up --fleet https://git.example.com/fleet.git
 
 const exitHelp = `
 Exit codes:
-  0  done; for wait: reached
+  0  done{{if eq .Name "wait"}}: it is reached{{end}}
   1  failed: the message says why and what to do
   2  a wrong call
+{{- if not .HasParent}}
   3  wait: not reached within --timeout
   4  wait: the commit has ended the other way
+{{- else if eq .Name "wait"}}
+  3  not reached within --timeout
+  4  the commit has ended the other way
+{{- end}}
 `
 
 func newRoot() *cobra.Command {
@@ -91,6 +97,7 @@ func newRoot() *cobra.Command {
 		Short:         "Keeps clusters true to Git",
 		Long:          rootHelp,
 		Example:       rootExample,
+		Version:       process.Version(),
 		SilenceErrors: true,
 		SilenceUsage:  true,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -105,6 +112,7 @@ func newRoot() *cobra.Command {
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.SuggestionsMinimumDistance = 2
+	root.SetVersionTemplate("plumbline {{.Version}}\n")
 	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
 	root.CompletionOptions.HiddenDefaultCmd = true

@@ -133,7 +133,7 @@ func request(cmd *cobra.Command, at target, out format, draft func(*status.View)
 	cause := events.Cause{ID: fmt.Sprintf("%s/%d/%s", operator(), os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano))}
 	published, err := conn.Publish(ctx, cause, d)
 	if errors.Is(err, bus.ErrDenied) {
-		return fmt.Errorf("this key may only read: use the operator's (--creds .../operator.nk): %w", err)
+		return fmt.Errorf("this key may not ask or approve: use the operator's (--creds .../operator.nk): %w", err)
 	}
 	if err != nil {
 		return err

@@ -10,7 +10,9 @@ import (
 
 const about = "Renderer makes bundles of revisions, from plain YAML and Kustomize:\nmanifests.rendered, manifests.unchanged, render.failed."
 
+const example = "renderer --nats-creds keys/renderer.nk --source-key source.key"
+
 func main() {
 	renderer.ServeChild()
-	process.Main("renderer", about, renderer.Command)
+	process.Main("renderer", about, example, renderer.Command)
 }

@@ -10,6 +10,8 @@ import (
 
 const about = "Watcher reads the fleet and the repositories that it declares, and publishes each\nnew revision: commit.observed, fleet.observed, source.unreachable."
 
+const example = "watcher --nats-creds keys/watcher.nk --fleet https://git.example.com/fleet.git \\\n    --mirrors mirrors --source-key source.key --local-recipient local.recipient"
+
 func main() {
-	process.Main("watcher", about, watcher.Command)
+	process.Main("watcher", about, example, watcher.Command)
 }

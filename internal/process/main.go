@@ -38,15 +38,17 @@ const (
 )
 
 // Main runs one service as a process and exits with [ExitOK], [ExitFailed] or
-// [ExitUsage]. About is a line or more for --help. SIGINT and SIGTERM end the
-// service's context; a second one ends the process at once.
-func Main(name, about string, command func(*pflag.FlagSet) RunFunc) {
-	p := program{name: name, about: about, command: command, stdout: os.Stdout, stderr: os.Stderr}
+// [ExitUsage]. About is a line or more for --help, and example a call with what
+// it can't do without. SIGINT and SIGTERM end the service's context; a second
+// one ends the process at once.
+func Main(name, about, example string, command func(*pflag.FlagSet) RunFunc) {
+	p := program{name: name, about: about, example: example, command: command, stdout: os.Stdout, stderr: os.Stderr}
 	os.Exit(p.run(os.Args[1:]))
 }
 
 type program struct {
 	name, about    string
+	example        string
 	command        func(*pflag.FlagSet) RunFunc
 	stdout, stderr io.Writer
 }
@@ -132,11 +134,16 @@ func (p program) help(fs *pflag.FlagSet) {
 Usage:
   %s [flags]
 
+Example:
+  %s
+
+'plumbline keys init' makes the keys, 'plumbline nats serve' those of the bus.
+
 Flags:
 %s
 It runs until SIGINT or SIGTERM, then finishes what is in work; a second
 signal ends it at once. What is cut off is done again after the next start.
 
 Exit codes: %d after a clean stop, %d after a failure, %d for a wrong call.
-`, p.about, p.name, fs.FlagUsages(), ExitOK, ExitFailed, ExitUsage)
+`, p.about, p.name, p.example, fs.FlagUsages(), ExitOK, ExitFailed, ExitUsage)
 }

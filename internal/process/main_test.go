@@ -26,7 +26,7 @@ const childEnv = "PROCESS_TEST_CHILD"
 
 func TestMain(m *testing.M) {
 	if behaviour := os.Getenv(childEnv); behaviour != "" {
-		Main("sample", "A sample service.", func(fs *pflag.FlagSet) RunFunc { return child(behaviour) })
+		Main("sample", "A sample service.", "sample --key KEY", func(fs *pflag.FlagSet) RunFunc { return child(behaviour) })
 	}
 	os.Exit(m.Run())
 }
@@ -148,11 +148,12 @@ func TestWithoutAService(t *testing.T) {
 		"level":     {[]string{"--log-level=loud"}, ExitUsage, "", "want debug, info, warn or error"},
 		"format":    {[]string{"--log-format=xml"}, ExitUsage, "", "want text or json"},
 		"listen":    {[]string{"--health-listen=256.0.0.1:1"}, ExitFailed, "", "--health-listen 256.0.0.1:1"},
+		"example":   {[]string{"--help"}, ExitOK, "  sample --key KEY\n", ""},
 		"exitcodes": {[]string{"--help"}, ExitOK, "0 after a clean stop, 1 after a failure, 2 for a wrong call", ""},
 	} {
 		t.Run(name, func(t *testing.T) {
 			var stdout, stderr bytes.Buffer
-			p := program{name: "sample", about: "A sample service.", command: never, stdout: &stdout, stderr: &stderr}
+			p := program{name: "sample", about: "A sample service.", example: "sample --key KEY", command: never, stdout: &stdout, stderr: &stderr}
 			if got := p.run(c.args); got != c.code {
 				t.Errorf("exit code %d, want %d", got, c.code)
 			}
