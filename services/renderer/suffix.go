@@ -24,11 +24,13 @@ func suffixed(r *resource.Resource) string {
 	}
 	name := r.GetName()
 	i := strings.LastIndexByte(name, '-')
-	if i < 0 {
+	if i <= 0 {
 		return ""
 	}
 	before := r.DeepCopy()
-	before.SetName(name[:i])
+	if before.SetName(name[:i]) != nil {
+		return ""
+	}
 	if sum, err := before.Hash(&hasher.Hasher{}); err != nil || sum != name[i+1:] {
 		return ""
 	}
@@ -75,7 +77,7 @@ func keyedName(o rendered, key seal.DigestKey) (string, error) {
 	}
 	id, err := manifest.Identify(body)
 	i := strings.LastIndexByte(o.Suffixed, '-')
-	if err != nil || !seal.IsSecret(body) || id.Name != o.Suffixed || i < 0 {
+	if err != nil || !seal.IsSecret(body) || id.Name != o.Suffixed || i <= 0 {
 		return "", fmt.Errorf("read what a render child made: %w", errFrame)
 	}
 	base := o.Suffixed[:i]
