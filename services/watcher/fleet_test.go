@@ -5,6 +5,7 @@ package watcher
 import (
 	"context"
 	"encoding/json"
+	"fmt"
 	"os"
 	"slices"
 	"strings"
@@ -272,4 +273,38 @@ func TestLinksAndSubmodulesHoldWhatTheyReplace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// There and back between clusters: each list lacks what is on the other one,
+// and each arrival is a revision.
+func TestMovedToAnotherClusterAndBack(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web", "api")
+	edge := "apiVersion: plumbline.dev/v1alpha1\nkind: Cluster\nmetadata: {name: edge}\nspec: {recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}\n---\n"
+	put := func(cluster, more string) {
+		t.Helper()
+		web := strings.Replace(application("web", "shop", ""), "namespace:", "cluster: "+cluster+", namespace:", 1)
+		l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + more + web + application("api", "shop", "")}))
+	}
+	revisions := func() int { return len(l.log("commit.observed")) }
+	put("local", edge)
+	l.watch()
+	l.observed("web", a)
+	l.awaitList("api", "web")
+	put("edge", edge)
+	l.awaitList("api")
+	bustest.Eventually(t, "web at edge", func() bool {
+		return l.last(&events.CommitObserved{}, events.Address{Cluster: "edge", Application: "web"}) != nil
+	})
+	put("local", edge)
+	l.awaitList("api", "web")
+	bustest.Eventually(t, "web back", func() bool { return revisions() == 4 })
+	// On a cluster that isn't declared it is invalid, and stays where it was.
+	put("edge", "")
+	l.awaitList("api", "web held")
+	var said []string
+	for _, e := range l.log("fleet.observed") {
+		said = append(said, fmt.Sprint(e.Cluster, " ", e.Data.(*events.FleetObserved).Count))
+	}
+	l.same("lists", said, "edge 0", "local 2", "edge 1", "local 1", "edge 0", "local 2", "local 2")
 }
