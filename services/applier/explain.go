@@ -68,7 +68,7 @@ func explain(o events.Object, err error) error {
 		t.Message = fmt.Sprintf("the namespace %s doesn't exist: declare it, or set createNamespace of the application", o.Namespace)
 	case apierrors.IsNotFound(err):
 		t.Reason = events.ReasonUnknownKind
-		t.Message = fmt.Sprintf("the cluster doesn't serve %s", o)
+		t.Message = fmt.Sprintf("the cluster doesn't serve %s: install the CRD of its kind, or declare it", o)
 	default:
 		t.Message = fmt.Sprintf("the API server refuses %s: %s", o, redact(o, s))
 	}

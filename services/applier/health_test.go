@@ -64,6 +64,27 @@ func (r *rig) report(plural, name, ready string) {
 	r.must(err)
 }
 
+// Discovery remembers a kind whose CRD is gone: nothing may wait for a watch
+// of it.
+func TestACRDThatWasPrunedComesBackWithItsResource(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	crd := crdYAML("needles")
+	resource := "apiVersion: example.com/v1\nkind: Needle\nmetadata: {name: one}\nspec: {scale: 5}\n"
+	r.commit("needle", crd+resource)
+	r.await("needle", "completed", 1)
+	without := r.commit("needle", resource)
+	r.approve("needle", payload[*events.ConvergenceHeld](r.await("needle", "held", 1)).Hold)
+	r.await("needle", "failed", 1)
+	r.diverged(without, events.Object{Group: "example.com", Version: "v1", Kind: "Needle", Namespace: r.namespace, Name: "one"})
+	from := time.Now()
+	r.commit("needle", crd+resource)
+	r.await("needle", "completed", 2)
+	if took := time.Since(from); took > syncTimeout/2 {
+		t.Errorf("it took %s: a watch of a kind that is gone was waited for", took)
+	}
+}
+
 func TestACRDAndItsResourceInOneCommitAndHealthLostAndFound(t *testing.T) {
 	r := newRig(t)
 	r.start()

@@ -137,8 +137,20 @@ func (a *applier) namespaced(ctx context.Context, o events.Object, defined map[s
 }
 
 // watchAll makes sure that the kinds of objects are watched, as far as the
-// cluster serves them.
+// cluster serves them. What discovery said of a kind may be out of date, its
+// CRD gone: then it is read anew, once.
 func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
+	err := a.watchServed(ctx, objs)
+	if errors.Is(err, errUnknownKind) {
+		a.scopes.forget()
+		err = a.watchServed(ctx, objs)
+	}
+	return err
+}
+
+// watchServed watches the kinds that discovery says are served. Its error is
+// errUnknownKind where one of them is not.
+func (a *applier) watchServed(ctx context.Context, objs []events.Object) error {
 	kinds := map[schema.GroupKind]events.Object{}
 	for _, o := range objs {
 		kinds[schema.GroupKind{Group: o.Group, Kind: o.Kind}] = o

@@ -47,7 +47,8 @@ type kindWatch struct {
 // syncTimeout is how long work waits for the first list of a kind.
 const syncTimeout = 20 * time.Second
 
-// await waits for the first list. It ends sooner where the cluster denies it.
+// await waits for the first list. It ends sooner where the cluster denies it,
+// and with errUnknownKind where the kind is not served after all.
 func (w *kindWatch) await(ctx context.Context) error {
 	deadline := time.Now().Add(syncTimeout)
 	for {
@@ -64,6 +65,9 @@ func (w *kindWatch) await(ctx context.Context) error {
 				Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
 				Message: fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind),
 			}
+		}
+		if apierrors.IsNotFound(err) {
+			return fmt.Errorf("watch %s: %w", w.kind, errUnknownKind)
 		}
 		if err != nil && time.Now().After(deadline) {
 			return fmt.Errorf("watch %s: %w", w.kind, err)
@@ -258,14 +262,17 @@ func (o *observer) run(w *kindWatch, r resource) {
 	})
 	wait.UntilWithContext(ctx, func(ctx context.Context) {
 		err := reflector.ListAndWatchWithContext(ctx)
-		w.mu.Lock()
-		w.err = err
-		w.mu.Unlock()
-		if apierrors.IsNotFound(err) { // the CRD is gone: the next object of the kind starts a new watch
+		gone := apierrors.IsNotFound(err)
+		if gone { // the CRD is: the next object of the kind starts a new watch
 			o.mu.Lock()
 			delete(o.kinds, w.kind)
 			o.mu.Unlock()
 			stop()
+		}
+		w.mu.Lock()
+		w.err = err
+		w.mu.Unlock()
+		if gone {
 			return
 		}
 		if err != nil && ctx.Err() == nil {
