@@ -20,6 +20,9 @@ import (
 type application struct {
 	name  string
 	doubt atomic.Bool // nothing that is remembered of its objects counts
+	// asked and leaving say that a look at its level, or at its withdrawal,
+	// waits in its queue: one is enough.
+	asked, leaving atomic.Bool
 
 	// current is the event that the fence stands at; nil: not known yet.
 	current   *events.Event

@@ -226,7 +226,5 @@ func (a *applier) later(name string, delay time.Duration) {
 
 // poke converges an application to its level again, in its own queue.
 func (a *applier) poke(name string) {
-	a.consumer.Observe(name, a.observation("again", name, events.Event{}), func(ctx context.Context) ([]events.Draft, error) {
-		return a.resyncApplication(ctx, a.application(name), causeResync)
-	})
+	a.resyncOne(name, events.Event{})
 }

@@ -147,3 +147,11 @@ func TestAListThatIsOlderShowsARestore(t *testing.T) {
 		t.Error("it is still there")
 	}
 }
+
+// Who asks often while nothing can be done doesn't fill the memory.
+func TestOneLookAtTheLevelWaitsAtATime(t *testing.T) {
+	a := &applier{applications: map[string]*application{}}
+	a.application("shop").asked.Store(true)
+	a.resyncOne("shop", events.Event{}) // there is no consumer to put another one into
+	a.poke("shop")
+}

@@ -48,7 +48,11 @@ func (a *applier) resync(asked events.Event) {
 
 func (a *applier) resyncOne(name string, asked events.Event) {
 	app := a.application(name)
+	if !app.asked.CompareAndSwap(false, true) {
+		return
+	}
 	a.consumer.Observe(name, a.observation("resync", name, asked), func(ctx context.Context) ([]events.Draft, error) {
+		app.asked.Store(false)
 		return a.resyncApplication(ctx, app, causeResync)
 	})
 }

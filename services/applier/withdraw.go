@@ -131,7 +131,11 @@ func keysAsObjects(entries map[string]Entry) []events.Object {
 func (a *applier) withdrawAll(f *fleetList) {
 	for _, w := range decideWithdrawals(*f, a.inventories.all()) {
 		app := a.application(w.Application)
+		if !app.leaving.CompareAndSwap(false, true) {
+			continue
+		}
 		a.consumer.Observe(w.Application, a.observation("withdraw", w.Application, f.event), func(ctx context.Context) ([]events.Draft, error) {
+			app.leaving.Store(false)
 			return a.withdraw(ctx, app, "")
 		})
 	}
