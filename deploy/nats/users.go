@@ -112,9 +112,14 @@ const exports = `  exports: [
     {service: "$JS.API.CONSUMER.MSG.NEXT.>", response_type: stream}
     {service: "$JS.API.DIRECT.GET.*", response_type: stream}
     {service: "$JS.API.DIRECT.GET.*.>"}
-    {stream: "plumbline.v1.>"}
+    {stream: "v1.>"}
   ]
 `
+
+// root is the first token of every subject of the log. What is stored is told
+// to subscribers without it, and their imports put it back: a message that came
+// by an import of one account goes through no other's.
+const root = "plumbline"
 
 func writeImports(b *strings.Builder, p Permissions) {
 	// Without the import of INFO the server imports the whole of its own API.
@@ -124,8 +129,8 @@ func writeImports(b *strings.Builder, p Permissions) {
 		fmt.Fprintf(b, "    {service: {account: %s, subject: %q}}\n", Account, subject)
 	}
 	for _, subject := range p.Subscribe.Allow {
-		if !strings.HasPrefix(subject, "_INBOX_") {
-			fmt.Fprintf(b, "    {stream: {account: %s, subject: %q}}\n", Account, subject)
+		if told, ok := strings.CutPrefix(subject, root+"."); ok {
+			fmt.Fprintf(b, "    {stream: {account: %s, subject: %q}, prefix: %q}\n", Account, told, root)
 		}
 	}
 	b.WriteString("  ]\n")
