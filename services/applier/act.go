@@ -26,8 +26,8 @@ const (
 	// before it writes on.
 	fenceLife = time.Second
 
-	requestTimeout = 30 * time.Second
-	attempts       = 5 // of one object in one run
+	requestTimeout = 30 * time.Second // of one attempt at one object
+	attempts       = 5                // of one object in one run
 	firstPause     = 200 * time.Millisecond
 	groundTimeout  = 30 * time.Second // for Namespaces and CRDs to be established
 )

@@ -30,6 +30,7 @@ type applier struct {
 	log      *slog.Logger
 	identity *seal.Identity
 	grace    time.Duration // see decideHealth
+	timeout  time.Duration // of one attempt to write one object
 
 	dynamic     dynamic.Interface
 	metadata    metadata.Interface
@@ -51,7 +52,7 @@ type applier struct {
 // newApplier connects to a cluster.
 func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger) (*applier, error) {
 	a := &applier{
-		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, ctx: ctx,
+		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, ctx: ctx,
 		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{},
 	}
 	rc = rest.CopyConfig(rc)

@@ -21,7 +21,8 @@ type Config struct {
 	Identity   string        // file with the age identity that opens sealed Secrets; empty: none can be opened
 	Resync     time.Duration // how often the level is read again
 
-	grace time.Duration
+	grace   time.Duration
+	timeout time.Duration // of one attempt to write one object
 }
 
 // lostHealthAfter is how long a converged application may be on its way to
@@ -40,6 +41,9 @@ func (c *Config) Flags(fs *pflag.FlagSet) {
 func (c Config) withDefaults() (Config, error) {
 	if c.grace == 0 {
 		c.grace = lostHealthAfter
+	}
+	if c.timeout == 0 {
+		c.timeout = requestTimeout
 	}
 	c.Bus.Service, c.Bus.Cluster = "applier", c.Cluster
 	switch {

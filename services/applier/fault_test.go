@@ -321,3 +321,32 @@ func TestHealsWhileTheNewestRevisionIsRefused(t *testing.T) {
 		t.Errorf("got %+v", healed)
 	}
 }
+
+// One object behind a webhook that hangs is no outage: the others go on.
+func TestAnObjectThatGetsNoAnswerHoldsUpNobody(t *testing.T) {
+	r := newRig(t)
+	r.timeout = time.Second
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "hangs" {
+				<-req.Context().Done()
+				return nil, req.Context().Err()
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	r.start()
+	r.declare("slow")
+	r.declare("shop")
+	r.fleet()
+	r.commit("slow", configMapYAML("hangs", "1")+configMapYAML("beside", "1"))
+	failed := payload[*events.ConvergenceFailed](r.await("slow", "failed", 1))
+	if failed.Failed != 1 || failed.Failures[0].Name != "hangs" || !strings.Contains(failed.Message, "webhook") {
+		t.Errorf("got %+v", failed)
+	}
+	if r.get(configMaps_, "beside") == nil {
+		t.Error("the other one was not written")
+	}
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+}

@@ -60,6 +60,7 @@ type rig struct {
 	wrap     func(http.RoundTripper) http.RoundTripper
 	identity *seal.Identity
 	grace    time.Duration
+	timeout  time.Duration
 	resync   time.Duration
 
 	mu   sync.Mutex
@@ -79,7 +80,7 @@ func rigOn(t testing.TB, lab *kubelab.Cluster) *rig {
 	r := &rig{
 		TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
 		watcher: s.Connect(t, "watcher"), renderer: s.Connect(t, "renderer"), operator: s.Connect(t, "operator"),
-		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, resync: time.Hour,
+		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, timeout: requestTimeout, resync: time.Hour,
 	}
 	rigs++
 	r.namespace = fmt.Sprintf("t%d-%s", rigs, strings.ToLower(strings.ReplaceAll(fmt.Sprintf("%.30s", strings.TrimPrefix(t.Name(), "Test")), "/", "-")))
@@ -145,7 +146,7 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	conn := r.nats.Connect(r, "applier-local")
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
-	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace}
+	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout}
 	identity := r.identity
 	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), nil) }()
 	var once sync.Once

@@ -55,7 +55,7 @@ func (r *run) write(ctx context.Context, s Step) (Result, error) {
 			}
 		}
 		if unanswered(err) && !isTrouble(err) {
-			return Result{}, err
+			return r.unansweredWrite(ctx, s, err)
 		}
 		explained := explain(s.Object, err)
 		t := new(trouble)
@@ -69,6 +69,17 @@ func (r *run) write(ctx context.Context, s Step) (Result, error) {
 	}
 }
 
+// unansweredWrite tells an API server that is out from one that only this
+// object doesn't get through to in time, behind a webhook that hangs: the
+// others are not to wait for it.
+func (r *run) unansweredWrite(ctx context.Context, s Step, err error) (Result, error) {
+	if !errors.Is(err, context.DeadlineExceeded) || r.ready(ctx) != nil {
+		return Result{}, err
+	}
+	return Result{Err: &trouble{Reason: events.ReasonRefused, Again: true, Err: err, Message: fmt.Sprintf(
+		"the API server didn't answer within %s for %s: an admission webhook may hang; it is tried again", r.timeout, s.Object)}}, nil
+}
+
 func isTrouble(err error) bool {
 	t := new(trouble)
 	return errors.As(err, &t) || errors.Is(err, errUnknownKind)
@@ -76,7 +87,7 @@ func isTrouble(err error) bool {
 
 // patch sends one server-side apply.
 func (r *run) patch(ctx context.Context, s Step) (Result, error) {
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+	ctx, cancel := context.WithTimeout(ctx, r.timeout)
 	defer cancel()
 	data, err := r.body(s, r.application)
 	if err != nil {
