@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +24,9 @@ import (
 // up by one LIST instead of a GET each.
 const listInstead = 3
 
+// missingAgain is how soon a bundle that the store lost is looked for again.
+const missingAgain = 5 * time.Second
+
 // load reads a bundle and where its objects come from, and verifies it.
 func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundle, error) {
 	data, err := a.bus.Blobs().Get(ctx, m.Bundle)
@@ -30,7 +34,11 @@ func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundl
 		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle in the store is not the one that the event names; look now (plumbline sync) to have it rendered again", err)
 	}
 	if err != nil {
-		return manifest.Bundle{}, fmt.Errorf("read bundle %s: %w", m.Digest, err)
+		err = fmt.Errorf("read bundle %s: %w", m.Digest, err)
+		if errors.Is(err, blob.ErrMissing) { // the renderer sends it again: no fault of the event
+			err = fault.RetryAfter(err, missingAgain)
+		}
+		return manifest.Bundle{}, err
 	}
 	bundle, err := manifest.Decode(data)
 	if err == nil && bundle.Digest() != m.Digest {

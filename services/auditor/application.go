@@ -11,6 +11,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
 )
 
 // application is what is known of one application. It belongs to the
@@ -132,7 +133,7 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 	}
 	data := app.view.applied()
 	list, err := items(ctx, a.conn, data.Objects.Count, data.Objects.Items, data.Objects.Blob)
-	if err != nil {
+	if err != nil && !errors.Is(err, blob.ErrMissing) { // nothing was learnt then: bodies are compared instead
 		return fmt.Errorf("applied objects of %s: %w", app.name, err)
 	}
 	for _, o := range list {

@@ -109,3 +109,20 @@ func TestManyObjects(t *testing.T) {
 	bustest.Eventually(t, "all are resolved", func() bool { return len(a.heard()) == 240 })
 	a.once()
 }
+
+// The store lost the list of what was applied, and only that: nothing is
+// learnt from it, and the application is audited by its bodies all the same.
+func TestAuditsWithoutTheListOfWhatWasApplied(t *testing.T) {
+	r := newRig(t)
+	a := r.app("unlearnt")
+	a.commit()
+	a.render(configMap("cm", "k", "v"))
+	a.writeAll()
+	lost := events.Blob{Name: "plumbline.blob.applier.local.lost", Digest: "sha256:" + strings.Repeat("0", 64), Size: 1, Chunks: 1}
+	a.next(&events.ConvergenceApplied{Converging: a.converging(), Objects: events.AppliedObjects{Count: 51, Blob: &lost}}, a.applier)
+	a.next(&events.ConvergenceCompleted{Converging: a.converging()}, a.applier)
+	r.audit()
+	a.quiet("")
+	r.patch(configMaps, "cm", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	bustest.Eventually(t, "the edit is detected", func() bool { return len(a.heard()) == 1 })
+}

@@ -47,7 +47,11 @@ func run(ctx context.Context) (err error) {
 	s := &story{rig: r, tell: tell, without: without, patience: patience}
 	if err := s.tellAll(ctx); err != nil {
 		tell.failed(err)
-		return errors.Join(errors.New("the story ended early"), cleanUp(r, dir))
+		err = errors.New("the story ended early")
+		if keep {
+			return errors.Join(err, look(ctx, r, tell))
+		}
+		return errors.Join(err, cleanUp(r, dir))
 	}
 	tell.say("\nAll of it happened, in %s.", round(time.Since(tell.start)))
 	if keep {
