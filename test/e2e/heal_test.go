@@ -92,7 +92,8 @@ spec: {source: {repository: %s, path: other}, namespace: %s}
 	}
 	s.eventually("other", "")
 
-	s.fleet(nil, s.app+".yaml")
+	// The repository stays declared: a fleet without any file is an outage.
+	s.fleet(map[string]string{s.app + ".yaml": fmt.Sprintf("apiVersion: plumbline.dev/v1alpha1\nkind: Repository\nmetadata: {name: %s}\nspec: {url: %q}\n", s.app, s.repo.URL)})
 	held := s.await(0, "application.withdrawn", rig.Of("application.withdrawn", s.app)).Data.(*events.ApplicationWithdrawn)
 	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonWithdrawalGuard {
 		t.Errorf("outcome %s for %s, want it held for %s", held.Outcome, held.Reason, events.ReasonWithdrawalGuard)
