@@ -44,7 +44,7 @@ var errParentEnded = errors.New("the parent process ended")
 // up runs the cluster until a signal, the end of the parent, or the failure of
 // a component, and returns an error only for the last. Once the cluster is
 // usable it prints its one line to out.
-func up(ctx context.Context, opts upOptions, out io.Writer) error {
+func up(ctx context.Context, opts upOptions, out io.Writer) (err error) {
 	began := time.Now()
 	if opts.Nodes < 0 {
 		return errors.New("--nodes must not be negative")
@@ -71,6 +71,15 @@ func up(ctx context.Context, opts upOptions, out io.Writer) error {
 		return err
 	}
 	defer func() { _ = logFile.Close() }() // nothing is left to write
+	restore, err := divertStderr(logFile)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil { // it is for the caller to read
+			restore()
+		}
+	}()
 
 	ctx, stop := context.WithCancelCause(ctx)
 	defer stop(errStopped)
