@@ -191,7 +191,7 @@ func (m *mirror) fetch(ctx context.Context, s session, l listing, all []target) 
 	if len(packs) >= maxPacks {
 		return m.renew(ctx, s, l, all)
 	}
-	haves, err := m.tips()
+	haves, err := m.haves(l)
 	if err != nil {
 		return err
 	}
