@@ -5,6 +5,7 @@ package watcher
 import (
 	"math/rand/v2"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -49,6 +50,30 @@ func TestOutagesArePairs(t *testing.T) {
 					t.Fatalf("seed %d: silence where something is to be said", seed)
 				}
 			}
+		}
+	}
+}
+
+// TestBackoffIsBounded lets a repository be away for long: it is looked at
+// within a minute, or its interval, of its return.
+func TestBackoffIsBounded(t *testing.T) {
+	for _, interval := range []time.Duration{time.Second, 30 * time.Second, time.Minute, time.Hour, 24 * time.Hour} {
+		most := max(interval, time.Minute)
+		r := &reader{}
+		r.interval.Store(int64(interval))
+		before := time.Duration(0)
+		for n := 1; n < 1000; n++ {
+			d := backoff(interval, n)
+			if d < before || d > most || before > 0 && d > 2*before {
+				t.Fatalf("interval %s: %s after %d failures, and %s before", interval, d, n, before)
+			}
+			if wait := r.pause(&trouble{reason: events.ReasonUnreachable}, n); wait < d*9/10 || wait > d*11/10 {
+				t.Fatalf("interval %s: waits %s after %d failures, want about %s", interval, wait, n, d)
+			}
+			before = d
+		}
+		if first := backoff(interval, 1); first != time.Second || before != most {
+			t.Errorf("interval %s: from %s to %s", interval, first, before)
 		}
 	}
 }

@@ -25,7 +25,9 @@ const (
 
 const (
 	firstBackoff = time.Second
-	mostBackoff  = 5 * time.Minute
+	// leastBackoff is the longest wait for a repository whose interval is
+	// shorter: a host that is back is noticed within it.
+	leastBackoff = time.Minute
 	// lookTimeout bounds what a look may wait for a repository.
 	lookTimeout = 10 * time.Minute
 	listTimeout = time.Minute
@@ -167,14 +169,14 @@ func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 // pause is the time until the next look. A repository that answers, and lacks
 // some refs, is looked at as often as ever: others follow the rest.
 func (r *reader) pause(found *trouble, failures int) time.Duration {
-	interval := jitter(time.Duration(r.interval.Load()))
+	interval := time.Duration(r.interval.Load())
 	switch {
 	case found == nil:
-		return interval
+		return jitter(interval)
 	case found.reason == events.ReasonRefMissing && len(found.refs) > 0:
-		return min(interval, backoff(failures))
+		return jitter(min(interval, backoff(interval, failures)))
 	}
-	return backoff(failures)
+	return jitter(backoff(interval, failures))
 }
 
 // report says what is to be said of the repository's outage.
@@ -256,11 +258,13 @@ func jitter(d time.Duration) time.Duration {
 	return d + time.Duration((rand.Float64()-0.5)*0.2*float64(d))
 }
 
-// backoff is the wait after n failures in a row.
-func backoff(n int) time.Duration {
-	d := mostBackoff
-	if n < 10 {
-		d = min(d, firstBackoff<<(max(n, 1)-1))
+// backoff is the wait after n failures in a row of a repository that is looked
+// at every interval: it doubles from a second up to that, or to a minute.
+func backoff(interval time.Duration, n int) time.Duration {
+	most := max(interval, leastBackoff)
+	d := firstBackoff
+	for i := 1; i < n && d < most; i++ {
+		d *= 2
 	}
-	return jitter(d)
+	return min(d, most)
 }
