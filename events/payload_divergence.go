@@ -15,6 +15,9 @@ type Divergence struct {
 	Kind   DivergenceKind `json:"kind"`
 	Object *Object        `json:"object,omitempty"` // nil for a stalled revision
 	Since  time.Time      `json:"since"`            // when it was first seen
+	// ResourceVersion is where in the cluster's history it was seen: that of
+	// the live object, or of its end, as far as that is known.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 	// Digest is that of Git's bundle; Revision the one that it came from.
 	Digest   string   `json:"digest"`
 	Revision Revision `json:"revision"`

@@ -120,6 +120,8 @@ type AppliedObject struct {
 	// Fields is the sha256 of our managedFields entry's fieldsV1 as the API
 	// server returned it.
 	Fields string `json:"fields,omitempty"`
+	// ResourceVersion is what the write came to; empty: it was not written.
+	ResourceVersion string `json:"resourceVersion,omitempty"`
 	// Left lists the ignored fields (JSON pointers) that were left out.
 	Left []string `json:"left,omitempty"`
 }

@@ -36,8 +36,10 @@ const (
 type Result struct {
 	Entry  Entry // of a written object, as the API server returned it
 	Action events.Action
-	Gone   bool // of a deleted one: it is no longer there
-	Err    error
+	// ResourceVersion of a written object, as the API server returned it.
+	ResourceVersion string
+	Gone            bool // of a deleted one: it is no longer there
+	Err             error
 }
 
 // run carries one plan out.

@@ -103,7 +103,7 @@ func tally(done *outcome, entries map[string]Entry) (events.Counts, []events.App
 	for _, key := range slices.Sorted(maps.Keys(done.steps)) {
 		s, r := done.steps[key], done.results[key]
 		e := entries[key]
-		o := events.AppliedObject{Object: s.Object, Action: r.Action, Digest: e.Digest, UID: e.UID, Fields: e.Fields, Left: e.Left}
+		o := events.AppliedObject{Object: s.Object, Action: r.Action, Digest: e.Digest, UID: e.UID, Fields: e.Fields, ResourceVersion: r.ResourceVersion, Left: e.Left}
 		switch s.Op {
 		case OpHold:
 			o.Action = events.ActionHeld

@@ -123,6 +123,28 @@ func TestSaysWhyAnObjectIsRefused(t *testing.T) {
 	}
 }
 
+// A divergence that persists although it is to be healed was not healed for
+// some reason: it is tried once more.
+func TestHealsWhatPersists(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	e := r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	one := events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"}
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	cause := events.CauseOf(e)
+	cause.ID = "persisted"
+	m := manifestsOf(e)
+	_, err := r.auditor.Publish(r.Context(), cause, events.Draft{
+		Address: events.Address{Cluster: "local", Application: "shop", Key: "k"},
+		Data:    &events.DivergencePersisted{Divergence: events.Divergence{Key: "k", Kind: events.DivergenceChanged, Object: &one, Digest: m.Digest, Revision: m.Revision, Heal: true}},
+	})
+	r.must(err)
+	if healed := r.applied("shop", 2); healed.Cause != causeHeal || healed.Counts != (events.Counts{Configured: 1}) {
+		t.Errorf("got %+v", healed)
+	}
+}
+
 func TestHealsToTheFenceAndForgetsWhatItRemembered(t *testing.T) {
 	r := newRig(t)
 	r.start()
@@ -137,6 +159,15 @@ func TestHealsToTheFenceAndForgetsWhatItRemembered(t *testing.T) {
 		t.Errorf("got %+v, %v", healed, data)
 	}
 	r.await("shop", "completed", 2)
+	for _, o := range healed.Objects.Items {
+		want := ""
+		if o.Name == "one" {
+			want = r.get(configMaps_, "one").GetResourceVersion()
+		}
+		if o.ResourceVersion != want {
+			t.Errorf("%s: said to be written at %q, want %q", o.Object, o.ResourceVersion, want)
+		}
+	}
 
 	t.Run("a deleted object", func(t *testing.T) {
 		r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), "two", metav1.DeleteOptions{}))

@@ -51,7 +51,7 @@ func (f *fight) heal(now time.Time) {
 // declares it, if the application's policy says so. A divergence of an older
 // revision than the fence's is dropped: that revision has written the object
 // since, or will.
-func (a *applier) heal(ctx context.Context, in events.Event, d *events.DivergenceDetected) ([]events.Draft, error) {
+func (a *applier) heal(ctx context.Context, in events.Event, d *events.Divergence) ([]events.Draft, error) {
 	app := a.application(in.Application)
 	inv, found := a.inventories.get(app.name)
 	if d.Object == nil || !found || in.Epoch != inv.Fence.Epoch || in.Sequence < inv.Fence.Sequence && d.Digest != inv.Fence.Digest {
@@ -86,7 +86,7 @@ func (a *applier) heal(ctx context.Context, in events.Event, d *events.Divergenc
 	return a.converge(ctx, a.newTask(app, e, causeHeal))
 }
 
-func writer(d *events.DivergenceDetected) string {
+func writer(d *events.Divergence) string {
 	if d.Writer == nil {
 		return "not recorded"
 	}

@@ -87,7 +87,9 @@ func (a *applier) handle(ctx context.Context, in events.Event) ([]events.Draft, 
 	case *events.ManifestsRendered, *events.ManifestsUnchanged:
 		return a.converge(ctx, a.newTask(a.application(in.Application), in, causeRevision))
 	case *events.DivergenceDetected:
-		return a.heal(ctx, in, p)
+		return a.heal(ctx, in, &p.Divergence)
+	case *events.DivergencePersisted: // whatever kept it from being healed the first time
+		return a.heal(ctx, in, &p.Divergence)
 	case *events.ApprovalGiven:
 		return a.approve(ctx, in, p)
 	case *events.FleetObserved:

@@ -120,7 +120,7 @@ func (r *run) patch(ctx context.Context, s Step) (Result, error) {
 	}
 	action := map[Op]events.Action{OpCreate: events.ActionCreated, OpUpdate: events.ActionConfigured, OpAdopt: events.ActionAdopted}[s.Op]
 	entry := Entry{Object: s.Object, Digest: s.Target.Digest, UID: seen.UID, Fields: seen.Fields, Left: s.Left}
-	return Result{Entry: entry, Action: action}, nil
+	return Result{Entry: entry, Action: action, ResourceVersion: seen.ResourceVersion}, nil
 }
 
 // lookAgain reads an object that is not as it was expected, and decides its

@@ -215,7 +215,7 @@ func (a *app) writeOne(o manifest.Object) events.AppliedObject {
 	live := a.write(o)
 	id := o.Object
 	id.Namespace = live.GetNamespace()
-	return events.AppliedObject{Object: id, Action: events.ActionConfigured, Digest: o.Digest, UID: string(live.GetUID()), Fields: metaOf(live).Ours.Fields}
+	return events.AppliedObject{Object: id, Action: events.ActionConfigured, Digest: o.Digest, UID: string(live.GetUID()), Fields: metaOf(live).Ours.Fields, ResourceVersion: live.GetResourceVersion()}
 }
 
 func (a *app) converging() events.Converging {

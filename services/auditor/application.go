@@ -26,6 +26,7 @@ type application struct {
 	targets   map[string]declared
 	before    map[string]string            // object key → digest that was last applied
 	learnt    map[string]map[string]string // object key → digest → hash of our entry
+	wrote     map[string]string            // object key → resourceVersion of the last write
 	bundles   map[string]events.Blob       // bundle digest → bundle, of the newest and the one before
 	applied   appliedFrom                  // the event that before and learnt are from
 
@@ -51,7 +52,7 @@ func newApplication(cluster, name string) *application {
 	return &application{
 		name:   name,
 		ledger: ledger{at: events.Address{Cluster: cluster, Application: name}},
-		before: map[string]string{}, learnt: map[string]map[string]string{},
+		before: map[string]string{}, learnt: map[string]map[string]string{}, wrote: map[string]string{},
 		bundles: map[string]events.Blob{}, inStep: map[string]bool{}, withheld: map[string]bool{},
 	}
 }
@@ -142,6 +143,7 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 		case events.ActionPruned, events.ActionOrphaned, events.ActionPassed:
 			delete(app.before, key)
 			delete(app.learnt, key)
+			delete(app.wrote, key)
 		case events.ActionHeld:
 		default:
 			last := app.before[key]
@@ -151,6 +153,10 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 				kept[last] = hash
 			}
 			app.learnt[key] = kept
+			if o.ResourceVersion != "" {
+				app.wrote[key] = o.ResourceVersion
+				a.cache.written(key)
+			}
 		}
 	}
 	app.applied = appliedFrom{e.Epoch, e.Stored, data.Digest}
@@ -178,7 +184,7 @@ func (a *Auditor) resolve(o events.Object, namespace string) (events.Object, err
 
 // desired is what Git and the log say of one object now.
 func (app *application) desired(key string, o events.Object, p Progress, now time.Time) Desired {
-	d := Desired{Object: o, Application: app.name, Before: app.before[key], Learnt: app.learnt[key]}
+	d := Desired{Object: o, Application: app.name, Before: app.before[key], Learnt: app.learnt[key], Wrote: app.wrote[key]}
 	if app.manifests == nil {
 		return d
 	}

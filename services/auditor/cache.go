@@ -92,17 +92,31 @@ func (c *cache) looked(key string, m Meta) Live {
 	return is
 }
 
-// left takes that an object is not in what is watched any more. sure says that
-// it doesn't exist at all.
-func (c *cache) left(key string, uid string, sure bool) bool {
+// left takes that an object is not in what is watched any more, since version
+// if that is known. sure says that it doesn't exist at all.
+func (c *cache) left(key, uid, version string, sure bool) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	was, ok := c.objects[key]
 	if ok && was.Exists && uid != "" && was.UID != uid {
 		return false // another object has taken its name
 	}
-	c.objects[key] = Live{Seen: was.Exists || was.Seen, Gone: sure, Doubt: was.Doubt}
+	if version == "" && !was.Exists {
+		version = was.Left
+	}
+	c.objects[key] = Live{Seen: was.Exists || was.Seen, Gone: sure, Left: version, Doubt: was.Doubt}
 	return true
+}
+
+// written takes that the applier wrote an object: one that is absent, nobody
+// knows since when, is to be looked for again.
+func (c *cache) written(key string) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if is, ok := c.objects[key]; ok && !is.Exists && is.Left == "" {
+		is.Gone = false
+		c.objects[key] = is
+	}
 }
 
 // compared takes the outcome of a comparison, unless the object has changed

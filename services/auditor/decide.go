@@ -28,7 +28,10 @@ type Desired struct {
 	// Learnt is the hash of our entry that the applier learnt, by object
 	// digest.
 	Learnt map[string]string
-	Rules  []events.IgnoreRule
+	// Wrote is the resourceVersion of the applier's last write of it; empty:
+	// none is known.
+	Wrote string
+	Rules []events.IgnoreRule
 }
 
 // Live is what is known of the object in the cluster.
@@ -38,7 +41,9 @@ type Live struct {
 	Listed bool
 	Exists bool // as far as the watch tells
 	Gone   bool // a GET said so
-	Seen   bool // this process has seen it exist
+	// Left is the resourceVersion at which it went; empty: not known.
+	Left string
+	Seen bool // this process has seen it exist
 	Meta
 	// Doubt counts writes since the digest or our entry last changed that may
 	// have changed values under our name. First sight is one.
@@ -76,11 +81,54 @@ type Verdict struct {
 	Owned bool
 	// How says how it was resolved where the rest doesn't tell.
 	How string
+	// At is the resourceVersion at which live was judged.
+	At string
+	// Undone is that of the applier's last write, where it is certain that
+	// someone has undone it since; else empty.
+	Undone string
 }
 
 // assess judges one object. It is pure: the same knowledge gives the same
 // verdict.
 func assess(d Desired, l Live) Verdict {
+	v := weigh(d, l)
+	if v.State == Differs {
+		v.At, v.Undone = place(d, l), undone(d, l)
+	}
+	return v
+}
+
+// place is where in the cluster's history live was judged. An end that has no
+// place there is after the applier's last write: absences are looked at anew
+// when there is one.
+func place(d Desired, l Live) string {
+	switch {
+	case l.Exists:
+		return l.ResourceVersion
+	case l.Left != "":
+		return l.Left
+	}
+	return d.Wrote
+}
+
+// undone is the applier's last write if someone has undone it since: the
+// object went after it, or is newer and lacks fields that our entry had by
+// the write. A value written under our own name doesn't show so; nor would it
+// tell an intruder from an admission webhook that changes whatever we write.
+func undone(d Desired, l Live) string {
+	learnt := d.Learnt[d.Target]
+	switch {
+	case d.Wrote == "":
+		return ""
+	case !l.Exists && l.Gone && (l.Left == "" || older(d.Wrote, l.Left)):
+		return d.Wrote
+	case l.Exists && older(d.Wrote, l.ResourceVersion) && (l.Deleting || learnt != "" && !l.Ours.sameFields(learnt)):
+		return d.Wrote
+	}
+	return ""
+}
+
+func weigh(d Desired, l Live) Verdict {
 	switch {
 	case d.Target == "":
 		return Verdict{State: Undeclared}
@@ -241,6 +289,10 @@ func advance(k Known, v Verdict, alertAfter time.Duration, now time.Time) Transi
 		switch {
 		case k.Phase == Closed:
 			return Transition{Step: Detect, Wake: now.Add(alertAfter)}
+		case v.Undone != "" && older(k.Divergence.ResourceVersion, v.Undone):
+			// It was put right, and changed again before that was seen: the
+			// one divergence is over, and another one begins.
+			return Transition{Step: Resolve, How: Healed, Wake: now}
 		case k.Phase == Detected && !now.Before(due):
 			return Transition{Step: Persist}
 		case k.Phase == Detected:

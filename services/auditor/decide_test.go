@@ -5,6 +5,7 @@ package auditor
 import (
 	"fmt"
 	"math/rand/v2"
+	"strconv"
 	"testing"
 	"time"
 
@@ -154,6 +155,40 @@ func TestIgnoreRulesAddedAndTakenAway(t *testing.T) {
 	}
 }
 
+// What the applier wrote is undone by a write after it that shows: a field
+// taken from our entry, or the end of the object.
+func TestUndoneNeedsAWriteAfterOurs(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true, Wrote: "100", Learnt: map[string]string{"A": "sha256:f"}}
+	at := func(version, fields string) Live {
+		return Live{Listed: true, Exists: true, Meta: Meta{UID: "u", ResourceVersion: version, Digest: "A", Application: "shop-web", Ours: Entry{Fields: fields}}}
+	}
+	for name, c := range map[string]struct {
+		live Live
+		want string
+	}{
+		"the watch is behind":         {at("99", "sha256:g"), ""},
+		"as we wrote it":              {at("100", "sha256:f"), ""},
+		"a later write of no field":   {at("101", "sha256:f"), ""},
+		"a later write of a field":    {at("101", "sha256:g"), "100"},
+		"being deleted since":         {Live{Listed: true, Exists: true, Meta: Meta{ResourceVersion: "101", Deleting: true}}, "100"},
+		"gone before":                 {Live{Listed: true, Gone: true, Seen: true, Left: "99"}, ""},
+		"gone since":                  {Live{Listed: true, Gone: true, Seen: true, Left: "101"}, "100"},
+		"looked for since, not found": {Live{Listed: true, Gone: true, Seen: true}, "100"},
+	} {
+		if c.live.Exists && !c.live.Deleting {
+			c.live = look(c.live, Verdict{Digest: "A"}, true)
+		}
+		if v := assess(d, c.live); v.State != Differs || v.Undone != c.want {
+			t.Errorf("%s: %+v, want undone %q", name, v, c.want)
+		}
+	}
+	unknown := d
+	unknown.Wrote = ""
+	if v := assess(unknown, look(at("101", "sha256:g"), Verdict{Digest: "A"}, true)); v.Undone != "" {
+		t.Errorf("no write of ours is known: %+v", v)
+	}
+}
+
 // logOf applies transitions as the log would record them and checks that each
 // divergence is detected, persisted and resolved once and in that order.
 type logOf struct {
@@ -163,7 +198,7 @@ type logOf struct {
 	n     uint64
 }
 
-func (g *logOf) publish(tr Transition, now time.Time) {
+func (g *logOf) publish(tr Transition, at string, now time.Time) {
 	allowed := map[Step][]Step{Keep: {Detect}, Resolve: {Detect}, Detect: {Persist, Resolve}, Persist: {Resolve}}
 	ok := false
 	for _, next := range allowed[g.last] {
@@ -176,7 +211,7 @@ func (g *logOf) publish(tr Transition, now time.Time) {
 	g.known.Last = g.n
 	switch tr.Step {
 	case Detect:
-		g.known.Phase, g.known.Divergence = Detected, events.Divergence{Since: now}
+		g.known.Phase, g.known.Divergence = Detected, events.Divergence{Since: now, ResourceVersion: at}
 	case Persist:
 		g.known.Phase = Persisted
 	case Resolve:
@@ -190,13 +225,24 @@ func (g *logOf) publish(tr Transition, now time.Time) {
 func TestTransitionsComeOnceAndInOrder(t *testing.T) {
 	const alertAfter = 2 * time.Minute
 	r := rand.New(rand.NewPCG(7, 11))
-	states := []Verdict{{State: Wait}, {State: Same, Owned: true}, {State: Same}, {State: Same, Ignored: 1}, {State: Differs}, {State: Differs, Kind: events.DivergenceDeleted}, {State: Undeclared}}
+	states := []Verdict{{State: Wait}, {State: Same, Owned: true}, {State: Same}, {State: Same, Ignored: 1}, {State: Differs}, {State: Differs, Kind: events.DivergenceDeleted}, {State: Undeclared}, {State: Differs, Undone: "undone"}}
 	for range 2_000 {
 		g := &logOf{t: t}
 		now := time.Unix(1_000_000, 0)
 		var since time.Time
+		version := 100
 		for range 60 {
 			v := states[r.IntN(len(states))]
+			version++
+			if v.State == Differs {
+				v.At = strconv.Itoa(version)
+			}
+			if v.Undone != "" { // the applier wrote, and after that it was changed again
+				v.Undone = strconv.Itoa(version)
+				version++
+				v.At = strconv.Itoa(version)
+			}
+			again := v.Undone != "" && g.known.Phase != Closed
 			now = now.Add(time.Duration(r.IntN(90)) * time.Second)
 			before := g.known
 			// A restart or a redelivery asks the same question again until
@@ -209,7 +255,7 @@ func TestTransitionsComeOnceAndInOrder(t *testing.T) {
 					}
 					break
 				}
-				if asked == 2 {
+				if asked == 3 {
 					t.Fatalf("%+v never comes to rest", v)
 				}
 				if tr.Step == Persist && now.Sub(since) < alertAfter {
@@ -218,7 +264,7 @@ func TestTransitionsComeOnceAndInOrder(t *testing.T) {
 				if tr.Step == Detect {
 					since = now
 				}
-				g.publish(tr, now)
+				g.publish(tr, v.At, now)
 			}
 			switch v.State {
 			case Wait, Look:
@@ -228,6 +274,9 @@ func TestTransitionsComeOnceAndInOrder(t *testing.T) {
 			case Differs:
 				if g.known.Phase == Closed {
 					t.Fatal("differs, and nothing is open")
+				}
+				if again && !g.known.Divergence.Since.Equal(now) {
+					t.Fatal("changed again after it was put right, and not told")
 				}
 				if g.known.Phase == Detected && now.Sub(since) >= alertAfter {
 					t.Fatal("not said to persist")

@@ -19,7 +19,7 @@ func (app *application) divergence(key string, o declared, v Verdict, now time.T
 	m := app.manifests
 	object := o.Object
 	d := events.Divergence{
-		Key: key, Kind: v.Kind, Object: &object, Since: now,
+		Key: key, Kind: v.Kind, Object: &object, Since: now, ResourceVersion: v.At,
 		Digest: m.Digest, Revision: m.Revision,
 		FieldCount: len(v.Differences), Writer: writerOf(v.Differences),
 		File: o.File, Line: o.Line, Declared: o.Since,

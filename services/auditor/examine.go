@@ -54,7 +54,7 @@ func (a *Auditor) examine(ctx context.Context, app *application, key string, w w
 				return Verdict{}, err
 			}
 			if body == nil {
-				a.cache.left(key, "", true)
+				a.cache.left(key, "", "", true)
 				continue
 			}
 			live = a.cache.looked(key, metaOf(body))

@@ -207,7 +207,7 @@ func (a *Auditor) page(ctx context.Context, s scope, objects []unstructured.Unst
 // what the list selects.
 func (a *Auditor) complete(s scope, seen map[string]bool) {
 	for _, key := range a.cache.absentees(s.has, seen) {
-		a.cache.left(key, "", s.all)
+		a.cache.left(key, "", "", s.all)
 		a.touch(key, fmt.Sprintf("list/%s/%d", key, time.Now().UnixNano()))
 	}
 }
@@ -223,7 +223,7 @@ func (a *Auditor) event(s scope, kind watch.EventType, o metav1.Object) {
 	key := objectKey(s.kind.Group, s.kind.Kind, o.GetNamespace(), o.GetName())
 	cause := fmt.Sprintf("%s@%s", o.GetUID(), o.GetResourceVersion())
 	if kind == watch.Deleted {
-		if a.cache.left(key, string(o.GetUID()), s.all) {
+		if a.cache.left(key, string(o.GetUID()), o.GetResourceVersion(), s.all) {
 			a.touch(key, cause+"/deleted")
 		}
 		return
@@ -247,7 +247,7 @@ func (a *Auditor) touch(key, cause string) {
 func (a *Auditor) state(s scope, is Reading) {
 	if is == Unserved {
 		for _, key := range a.cache.absentees(s.has, nil) {
-			a.cache.left(key, "", true)
+			a.cache.left(key, "", "", true)
 		}
 	}
 	for _, application := range a.readers.state(s) {

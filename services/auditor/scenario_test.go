@@ -46,6 +46,47 @@ func TestDeletionAndRecreation(t *testing.T) {
 	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted, resolved ConfigMap/two reverted")
 }
 
+// TestPutRightAndChangedAgainUnseen has the applier put objects right, and
+// someone change them again before the auditor has looked: that is another
+// divergence, which has to be told, or nobody puts it right.
+func TestPutRightAndChangedAgainUnseen(t *testing.T) {
+	r := newRig(t)
+	for kind, change := range map[string]func(*app){
+		"changed": func(a *app) {
+			a.patch(configMaps, "changed", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+		},
+		"deleted": func(a *app) { a.delete("deleted") },
+	} {
+		t.Run(kind, func(t *testing.T) {
+			r.t = t
+			stop := r.audit()
+			a := r.app("again-" + kind)
+			a.converge(configMap(kind, "k", "v"))
+			a.quiet("")
+			change(a)
+			detected := "detected ConfigMap/" + kind + " " + kind
+			a.hears(detected)
+			stop()
+
+			list := a.writeAll()
+			change(a)
+			stop = r.audit()
+			a.quiet(detected) // the applier has yet to say that it put it right
+			a.applied(list...)
+			// The auditor began anew, and has not seen the object that is gone.
+			story := detected + ", resolved ConfigMap/" + kind + " healed, " + strings.Replace(detected, "/deleted deleted", "/deleted missing", 1)
+			all := a.hears(story)
+			if first, again := divergenceOf(all[0]), divergenceOf(all[2]); !again.Since.After(first.Since) {
+				t.Errorf("again since %s, first since %s", again.Since, first.Since)
+			}
+			a.quiet(story)
+			a.apply()
+			a.hears(story + ", resolved ConfigMap/" + kind + " healed")
+			stop()
+		})
+	}
+}
+
 // TestWriterUnderOurName has another process apply under our field manager:
 // our entry then looks as it did, and only a comparison of values tells.
 func TestWriterUnderOurName(t *testing.T) {
@@ -244,7 +285,7 @@ func TestTheApplierIsFaster(t *testing.T) {
 			t.Fatal(err)
 		}
 		if live == nil {
-			b.cache.left(key, "", true)
+			b.cache.left(key, "", "", true)
 		} else {
 			b.cache.listed(key, metaOf(live))
 		}
