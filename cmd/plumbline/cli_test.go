@@ -195,6 +195,33 @@ func TestABusThatDoesNotAnswer(t *testing.T) {
 	}
 }
 
+// A wrong key is told at once, and not after the patience for a bus that is
+// away.
+func TestAKeyThatTheBusDoesNotTake(t *testing.T) {
+	server := bustest.Start(t)
+	watcher, missing := server.Config("watcher").Creds, filepath.Join(t.TempDir(), "operator.nk")
+	for name, c := range map[string]struct {
+		args []string
+		says string
+	}{
+		"status":             {[]string{"status", "--server", server.URL(), "--creds", watcher}, "give --creds the seed of operator or reader"},
+		"provision":          {[]string{"nats", "provision", "--server", server.URL(), "--creds", watcher}, "give --creds the seed of the user provisioner"},
+		"status, no file":    {[]string{"status", "--server", server.URL(), "--creds", missing}, "there is no file " + missing},
+		"provision, no file": {[]string{"nats", "provision", "--server", server.URL(), "--creds", missing}, "there is no file " + missing},
+	} {
+		t.Run(name, func(t *testing.T) {
+			var stdout, stderr bytes.Buffer
+			begun := time.Now()
+			if code := run(c.args, &stdout, &stderr); code != exitError || !strings.Contains(stderr.String(), c.says) {
+				t.Errorf("exit code %d: %s", code, &stderr)
+			}
+			if took := time.Since(begun); took > patience/2 {
+				t.Errorf("it took %s", took)
+			}
+		})
+	}
+}
+
 func TestOneProcessPerFolder(t *testing.T) {
 	p := place(t.TempDir())
 	unlock, err := p.lock()

@@ -70,16 +70,26 @@ func (t *target) connect(ctx context.Context, stderr io.Writer) (*bus.Conn, erro
 	}
 	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
+	var refused error
+	c.Waiting = func(err error) {
+		if errors.Is(err, bus.ErrRefused) { // nothing will have changed a moment later
+			refused = err
+			cancel()
+		}
+	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
 	conn, err := bus.Connect(ctx, c, log)
 	if err == nil {
 		return conn, nil
 	}
+	if refused != nil {
+		return nil, fmt.Errorf("the bus at %s doesn't take the key in %s: give --creds the seed of operator or reader, in a file of that user's name (%w)", c.URL, c.Creds, refused)
+	}
 	if !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
 		return nil, err
 	}
 	if t.server != "" {
-		return nil, fmt.Errorf("no bus answers at %s within %s: is the address right, and the key one of its users'? (%w)", c.URL, patience, err)
+		return nil, fmt.Errorf("no bus answers at %s within %s: is the address right, and does it run? (%w)", c.URL, patience, err)
 	}
 	return nil, fmt.Errorf("no bus answers at %s within %s: has what ran in %s ended? Start it again with 'plumbline up --data %s ...' (%w)", c.URL, patience, t.data, t.data, err)
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/provision"
 )
@@ -95,8 +96,11 @@ configuration: see deploy/nats.`,
 			ctx, cancel := context.WithTimeout(cmd.Context(), 6*patience)
 			defer cancel()
 			report, err := provision.Once(ctx, server, creds, seen, clusters, log)
-			if errors.Is(err, context.DeadlineExceeded) {
-				return fmt.Errorf("no bus answers at %s: is the address right, and the key the provisioner's? (%w)", server, err)
+			switch {
+			case errors.Is(err, bus.ErrRefused):
+				return fmt.Errorf("the bus at %s doesn't take the key in %s: give --creds the seed of the user provisioner (%w)", server, creds, err)
+			case errors.Is(err, context.DeadlineExceeded):
+				return fmt.Errorf("no bus answers at %s: is the address right, and does it run? (%w)", server, err)
 			}
 			if err != nil {
 				return err

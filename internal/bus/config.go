@@ -21,12 +21,27 @@ type Config struct {
 	// User is the name of the user; default: [natsconfig.UserName] of service
 	// and cluster.
 	User string
+
+	// Waiting, where set, is told what keeps the bus away, for people, at each
+	// try that fails, and nil once it is there. It must not block.
+	Waiting func(error) `json:"-"`
 }
 
 // Flags registers --nats-url and --nats-creds.
 func (c *Config) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.URL, "nats-url", "nats://127.0.0.1:4222", "where the bus is")
 	fs.StringVar(&c.Creds, "nats-creds", "", "file with the seed of this service's nkey")
+}
+
+// Check says what is missing of the settings that [Config.Flags] registers.
+func (c *Config) Check() error {
+	switch {
+	case c.URL == "":
+		return errors.New("--nats-url is missing: give the address of the bus, as nats://127.0.0.1:4222")
+	case c.Creds == "":
+		return errors.New("--nats-creds is missing: give the file with the seed of this service's nkey, as 'plumbline nats serve' writes it to DATA/nats/keys")
+	}
+	return nil
 }
 
 func (c Config) withDefaults() (Config, error) {
@@ -36,13 +51,8 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Service == "" {
 		c.Service = c.User
 	}
-	switch {
-	case c.URL == "":
-		return c, errors.New("no address of the bus: set --nats-url")
-	case c.Creds == "":
-		return c, errors.New("no key for the bus: set --nats-creds to the file with the nkey seed")
-	case c.User == "":
+	if c.User == "" {
 		return c, errors.New("no user for the bus")
 	}
-	return c, nil
+	return c, c.Check()
 }

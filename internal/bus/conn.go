@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"sync"
 
@@ -25,22 +26,26 @@ type Conn struct {
 	meter meters
 	epoch epochCache
 
+	absence *absence
+
 	mu     sync.Mutex
 	signal chan struct{} // closed when the connection is lost or comes back
 }
 
 // Connect connects to the bus as cfg.User: it tries until ctx ends, and after
-// that reconnects for ever.
+// that reconnects for ever. A key that can't be read ends it at once, with an
+// error that wraps [ErrKey]; one that the bus refuses is said in the log and to
+// cfg.Waiting, and tried again.
 func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{})}
+	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{}), absence: newAbsence(cfg, log)}
 	if c.meter, err = newMeters(); err != nil {
 		return nil, err
 	}
-	c.wire.nc, err = dial(ctx, cfg, log, callbacks{
+	c.wire.nc, err = dial(ctx, cfg, c.absence, callbacks{
 		changed: c.change,
 		failed:  c.wire.denials.told,
 	})
@@ -60,6 +65,18 @@ func (c *Conn) Close() { c.wire.nc.Close() }
 
 // Connected reports whether the bus answers now.
 func (c *Conn) Connected() bool { return c.wire.nc.IsConnected() }
+
+// Ready returns nil if the bus is there, or says for people what keeps it away;
+// it wraps [ErrRefused] where the bus doesn't take the key.
+func (c *Conn) Ready() error {
+	if err := c.absence.why(); err != nil {
+		return err
+	}
+	if !c.Connected() {
+		return errors.New("the bus does not answer")
+	}
+	return nil
+}
 
 // Blobs is the store of bodies.
 func (c *Conn) Blobs() *blob.Store { return c.blobs }

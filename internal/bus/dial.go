@@ -3,17 +3,14 @@
 package bus
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"log/slog"
-	"net"
-	"os"
-	"sync/atomic"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go"
-	"github.com/nats-io/nkeys"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 )
@@ -32,35 +29,38 @@ type callbacks struct {
 }
 
 // Dial connects to the server as cfg.User and stays connected: it tries until
-// ctx ends, and after that reconnects for ever. Nothing is buffered while the
+// ctx ends, and after that reconnects for ever. A key that can't be read ends it
+// at once, with an error that wraps [ErrKey]; one that the server refuses does
+// not: the server may be about to learn of it. Nothing is buffered while the
 // server is away, so what was not acknowledged was not sent. Most callers want
 // [Connect].
 func Dial(ctx context.Context, cfg Config, log *slog.Logger) (*nats.Conn, error) {
-	return dial(ctx, cfg, log, callbacks{func() {}, func(error) {}})
-}
-
-func dial(ctx context.Context, cfg Config, log *slog.Logger, on callbacks) (*nats.Conn, error) {
 	cfg, err := cfg.withDefaults()
 	if err != nil {
 		return nil, err
 	}
-	log = log.With("bus", cfg.URL, "user", cfg.User)
-	key := &keyFile{path: cfg.Creds}
+	return dial(ctx, cfg, newAbsence(cfg, log), callbacks{func() {}, func(error) {}})
+}
+
+func dial(ctx context.Context, cfg Config, absence *absence, on callbacks) (*nats.Conn, error) {
+	key := &keyFile{path: cfg.Creds, user: cfg.User}
 	for attempt := 0; ; attempt++ {
-		nc, err := dialOnce(cfg, key, log, on)
+		nc, err := dialOnce(cfg, key, absence, on)
 		if err == nil {
+			absence.over()
 			return nc, nil
 		}
-		if attempt == 0 {
-			log.Warn("the bus can't be reached: trying until it can", "error", err)
+		if errors.Is(err, ErrKey) {
+			return nil, err
 		}
+		absence.note(err)
 		if !pause(ctx, reconnectDelay(attempt)) {
-			return nil, fmt.Errorf("connect to the bus at %s: %w (last error: %w)", cfg.URL, ctx.Err(), err)
+			return nil, fmt.Errorf("connect to the bus at %s: %w (last error: %w)", cfg.URL, ctx.Err(), absence.why())
 		}
 	}
 }
 
-func dialOnce(cfg Config, key *keyFile, log *slog.Logger, on callbacks) (*nats.Conn, error) {
+func dialOnce(cfg Config, key *keyFile, absence *absence, on callbacks) (*nats.Conn, error) {
 	public, err := key.public()
 	if err != nil {
 		return nil, err
@@ -80,21 +80,55 @@ func dialOnce(cfg Config, key *keyFile, log *slog.Logger, on callbacks) (*nats.C
 		nats.NoEcho(),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {
 			if !nc.IsClosed() {
-				log.Warn("lost the bus: reconnecting until it is back", "error", err)
+				absence.begin(err)
 			}
 			on.changed()
 		}),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { absence.note(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) {
-			log.Info("the bus is back")
+			absence.over()
 			on.changed()
 		}),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) { on.failed(err) }),
+		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
+			if refusesKey(err) || refusesInbox(err, cfg.User) {
+				absence.note(err)
+			}
+			on.failed(err)
+		}),
 	)
 	if err != nil {
 		return nil, err
 	}
 	key.conn.Store(nc)
+	if err := ownInbox(nc, cfg.User); err != nil {
+		nc.Close()
+		return nil, err
+	}
 	return nc, nil
+}
+
+// ownInbox checks that the key is the user's: with another user's no answer
+// would ever be heard.
+func ownInbox(nc *nats.Conn, user string) error {
+	sub, err := nc.SubscribeSync(nc.NewInbox())
+	if err != nil {
+		return err
+	}
+	defer sub.Unsubscribe() //nolint:errcheck // it fails only on a closed connection, and then it is gone
+	if err := nc.FlushTimeout(dialTimeout); err != nil {
+		return err
+	}
+	if err := nc.LastError(); refusesInbox(err, user) {
+		return err
+	}
+	return nil
+}
+
+// refusesInbox reports whether a server denies the user its own inbox, as it
+// does when the key is another user's.
+func refusesInbox(err error, user string) bool {
+	return errors.Is(err, nats.ErrPermissionViolation) &&
+		strings.Contains(strings.ToLower(err.Error()), strings.ToLower(`subscription to "`+natsconfig.InboxPrefix(user)))
 }
 
 // reconnectDelay grows to reconnectMost. attempts are those that went through
@@ -113,56 +147,4 @@ func pause(ctx context.Context, d time.Duration) bool {
 	case <-t.C:
 		return ctx.Err() == nil
 	}
-}
-
-// keyFile is a file with the seed of an nkey. The seed is read when it is
-// needed and stays in memory no longer.
-type keyFile struct {
-	path string
-	conn atomic.Pointer[nats.Conn]
-}
-
-func (k *keyFile) pair() (nkeys.KeyPair, error) {
-	seed, err := os.ReadFile(k.path)
-	if err != nil {
-		return nil, fmt.Errorf("read the key for the bus: %w", err)
-	}
-	defer clear(seed)
-	pair, err := nkeys.FromSeed(bytes.TrimSpace(seed))
-	if err != nil {
-		return nil, fmt.Errorf("%s holds no nkey seed: %w", k.path, err)
-	}
-	return pair, nil
-}
-
-func (k *keyFile) public() (string, error) {
-	pair, err := k.pair()
-	if err != nil {
-		return "", err
-	}
-	defer pair.Wipe()
-	return pair.PublicKey()
-}
-
-func (k *keyFile) sign(nonce []byte) ([]byte, error) {
-	pair, err := k.pair()
-	if err != nil {
-		return nil, err
-	}
-	defer pair.Wipe()
-	return pair.Sign(nonce)
-}
-
-// Dial is called by the client for each connection, with its lock held and
-// before it introduces itself: the one moment at which a changed key can be
-// put in place.
-func (k *keyFile) Dial(network, address string) (net.Conn, error) {
-	if nc := k.conn.Load(); nc != nil {
-		public, err := k.public()
-		if err != nil {
-			return nil, err
-		}
-		nc.Opts.Nkey = public
-	}
-	return net.DialTimeout(network, address, dialTimeout)
 }

@@ -16,8 +16,20 @@ import (
 // Health answers whether a service can do its work. The zero value is ready
 // for use; it may be used from several goroutines.
 type Health struct {
-	mu     sync.Mutex
-	checks map[string]func() error
+	mu      sync.Mutex
+	checks  map[string]func() error
+	waiting error // why nothing is checked yet
+}
+
+// Waiting says what a service that is still starting waits for, for people;
+// nil: nothing. Once it has registered a check, its checks alone tell.
+func (h *Health) Waiting(why error) {
+	if h == nil {
+		return
+	}
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.waiting = why
 }
 
 // Check registers what must be so for the service to be ready: check returns
@@ -49,7 +61,11 @@ func (h *Health) Ready() error {
 		names = append(names, name)
 		checks[name] = check
 	}
+	waiting := h.waiting
 	h.mu.Unlock()
+	if len(names) == 0 && waiting != nil {
+		return fmt.Errorf("starting: %w", waiting)
+	}
 	if len(names) == 0 {
 		return errors.New("starting")
 	}

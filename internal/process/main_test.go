@@ -199,6 +199,8 @@ func TestHealthTellsTheTruth(t *testing.T) {
 	}
 	expect("/healthz", 200, "ok")
 	expect("/readyz", 503, "starting")
+	h.Waiting(errors.New("the bus refuses this key"))
+	expect("/readyz", 503, "starting: the bus refuses this key")
 	missing := errors.New("not connected")
 	h.Check("bus", func() error { return missing })
 	h.Check("git", func() error { return nil })
@@ -210,4 +212,5 @@ func TestHealthTellsTheTruth(t *testing.T) {
 
 	var none *Health
 	none.Check("bus", func() error { return nil })
+	none.Waiting(nil)
 }

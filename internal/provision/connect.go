@@ -18,9 +18,16 @@ import (
 const User = natsconfig.Provisioner
 
 // Connect connects to the server at url as the provisioner, whose key is in
-// the file creds; it tries until ctx ends. done ends the connection.
+// the file creds; it tries until ctx ends or the server refuses the key. done
+// ends the connection.
 func Connect(ctx context.Context, url, creds string, log *slog.Logger) (js jetstream.JetStream, done func(), err error) {
-	nc, err := bus.Dial(ctx, bus.Config{URL: url, Creds: creds, User: User}, log)
+	trying, refused := context.WithCancel(ctx)
+	defer refused()
+	nc, err := bus.Dial(trying, bus.Config{URL: url, Creds: creds, User: User, Waiting: func(err error) {
+		if errors.Is(err, bus.ErrRefused) {
+			refused()
+		}
+	}}, log)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -4,7 +4,6 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"log/slog"
 
@@ -34,6 +33,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 		}
 		identity = &i
 	}
+	cfg.Bus.Waiting = env.Health.Waiting
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err
@@ -56,12 +56,7 @@ func serve(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, ide
 	a.observer.done.Go(func() { inventories.run(ctx) })
 	a.observer.done.Go(func() { a.followHealth(ctx) })
 	a.observer.done.Go(func() { a.resyncOnTimer(ctx, cfg.Resync) })
-	health.Check("bus", func() error {
-		if !conn.Connected() {
-			return errors.New("the bus doesn't answer")
-		}
-		return nil
-	})
+	health.Check("bus", conn.Ready)
 	health.Check("cluster", func() error {
 		select {
 		case <-inventories.synced:

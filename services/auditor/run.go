@@ -56,24 +56,16 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 			return err
 		}
 	}
+	cfg.Bus.Waiting = env.Health.Waiting
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	env.Health.Check("bus", connected(conn))
+	env.Health.Check("bus", conn.Ready)
 	a := newAuditor(cfg, env.Log, conn, cluster, key)
 	env.Health.Check("cluster", a.readers.ready)
 	return a.run(ctx)
-}
-
-func connected(conn *bus.Conn) func() error {
-	return func() error {
-		if !conn.Connected() {
-			return fmt.Errorf("the bus does not answer")
-		}
-		return nil
-	}
 }
 
 func newAuditor(cfg Config, log *slog.Logger, conn *bus.Conn, cluster *cluster, key seal.DigestKey) *Auditor {

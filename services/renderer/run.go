@@ -49,18 +49,13 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s.Bus.Service, s.Bus.User = "renderer", "renderer"
+	s.Bus.Service, s.Bus.User, s.Bus.Waiting = "renderer", "renderer", env.Health.Waiting
 	conn, err := bus.Connect(ctx, s.Bus, env.Log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	env.Health.Check("bus", func() error {
-		if !conn.Connected() {
-			return errors.New("not connected")
-		}
-		return nil
-	})
+	env.Health.Check("bus", conn.Ready)
 	r := newRenderer(conn, s, env)
 	defer r.pool.close()
 	return r.run(ctx)

@@ -51,7 +51,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err := cleanMemory(s.Mirrors); err != nil {
 		return fmt.Errorf("--mirrors: %w", err)
 	}
-	s.Bus.Service = "watcher"
+	s.Bus.Service, s.Bus.Waiting = "watcher", env.Health.Waiting
 	listener, err := listen(s)
 	if err != nil {
 		return err
@@ -62,12 +62,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	}
 	defer conn.Close()
 	h := newHub(s, conn, conn.Blobs(), env.Log)
-	env.Health.Check("bus", func() error {
-		if !conn.Connected() {
-			return errors.New("the bus does not answer")
-		}
-		return nil
-	})
+	env.Health.Check("bus", conn.Ready)
 	env.Health.Check("fleet", h.ready)
 	consumer := conn.Consumer("watcher", h.handle, bus.Options{})
 	return h.run(ctx, consumer.Run, listener)
