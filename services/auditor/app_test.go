@@ -23,6 +23,7 @@ type app struct {
 	*rig
 	declaration events.Declaration
 	revision    int
+	said        int // events of its revisions
 	cause       events.Cause
 	manifests   events.Manifests
 	bundle      manifest.Bundle
@@ -59,7 +60,8 @@ func (r *rig) publishFleet() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.publish(r.watcher, events.Cause{ID: fmt.Sprintf("fleet-%d", time.Now().UnixNano())}, events.Address{Cluster: "local"},
+	r.fleets++
+	r.publish(r.watcher, events.Cause{ID: fmt.Sprintf("fleet-%d", r.fleets)}, events.Address{Cluster: "local"},
 		&events.FleetObserved{Commit: "f", Count: len(entries), List: blob})
 }
 
@@ -79,7 +81,8 @@ func (a *app) at() events.Address {
 func (a *app) next(data events.Payload, conn *bus.Conn) events.Event {
 	a.t.Helper()
 	cause := a.cause
-	cause.ID = fmt.Sprintf("%s/%d", cause.ID, time.Now().UnixNano())
+	a.said++
+	cause.ID = fmt.Sprintf("%s/%d", cause.ID, a.said)
 	return a.publish(conn, cause, a.at(), data)
 }
 

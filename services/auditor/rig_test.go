@@ -47,6 +47,7 @@ type rig struct {
 	applier    *bus.Conn
 	reader     *bus.Conn
 	fleet      []string
+	fleets     int // lists published
 }
 
 var namespaces atomic.Int64
@@ -238,6 +239,11 @@ func (r *rig) loseLog() {
 // ConfigMap to be known.
 func (r *rig) idle() *Auditor {
 	r.t.Helper()
+	return r.idleOn(r.bus.Connect(r.t, "auditor-local"))
+}
+
+func (r *rig) idleOn(conn *bus.Conn) *Auditor {
+	r.t.Helper()
 	config, err := loadConfig(r.kubeconfig)
 	if err != nil {
 		r.t.Fatal(err)
@@ -246,7 +252,7 @@ func (r *rig) idle() *Auditor {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	b := newAuditor(Config{Cluster: "local"}, bustest.Log(r.t), r.bus.Connect(r.t, "auditor-local"), cluster, seal.DigestKey{})
+	b := newAuditor(Config{Cluster: "local"}, bustest.Log(r.t), conn, cluster, seal.DigestKey{})
 	s := scope{kind: schema.GroupKind{Kind: "ConfigMap"}, version: "v1"}
 	known := &reader{scope: s}
 	known.reading.Store(int32(Listed))
