@@ -3,9 +3,9 @@
 package main
 
 import (
-	"fmt"
-
 	"github.com/spf13/cobra"
+
+	"github.com/plumbline-dev/plumbline/internal/process"
 )
 
 // Exit codes; docs/cli.md explains them.
@@ -26,15 +26,10 @@ type exit struct {
 func (e *exit) Error() string { return e.err.Error() }
 func (e *exit) Unwrap() error { return e.err }
 
-// usage marks err as a wrong call.
-func usage(err error) error {
-	if err == nil {
-		return nil
-	}
-	return &exit{exitUsage, err}
-}
+// usage marks err as a wrong call, as a service does.
+func usage(err error) error { return process.Usage(err) }
 
-func usagef(format string, args ...any) error { return usage(fmt.Errorf(format, args...)) }
+func usagef(format string, args ...any) error { return process.Usagef(format, args...) }
 
 // between takes from least to most arguments, named for people.
 func between(least, most int, names string) cobra.PositionalArgs {

@@ -52,8 +52,11 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	}
 	code := exitError
 	var e *exit
-	if errors.As(err, &e) {
+	switch {
+	case errors.As(err, &e):
 		code = e.code
+	case process.IsUsage(err):
+		code = exitUsage
 	}
 	fmt.Fprintf(stderr, "plumbline: %v\n", err)
 	if code == exitUsage {

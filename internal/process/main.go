@@ -27,14 +27,15 @@ type Env struct {
 }
 
 // RunFunc is a service: it runs until ctx ends and returns when everything
-// that it started has stopped, nil on a clean stop.
+// that it started has stopped, nil on a clean stop. A call that can't be is an
+// error marked by [Usage].
 type RunFunc func(ctx context.Context, env Env) error
 
 // Exit codes of a process.
 const (
 	ExitOK     = 0 // a clean stop
 	ExitFailed = 1 // the service failed
-	ExitUsage  = 2 // a wrong call: an unknown flag, a value that can't be
+	ExitUsage  = 2 // a wrong call: a flag that is unknown or missing, a value that can't be
 )
 
 // Main runs one service as a process and exits with [ExitOK], [ExitFailed] or
@@ -89,7 +90,9 @@ func (p program) run(args []string) int {
 		return p.usage(err)
 	}
 	env := Env{Name: p.name, Version: Version(), Log: log.With("service", p.name), Getenv: os.Getenv, Health: &Health{}}
-	if err := p.serve(service, env, o.health); err != nil {
+	if err := p.serve(service, env, o.health); IsUsage(err) {
+		return p.usage(err)
+	} else if err != nil {
 		env.Log.Error("stopped", "error", err)
 		return ExitFailed
 	}

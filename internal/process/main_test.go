@@ -174,6 +174,22 @@ func TestCancelledByItselfIsAFailure(t *testing.T) {
 	}
 }
 
+func TestAWrongCallOfTheServiceIsUsage(t *testing.T) {
+	service := func(*pflag.FlagSet) RunFunc {
+		return func(context.Context, Env) error {
+			return fmt.Errorf("configure: %w", Usagef("--key is missing"))
+		}
+	}
+	var stderr bytes.Buffer
+	p := program{name: "sample", command: service, stdout: io.Discard, stderr: &stderr}
+	if got := p.run(nil); got != ExitUsage || !strings.Contains(stderr.String(), "sample: configure: --key is missing\nRun 'sample --help'") {
+		t.Errorf("exit code %d, want %d; stderr %q", got, ExitUsage, &stderr)
+	}
+	if IsUsage(errors.New("broken")) || Usage(nil) != nil {
+		t.Error("not every error is a wrong call")
+	}
+}
+
 func TestHealthTellsTheTruth(t *testing.T) {
 	var h Health
 	l, err := h.Listen("127.0.0.1:0")

@@ -4,7 +4,6 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -48,11 +47,11 @@ func (c Config) withDefaults() (Config, error) {
 	c.Bus.Service, c.Bus.Cluster = "applier", c.Cluster
 	switch {
 	case c.Cluster == "":
-		return c, errors.New("no cluster: set --cluster to its name in the fleet")
+		return c, process.Usagef("--cluster is empty: give the cluster's name in the fleet")
 	case c.Resync < time.Second:
-		return c, errors.New("--resync is under one second")
+		return c, process.Usagef("--resync %s: want a second or more", c.Resync)
 	}
-	return c, nil
+	return c, process.Usage(c.Bus.Check())
 }
 
 // Command registers the applier's flags and returns what runs it.

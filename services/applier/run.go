@@ -26,10 +26,12 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 		return err
 	}
 	var identity *seal.Identity
-	if cfg.Identity != "" {
+	if cfg.Identity == "" {
+		env.Log.Warn("without --age-identity no sealed value can be opened: Secrets of Git are not applied, and their applications fail; 'plumbline keys init' makes an identity")
+	} else {
 		i, err := seal.LoadIdentity(cfg.Identity)
 		if err != nil {
-			return err
+			return fmt.Errorf("--age-identity: %w", err)
 		}
 		identity = &i
 	}

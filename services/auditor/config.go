@@ -4,7 +4,6 @@ package auditor
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -41,10 +40,10 @@ func (c *Config) Flags(fs *pflag.FlagSet) {
 
 func (c Config) withDefaults() (Config, error) {
 	if c.Cluster == "" {
-		return c, errors.New("no cluster to audit: set --cluster")
+		return c, process.Usagef("--cluster is empty: give the name in the fleet of the cluster to audit")
 	}
 	if c.Kubeconfig == "" {
-		return c, errors.New("no access to the cluster: set --kubeconfig to the file of a read-only identity")
+		return c, process.Usagef("--kubeconfig is missing: give the file of a read-only identity")
 	}
 	if c.Resync <= 0 {
 		c.Resync = 10 * time.Minute
@@ -53,7 +52,7 @@ func (c Config) withDefaults() (Config, error) {
 		c.FullCompare = 6 * time.Hour
 	}
 	c.Bus.Service, c.Bus.Cluster = "auditor", c.Cluster
-	return c, nil
+	return c, process.Usage(c.Bus.Check())
 }
 
 // Command registers the auditor's flags and returns what runs it.

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
@@ -85,14 +86,20 @@ type settings struct {
 
 func (c Config) check() (settings, error) {
 	s := settings{Config: c}
+	if err := c.Bus.Check(); err != nil {
+		return s, process.Usage(err)
+	}
+	if s.SourceKey == "" {
+		return s, process.Usagef("--source-key is missing: give the file with the key that sources are encrypted with, the watcher's too; 'plumbline keys init' makes it")
+	}
 	if s.Workers < 1 || s.Workers > 16 {
-		return s, fmt.Errorf("--workers %d: want 1 to 16", s.Workers)
+		return s, process.Usagef("--workers %d: want 1 to 16", s.Workers)
 	}
 	if s.Timeout <= 0 {
-		return s, fmt.Errorf("--timeout %s: want more than 0s", s.Timeout)
+		return s, process.Usagef("--timeout %s: want more than 0s", s.Timeout)
 	}
 	if s.Memory < 64*mib {
-		return s, fmt.Errorf("--memory %s: want 64MiB or more", &s.Memory)
+		return s, process.Usagef("--memory %s: want 64MiB or more", &s.Memory)
 	}
 	if s.Output == 0 {
 		s.Output = 32 * mib
@@ -100,7 +107,7 @@ func (c Config) check() (settings, error) {
 	s.limits = limits{timeout: s.Timeout, memory: int64(s.Memory), output: int64(s.Output)}
 	var err error
 	if s.key, err = seal.LoadSourceKey(c.SourceKey); err != nil {
-		return s, fmt.Errorf("--source-key: %w", err)
+		return s, fmt.Errorf("--source-key: %w; 'plumbline keys init' makes a key", err)
 	}
 	return s, nil
 }

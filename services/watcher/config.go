@@ -15,6 +15,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
@@ -69,29 +70,35 @@ func (c Config) check() (settings, error) {
 	s := settings{Config: c}
 	var err error
 	if s.fleet, err = fleetEndpoint(c.Fleet); err != nil {
-		return s, err
+		return s, process.Usage(err)
+	}
+	if err := c.Bus.Check(); err != nil {
+		return s, process.Usage(err)
 	}
 	if s.FleetBranch == "" {
 		s.FleetBranch = "main"
 	}
 	if s.FleetInterval < time.Second {
-		return s, fmt.Errorf("--fleet-interval %s: want a second or more", s.FleetInterval)
+		return s, process.Usagef("--fleet-interval %s: want a second or more", s.FleetInterval)
 	}
 	s.FleetPath = path.Clean(strings.TrimPrefix(filepath.ToSlash(s.FleetPath), "./"))
 	if path.IsAbs(s.FleetPath) || s.FleetPath == ".." || strings.HasPrefix(s.FleetPath, "../") {
-		return s, fmt.Errorf("--fleet-path %s: want a folder inside the repository, such as fleet/production", c.FleetPath)
+		return s, process.Usagef("--fleet-path %s: want a folder inside the repository, such as fleet/production", c.FleetPath)
 	}
 	if s.Mirrors == "" {
-		return s, errors.New("--mirrors is missing: name a folder for the mirrors of repositories")
+		return s, process.Usagef("--mirrors is missing: name a folder for the mirrors of repositories")
 	}
 	if s.WebhookListen != "" && s.WebhookSecrets == "" {
-		return s, errors.New("--webhook-listen needs --webhook-secrets: a webhook without a secret is refused")
+		return s, process.Usagef("--webhook-listen needs --webhook-secrets: a webhook without a secret is refused")
 	}
 	if s.Limits == (Limits{}) {
 		s.Limits = DefaultLimits()
 	}
+	if s.SourceKey == "" {
+		return s, process.Usagef("--source-key is missing: give the file with the key that sources are encrypted with, the renderer's too; 'plumbline keys init' makes it")
+	}
 	if s.key, err = seal.LoadSourceKey(c.SourceKey); err != nil {
-		return s, fmt.Errorf("--source-key: %w", err)
+		return s, fmt.Errorf("--source-key: %w; 'plumbline keys init' makes a key", err)
 	}
 	s.recipient, err = recipient(c.LocalRecipient)
 	return s, err
