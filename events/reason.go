@@ -46,6 +46,7 @@ const (
 	ReasonPruneGuard       Reason = "prune_guard"       // more would go than the guard lets
 	ReasonProtectedKind    Reason = "protected_kind"    // a Namespace, CRD, PV or PVC would go
 	ReasonWithdrawalGuard  Reason = "withdrawal_guard"  // more than 30 % of the fleet withdrawn at once
+	ReasonClaimUnknown     Reason = "claim_unknown"     // another application may take over what would go
 	ReasonDeletionBlocked  Reason = "deletion_blocked"  // a finalizer, or a refusal, keeps an object
 	ReasonInventoryUnknown Reason = "inventory_unknown" // rebuilt: no prune before one full compare
 

@@ -33,12 +33,15 @@ type application struct {
 	saidFailure string
 	saidHold    string
 	retries     int
-	recalled    bool // the last events were read, and nothing was said since
-	unsaid      bool // convergence.applied of what the fence stands at
+	since       time.Time // when it began that its deletions wait for another application; zero: they don't
+	// carried is what was done of the revision carriedOf, and not said yet.
+	carried   outcome
+	carriedOf events.Order
+	recalled  bool // the last events were read, and nothing was said since
+	unsaid    bool // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex
-	claims   map[string]bool // keys of the objects that it declares
-	claimsOf string          // the digest of the declaration that says so
+	claims   claims
 	health   healthState
 	complete bool // nothing is held, failed or left to apply
 	expected []events.Object
@@ -72,6 +75,7 @@ var (
 	typeRendered  = typeOf(&events.ManifestsRendered{})
 	typeUnchanged = typeOf(&events.ManifestsUnchanged{})
 	typeFailed    = typeOf(&events.RenderFailed{})
+	typeObserved  = typeOf(&events.CommitObserved{})
 	typeFleet     = typeOf(&events.FleetObserved{})
 )
 
@@ -155,67 +159,6 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 		app.health, app.unsaid = healthState{}, fence.Applied
 	}
 	return nil
-}
-
-// claim remembers what an application declares, for the others to know.
-func (app *application) claim(targets []Target, declaration string) {
-	claims := make(map[string]bool, len(targets))
-	for _, t := range targets {
-		claims[t.Key()] = true
-	}
-	app.mu.Lock()
-	app.claims, app.claimsOf = claims, declaration
-	app.mu.Unlock()
-}
-
-// claimed returns which of an application's objects another declared
-// application declares.
-func (a *applier) claimed(name string, entries map[string]Entry) map[string]string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	claimed := map[string]string{}
-	for other, app := range a.applications {
-		if other == name || a.fleet != nil && !a.fleet.has(other) {
-			continue
-		}
-		app.mu.Lock()
-		for key := range entries {
-			if app.claims[key] {
-				claimed[key] = other
-			}
-		}
-		app.mu.Unlock()
-	}
-	return claimed
-}
-
-// unknownClaim returns an application of a list of which it isn't known yet
-// what it declares, or "": one that is new, or declared anew, and not rendered
-// or not looked at since. An object may be about to pass to it.
-func (a *applier) unknownClaim(ctx context.Context, f *fleetList) (string, error) {
-	for name, entry := range f.entries {
-		if entry.Held {
-			continue
-		}
-		app := a.application(name)
-		app.mu.Lock()
-		known := app.claims != nil && app.claimsOf == entry.DeclarationDigest
-		app.mu.Unlock()
-		if known {
-			continue
-		}
-		e, err := a.level(ctx, name)
-		if errors.Is(err, bus.ErrNone) {
-			return name, nil
-		}
-		if err != nil {
-			return "", err
-		}
-		if m := manifestsOf(e); m.DeclarationDigest != entry.DeclarationDigest || m.Declaration.Converge.Mode != events.ModeObserve {
-			return name, nil
-		}
-	}
-	return "", nil
 }
 
 // awaitHealth begins the wait for health after a bundle was applied.

@@ -31,6 +31,7 @@ type applier struct {
 	identity *seal.Identity
 	grace    time.Duration // see decideHealth
 	timeout  time.Duration // of one attempt to write one object
+	patience time.Duration // see awaitPatience
 
 	dynamic     dynamic.Interface
 	metadata    metadata.Interface
@@ -46,14 +47,17 @@ type applier struct {
 
 	mu           sync.Mutex
 	applications map[string]*application
-	fleet        *fleetList // nil: not known
+	fleet        *fleetList        // nil: not known
+	waiting      map[string]string // applications whose deletions wait, and for which one
+
+	surveying sync.Mutex // see survey
 }
 
 // newApplier connects to a cluster.
 func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger) (*applier, error) {
 	a := &applier{
-		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, ctx: ctx,
-		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{},
+		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, patience: cfg.patience, ctx: ctx,
+		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{}, waiting: map[string]string{},
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS, rc.Burst = -1, 0 // the API server's priority and fairness governs

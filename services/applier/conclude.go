@@ -50,7 +50,9 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	}
 	drafts = append(drafts, held...)
 	drafts = append(drafts, a.fail(t, failures)...)
-	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied)
+	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied && plan.Awaited == nil)
+	a.await(ctx, t.app, plan)
+	t.carry(plan, done)
 	a.lookAtHealth(t.app.name)
 	for other := range passedTo(plan) {
 		a.poke(other)
@@ -156,6 +158,9 @@ func (a *applier) list(ctx context.Context, items []events.AppliedObject) (event
 
 // hold says, once, what a guard holds.
 func (a *applier) hold(ctx context.Context, t *task, plan Plan) ([]events.Draft, error) {
+	if plan.quiet() {
+		return nil, nil
+	}
 	if plan.Hold == nil {
 		t.app.saidHold = ""
 		return nil, nil

@@ -20,8 +20,9 @@ type Config struct {
 	Identity   string        // file with the age identity that opens sealed Secrets; empty: none can be opened
 	Resync     time.Duration // how often the level is read again
 
-	grace   time.Duration
-	timeout time.Duration // of one attempt to write one object
+	grace    time.Duration
+	timeout  time.Duration // of one attempt to write one object
+	patience time.Duration // see awaitPatience
 }
 
 // lostHealthAfter is how long a converged application may be on its way to
@@ -43,6 +44,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.timeout == 0 {
 		c.timeout = requestTimeout
+	}
+	if c.patience == 0 {
+		c.patience = awaitPatience
 	}
 	c.Bus.Service, c.Bus.Cluster = "applier", c.Cluster
 	switch {

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // What made a convergence run: events.Converging.Cause.
@@ -53,7 +54,7 @@ const raceLimit = 5
 // converge drives one application to the bundle of an event.
 func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error) {
 	if t.m.Declaration.Converge.Mode == events.ModeObserve {
-		return nil, a.onlyObserve(ctx, t)
+		return nil, outage(a.cluster, a.onlyObserve(ctx, t))
 	}
 	for race := 0; ; race++ {
 		drafts, err := a.convergeOnce(ctx, t)
@@ -82,9 +83,33 @@ func (a *applier) onlyObserve(ctx context.Context, t *task) error {
 	inv, found := a.inventories.get(t.app.name)
 	if kept := keptPolicy(t.m.Declaration); found && inv.Kept != kept {
 		inv.Kept = kept
-		_, err := a.inventories.write(ctx, inv)
-		return outage(a.cluster, err)
+		if _, err := a.inventories.write(ctx, inv); err != nil {
+			return err
+		}
 	}
+	return a.claimObserved(ctx, t)
+}
+
+// claimObserved remembers what an application in mode observe declares: what
+// it takes over from another one stays, although it isn't written.
+func (a *applier) claimObserved(ctx context.Context, t *task) error {
+	log, err := a.bus.Log(ctx)
+	if err != nil || t.event.Epoch != log.Epoch {
+		return err
+	}
+	bundle, err := a.load(ctx, t.m)
+	if _, _, terminal := fault.AsTerminal(err); terminal {
+		a.log.Warn("it is not known what an application in mode observe declares", "application", t.app.name, "error", err)
+		return nil // the event is at fault, and nothing is published of it
+	}
+	if err != nil {
+		return err
+	}
+	desired, _, err := a.desire(ctx, t.app.name, order(t.event), t.m, bundle)
+	if err != nil {
+		return err
+	}
+	a.claim(t.app, t.event, keysOf(desired.Objects))
 	return nil
 }
 
@@ -106,6 +131,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 	if a.undisturbed(t, inv) {
 		t.app.current = &t.event
 		t.app.expectEntries(inv)
+		a.claimConverged(t.app, t.event, inv)
 		a.lookAtHealth(t.app.name)
 		return nil, nil
 	}
@@ -118,7 +144,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 	if err != nil {
 		return nil, err
 	}
-	t.app.claim(desired.Objects, t.m.DeclarationDigest)
+	a.claim(t.app, t.event, keysOf(desired.Objects))
 	if len(refused) > 0 {
 		return a.refuse(ctx, t, refused)
 	}
@@ -206,7 +232,7 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 		return false
 	}
 	for _, e := range inv.Entries {
-		if e.Released != "" || e.Held && t.app.saidHold == "" {
+		if e.Released != "" || e.Awaiting || e.Held && t.app.saidHold == "" {
 			return false
 		}
 		s, ok := a.observer.get(e.Object)
@@ -239,10 +265,4 @@ func (app *application) expectEntries(inv Inventory) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	app.expected, app.complete = expected, complete
-	if app.claims == nil {
-		app.claims, app.claimsOf = map[string]bool{}, inv.Fence.Declaration
-		for _, o := range expected {
-			app.claims[o.Key()] = true
-		}
-	}
 }

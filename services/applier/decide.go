@@ -48,7 +48,7 @@ func decide(desired Desired, live map[string]Live, memory Memory, policy Policy,
 }
 
 func refuseForeign(t Target, owner string) Refusal {
-	return Refusal{Target: t, Reason: events.ReasonOwnedByOther, Message: fmt.Sprintf(
+	return Refusal{Target: t, Owner: owner, Reason: events.ReasonOwnedByOther, Message: fmt.Sprintf(
 		"%s belongs to the application %s. Declare it in one of the two, or remove it from %s first", t.Object, owner, owner)}
 }
 
@@ -121,7 +121,7 @@ func difference(t *Target, l Live, entry Entry, known bool, left []string, memor
 func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string]Live, memory Memory, policy Policy) {
 	var going []int // steps that delete
 	kept := declaredUIDs(plan.Steps)
-	held, released := false, true
+	held, released, waived, told := false, true, true, false
 	for _, e := range leaving {
 		l, exists := live[e.Key()]
 		s := Step{Object: e.Object, Phase: phaseOf(e.Object), UID: l.UID, ResourceVersion: l.ResourceVersion}
@@ -133,6 +133,8 @@ func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string
 			going = append(going, len(plan.Steps))
 			held = held || e.Held && e.Released != desired.Digest
 			released = released && e.Released == desired.Digest
+			waived = waived && e.Waived == desired.Digest
+			told = told || e.Awaiting
 		}
 		if s.Why == whyLocked {
 			plan.Locked = true
@@ -142,26 +144,45 @@ func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string
 		}
 		plan.Steps = append(plan.Steps, s)
 	}
-	if len(going) == 0 || released {
+	if len(going) == 0 {
 		return
 	}
 	objs := make([]events.Object, len(going))
 	for i, n := range going {
 		objs[i] = plan.Steps[n].Object
 	}
-	reason, message := guardPrune(owned(memory.Entries), objs)
-	if reason == "" && held {
-		reason = events.ReasonPruneGuard
-		message = fmt.Sprintf("the deletion of %s waits since an earlier revision. Approve it, or declare them again",
-			objects(len(objs), "", ""))
-	}
-	if reason == "" {
+	switch hold := guard(memory, objs, held); {
+	case hold != nil && !released:
+		hold.Digest, plan.Hold = holdDigest(desired.Digest, objs), hold
+	case policy.Awaited != nil && !waived:
+		w := *policy.Awaited
+		w.Said = w.Said || told
+		plan.Awaited = &w
+		plan.Hold = &Hold{
+			Digest: holdDigest("unclaimed "+desired.Digest, objs), Reason: events.ReasonClaimUnknown,
+			Message: w.describe(objs), Objects: objs,
+		}
+	default:
 		return
 	}
 	for _, n := range going {
-		plan.Steps[n].Op, plan.Steps[n].Why = OpHold, string(reason)
+		plan.Steps[n].Op, plan.Steps[n].Why = OpHold, string(plan.Hold.Reason)
 	}
-	plan.Hold = &Hold{Digest: holdDigest(desired.Digest, objs), Reason: reason, Message: message, Objects: objs}
+}
+
+// guard is the guard that stands before a deletion, or nil. Held says that one
+// stood there at an earlier revision.
+func guard(memory Memory, going []events.Object, held bool) *Hold {
+	reason, message := guardPrune(owned(memory.Entries), going)
+	if reason == "" && held {
+		reason = events.ReasonPruneGuard
+		message = fmt.Sprintf("the deletion of %s waits since an earlier revision. Approve it, or declare them again",
+			objects(len(going), "", ""))
+	}
+	if reason == "" {
+		return nil
+	}
+	return &Hold{Reason: reason, Message: message, Objects: going}
 }
 
 // declaredUIDs are the uids of the live objects that are declared: one object

@@ -45,6 +45,14 @@
 // What a guard holds stays held, whatever comes, until it is approved or
 // declared again.
 //
+// Before anything is deleted it is known of every other application that the
+// fleet lists what its newest revision declares: what moves between two is
+// passed on, and is never deleted to be created anew. Until then only the
+// deletions wait, at first without a word: the other's revision is most often
+// being rendered. It costs nothing where nothing is to be deleted, no request
+// for the applications that have the same commit already, and one for each of
+// the others.
+//
 // An application that the fleet's complete list lacks is withdrawn by the
 // policy in its inventory. More than 30 % of the cluster's applications at
 // once are held; a single one may always be withdrawn while others stay, so

@@ -4,6 +4,7 @@ package applier
 
 import (
 	"context"
+	"maps"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -13,20 +14,21 @@ import (
 // drive decides and acts, and once more where the first time was the full
 // compare without which nothing is pruned.
 func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
-	var done outcome
+	done := t.carried()
 	for pass := 0; ; pass++ {
 		live, err := a.see(ctx, desired, inv)
 		if err != nil {
 			return nil, err
 		}
-		memory := a.recollect(t.app, inv)
-		policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal, Claimed: a.claimed(t.app.name, inv.Entries)}
-		plan := decide(desired, live, memory, policy, bus.Now(ctx))
-		if t.hold != "" && plan.Hold != nil && plan.Hold.Digest == t.hold {
-			inv = inv.release(plan.Hold.Objects, desired.Digest)
-			plan = decide(desired, live, a.recollect(t.app, inv), policy, bus.Now(ctx))
+		plan, approved, err := a.plan(ctx, t, inv, desired, live)
+		if err != nil {
+			return nil, err
 		}
+		inv = approved
 		if len(plan.Refused) > 0 {
+			if a.passing(ctx, t, plan.Refused) {
+				return nil, nil
+			}
 			return a.refuse(ctx, t, plan.Refused)
 		}
 		a.log.Debug("decided", "application", t.app.name, "cause", t.cause, "plan", plan)
@@ -35,8 +37,33 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		}
 		t.app.current = &t.event
 		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
-			done.requests = requests()
+			done.requests += requests()
 			return a.conclude(ctx, t, inv, desired, plan, &done)
+		}
+	}
+}
+
+// plan decides, and returns the inventory with what an approval lets go. Only
+// where something would be deleted is it asked what the others declare, and
+// then before it is looked at what they claim.
+func (a *applier) plan(ctx context.Context, t *task, inv Inventory, desired Desired, live map[string]Live) (Plan, Inventory, error) {
+	policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal, Claimed: a.claimed(t.app.name, inv.Entries)}
+	asked, approved := false, t.hold == ""
+	for {
+		plan := decide(desired, live, a.recollect(t.app, inv), policy, bus.Now(ctx))
+		switch {
+		case !approved && plan.Hold != nil && plan.Hold.Digest == t.hold:
+			approved = true
+			inv = inv.release(plan, desired.Digest)
+		case !asked && plan.deletes():
+			asked = true
+			var err error
+			if policy.Awaited, err = a.awaited(ctx, t); err != nil {
+				return plan, inv, err
+			}
+			policy.Claimed = a.claimed(t.app.name, inv.Entries)
+		default:
+			return plan, inv, nil
 		}
 	}
 }
@@ -68,6 +95,27 @@ type outcome struct {
 	requests int
 }
 
+// carry keeps what was done of a revision whose deletions wait, for the event
+// that says all of it in the end.
+func (t *task) carry(plan Plan, done *outcome) {
+	t.app.carried, t.app.carriedOf = outcome{}, events.Order{}
+	if !plan.quiet() {
+		return
+	}
+	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
+	t.app.carried, t.app.carriedOf = *done, order(t.event)
+}
+
+// carried is what was done of the task's revision already.
+func (t *task) carried() outcome {
+	if t.app.carriedOf != order(t.event) {
+		return outcome{}
+	}
+	done := t.app.carried
+	done.results, done.steps = maps.Clone(done.results), maps.Clone(done.steps)
+	return done
+}
+
 // execute carries one plan out, between the two writes of the inventory.
 func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, live map[string]Live, done *outcome) (Inventory, error) {
 	next := inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
@@ -80,7 +128,7 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 	for _, s := range plan.Steps {
 		done.steps[s.Key()] = s
 	}
-	if plan.Settled() && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) &&
+	if plan.Settled() && t.hold == "" && !moves && inv.Fence.Applied && (inv.Fence.Compared || plan.Locked) && !a.marksDiffer(inv, plan) &&
 		inv.Kept == keptPolicy(t.m.Declaration) {
 		return a.recordCompared(ctx, inv, plan)
 	}
@@ -138,7 +186,7 @@ func (a *applier) recordCompared(ctx context.Context, inv Inventory, plan Plan) 
 func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
 	for _, s := range plan.Steps {
 		e := inv.Entries[s.Key()]
-		if s.Op == OpHold && !e.Held || s.Target != nil && (e.Held || e.Released != "") {
+		if s.Op == OpHold && !e.Held && plan.Awaited == nil || e.Awaiting != awaits(s, plan) || s.Target != nil && (e.Held || e.Released != "") {
 			return true
 		}
 	}
@@ -174,15 +222,17 @@ func (a *applier) makeNamespace(ctx context.Context, d events.Declaration, plan 
 	return nil
 }
 
-// release marks what an approval lets go.
-func (inv Inventory) release(objs []events.Object, digest string) Inventory {
-	entries := make(map[string]Entry, len(inv.Entries))
-	for key, e := range inv.Entries {
-		entries[key] = e
-	}
-	for _, o := range objs {
+// release marks what an approval of a plan's hold lets go.
+func (inv Inventory) release(plan Plan, digest string) Inventory {
+	entries := maps.Clone(inv.Entries)
+	for _, o := range plan.Hold.Objects {
 		e := entries[o.Key()]
-		e.Object, e.Released = o, digest
+		e.Object = o
+		if plan.Awaited != nil {
+			e.Waived = digest
+		} else {
+			e.Released = digest
+		}
 		entries[o.Key()] = e
 	}
 	inv.Entries = entries

@@ -67,8 +67,9 @@ func (a *applier) learnFleet(ctx context.Context) (*fleetList, error) {
 		return nil, err
 	}
 	a.mu.Lock()
-	defer a.mu.Unlock()
 	a.fleet = f
+	a.mu.Unlock()
+	a.wake(func(awaited string) bool { return !f.has(awaited) })
 	return f, nil
 }
 

@@ -82,12 +82,19 @@ func (inv Inventory) Widen(desired Desired, plan Plan, kept KeptPolicy) Inventor
 		}
 		e.Object = s.Object
 		if s.Target != nil {
-			e.Held, e.Released = false, ""
+			e.Held, e.Released, e.Waived = false, "", ""
 		}
-		e.Held = e.Held || s.Op == OpHold
+		e.Held = e.Held || s.Op == OpHold && plan.Awaited == nil
+		e.Awaiting = awaits(s, plan)
 		wide.Entries[s.Key()] = e
 	}
 	return wide
+}
+
+// awaits says that the deletion of a step's object waits for another
+// application, and that people are told so.
+func awaits(s Step, plan Plan) bool {
+	return s.Op == OpHold && plan.Awaited != nil && plan.Awaited.Said
 }
 
 // Settle returns the inventory as it is written after a plan was carried out:
@@ -96,7 +103,7 @@ func (inv Inventory) Widen(desired Desired, plan Plan, kept KeptPolicy) Inventor
 func (inv Inventory) Settle(plan Plan, results map[string]Result) Inventory {
 	narrow := inv
 	narrow.Entries = maps.Clone(inv.Entries)
-	clean := true
+	clean := !plan.quiet()
 	for _, s := range plan.Steps {
 		key := s.Key()
 		r := results[key]

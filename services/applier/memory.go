@@ -25,6 +25,11 @@ type Entry struct {
 	// lacks it: an approval.
 	Held     bool   `json:"held,omitempty"`
 	Released string `json:"released,omitempty"`
+	// Awaiting says that its deletion waits until it is known whether another
+	// application declares it now, and that people were told so. Waived is the
+	// digest of the bundle for which an approval lets it go all the same.
+	Awaiting bool   `json:"awaiting,omitempty"`
+	Waived   string `json:"waived,omitempty"`
 }
 
 // Memory is everything that the decision knows of the past.
@@ -93,4 +98,7 @@ type Policy struct {
 	// Claimed are objects of this application's inventory that another
 	// declared application declares now: object key to that application.
 	Claimed map[string]string
+	// Awaited is the application that has to be known before anything is
+	// deleted; nil: all are.
+	Awaited *Awaited
 }

@@ -5,6 +5,7 @@ package applier
 import (
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -20,7 +21,7 @@ const (
 	OpKeep   Op = "keep"   // no request
 	OpWait   Op = "wait"   // it is being deleted: again when it is gone
 	OpDelete Op = "delete"
-	OpHold   Op = "hold"   // a guard stands before its deletion
+	OpHold   Op = "hold"   // a guard stands before its deletion, or another application may claim it
 	OpPass   Op = "pass"   // another application claims it: out of the inventory
 	OpOrphan Op = "orphan" // no longer labelled as ours: out of the inventory, it stays
 	OpForget Op = "forget" // gone already: out of the inventory
@@ -57,6 +58,9 @@ type Plan struct {
 	Steps   []Step
 	// Hold is what a guard keeps from being deleted; nil: nothing.
 	Hold *Hold
+	// Awaited is the application because of which Hold waits, where no guard
+	// is the cause.
+	Awaited *Awaited
 	// Locked says that what should be deleted waits for one full compare.
 	Locked bool
 }
@@ -66,6 +70,7 @@ type Refusal struct {
 	Target
 	Reason  events.Reason
 	Message string
+	Owner   string // the application that it belongs to, where that is why
 }
 
 // Requests is the number of steps that take a request.
@@ -79,10 +84,19 @@ func (p Plan) Requests() int {
 	return n
 }
 
+// deletes says whether something is to be deleted.
+func (p Plan) deletes() bool {
+	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Op == OpDelete })
+}
+
+// quiet says that what is held is not said yet: it waits for another
+// application, most often for a moment only.
+func (p Plan) quiet() bool { return p.Awaited != nil && !p.Awaited.Said }
+
 // Settled says that nothing is left to do but what waits for an approval:
 // no request, and no change of the inventory.
 func (p Plan) Settled() bool {
-	if len(p.Refused) > 0 {
+	if len(p.Refused) > 0 || p.quiet() {
 		return false
 	}
 	for _, s := range p.Steps {

@@ -62,6 +62,7 @@ type rig struct {
 	grace    time.Duration
 	timeout  time.Duration
 	resync   time.Duration
+	patience time.Duration
 
 	mu   sync.Mutex
 	seen []events.Event
@@ -81,6 +82,7 @@ func rigOn(t testing.TB, lab *kubelab.Cluster) *rig {
 		TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
 		watcher: s.Connect(t, "watcher"), renderer: s.Connect(t, "renderer"), operator: s.Connect(t, "operator"),
 		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, timeout: requestTimeout, resync: time.Hour,
+		patience: awaitPatience,
 	}
 	rigs++
 	r.namespace = fmt.Sprintf("t%d-%s", rigs, strings.ToLower(strings.ReplaceAll(fmt.Sprintf("%.30s", strings.TrimPrefix(t.Name(), "Test")), "/", "-")))
@@ -146,7 +148,7 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	conn := r.nats.Connect(r, "applier-local")
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
-	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout}
+	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience}
 	identity := r.identity
 	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), nil) }()
 	var once sync.Once
@@ -167,7 +169,7 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 func (r *rig) declare(name string, change ...func(*events.Declaration)) {
 	d := events.Declaration{
 		Application: name, Cluster: "local", Namespace: r.namespace, Deletion: events.DeletionDelete,
-		Source:   events.SourceSpec{Repository: "repo", Branch: "main", Path: name},
+		Source:   events.SourceSpec{Repository: name, Branch: "main", Path: name},
 		Converge: events.Convergence{Mode: events.ModeAuto, Prune: true, Timeout: events.Duration(20 * time.Second)},
 		Audit:    events.Audit{Heal: true, AlertAfter: events.Duration(time.Minute)},
 	}
@@ -204,9 +206,17 @@ func (r *rig) observe(name string) (events.Event, *events.CommitObserved) {
 		r.fleet()
 	}
 	r.commits++
+	return r.observeCommit(name, r.commits)
+}
+
+// observeCommit publishes a commit.observed of a commit that other
+// applications may get too.
+func (r *rig) observeCommit(name string, commit int) (events.Event, *events.CommitObserved) {
+	r.Helper()
+	r.commits++
 	d := r.declared[name]
 	p := &events.CommitObserved{
-		Revision:    events.Revision{Commit: fmt.Sprintf("%040d", r.commits), Ref: "refs/heads/main", Cause: "commit", Trigger: "poll"},
+		Revision:    events.Revision{Commit: fmt.Sprintf("%040d", commit), Ref: "refs/heads/main", Cause: "commit", Trigger: "poll"},
 		Declaration: d, DeclarationDigest: fleet.Digest(d),
 	}
 	es, err := r.watcher.Publish(r.Context(), events.Cause{ID: fmt.Sprint("commit", r.commits), Correlation: fmt.Sprint(name, "/", r.commits)},

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -176,13 +177,16 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	}
 	plan := planWithdrawal(w, live, labels, a.claimed(app.name, w.Entries), approved)
 	if plan.Requests() > 0 && approved != w.holdOf() {
-		other, err := a.unknownClaim(ctx, f)
+		open, standings, err := a.survey(ctx, f, app.name, claims{}, 0)
 		if err != nil {
 			return nil, err
 		}
-		if other != "" {
-			return a.awaitClaim(ctx, app, f, w, plan, other)
+		for _, other := range open {
+			if s := standings[other]; s.unknown != "" || s.stray {
+				return a.awaitClaim(ctx, app, f, w, plan, other)
+			}
 		}
+		plan = planWithdrawal(w, live, labels, a.claimed(app.name, w.Entries), approved) // with what was learnt meanwhile
 	}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
@@ -240,6 +244,17 @@ func (w withdrawal) approved() bool {
 		}
 	}
 	return len(w.Entries) > 0
+}
+
+// releaseAll marks everything as let go by an approval.
+func (inv Inventory) releaseAll(digest string) Inventory {
+	entries := maps.Clone(inv.Entries)
+	for key, e := range entries {
+		e.Released = digest
+		entries[key] = e
+	}
+	inv.Entries = entries
+	return inv
 }
 
 func (w withdrawal) holdOf() string {
@@ -303,7 +318,7 @@ func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fle
 	inv := w.Inventory
 	if plan.Requests() > 0 && !w.approved() {
 		var err error
-		if inv, err = a.inventories.write(ctx, inv.release(keysAsObjects(inv.Entries), w.holdOf())); err != nil {
+		if inv, err = a.inventories.write(ctx, inv.releaseAll(w.holdOf())); err != nil {
 			return nil, err
 		}
 	}
@@ -324,6 +339,7 @@ func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fle
 	}
 	a.mu.Lock()
 	delete(a.applications, app.name)
+	delete(a.waiting, app.name)
 	a.mu.Unlock()
 	outcome := events.ActionPruned
 	if !w.Kept.Deletes() {

@@ -1,0 +1,255 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"golang.org/x/sync/errgroup"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+)
+
+// claims are the objects that an application declares, as far as that is
+// known, and the revision that says so.
+type claims struct {
+	keys        map[string]bool // of objects; nil: nothing is known
+	at          events.Order
+	line        line
+	commit      string
+	declaration string // digest
+	digest      string // of the bundle
+	// checked is the place in the log up to which no newer revision of the
+	// application was observed.
+	checked uint64
+}
+
+// line is what revisions follow one another on. The applications of one line
+// get each commit at once: an object may move between them in a single commit.
+type line struct{ repository, ref string }
+
+func lineOf(d events.Declaration, r events.Revision) line { return line{d.Source.Repository, r.Ref} }
+
+// claimsOf is the revision of a task.
+func claimsOf(t *task) claims {
+	return claims{at: order(t.event), line: lineOf(t.m.Declaration, t.m.Revision), commit: t.m.Revision.Commit}
+}
+
+// claim remembers what an application declares, for the others to know, and
+// wakes those that waited for it.
+func (a *applier) claim(app *application, e events.Event, keys map[string]bool) {
+	m := manifestsOf(e)
+	app.mu.Lock()
+	if was := app.claims; was.keys == nil || was.at.Epoch != e.Epoch || was.at.Sequence <= e.Sequence {
+		app.claims = claims{
+			keys: keys, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
+			declaration: m.DeclarationDigest, digest: m.Digest,
+		}
+	}
+	app.mu.Unlock()
+	a.wake(func(awaited string) bool { return awaited == app.name })
+}
+
+func keysOf(targets []Target) map[string]bool {
+	keys := make(map[string]bool, len(targets))
+	for _, t := range targets {
+		keys[t.Key()] = true
+	}
+	return keys
+}
+
+// claimConverged remembers what an application declares that has converged to
+// this bundle before: what its inventory holds, but for what leaves.
+func (a *applier) claimConverged(app *application, e events.Event, inv Inventory) {
+	app.mu.Lock()
+	keys := app.claims.keys
+	if app.claims.digest != manifestsOf(e).Digest || app.claims.declaration != manifestsOf(e).DeclarationDigest {
+		keys = nil
+	}
+	app.mu.Unlock()
+	if keys == nil {
+		keys = map[string]bool{}
+		for key, entry := range inv.Entries {
+			keys[key] = !entry.Held
+		}
+	}
+	a.claim(app, e, keys)
+}
+
+// claimed returns which of an application's objects another declared
+// application declares.
+func (a *applier) claimed(name string, entries map[string]Entry) map[string]string {
+	others := map[string]*application{}
+	a.mu.Lock()
+	for other, app := range a.applications {
+		if other != name && (a.fleet == nil || a.fleet.has(other)) {
+			others[other] = app
+		}
+	}
+	a.mu.Unlock() // before theirs: who holds one of those may ask for this one
+	claimed := map[string]string{}
+	for other, app := range others {
+		app.mu.Lock()
+		for key := range entries {
+			if app.claims.keys[key] {
+				claimed[key] = other
+			}
+		}
+		app.mu.Unlock()
+	}
+	return claimed
+}
+
+// known says whether claims are those of the application's newest revision,
+// for all that this process remembers. Mine is the revision that wants to
+// delete, need the place in the log up to which others have to be known.
+func (c claims) known(entry events.FleetEntry, mine claims, epoch string, need uint64) bool {
+	switch {
+	case c.keys == nil, c.at.Epoch != epoch, entry.DeclarationDigest == "":
+		return false
+	case c.declaration != entry.DeclarationDigest && !entry.Held:
+		return false
+	case c.line == mine.line:
+		return c.commit == mine.commit || c.at.Sequence > mine.at.Sequence
+	}
+	return max(c.at.Sequence, c.checked) >= need
+}
+
+// standing is what the log says of an application whose claims aren't known by
+// what is remembered.
+type standing struct {
+	unknown string // why it isn't known yet what it declares; empty: it is known
+	failing bool   // its newest revision doesn't render
+	// stray says that even its last good bundle isn't known.
+	stray bool
+	line  line
+}
+
+// inquire asks the log whether an application has a revision that isn't
+// rendered, or not looked at here. Last is the log's last place, known before
+// anything else of this was read.
+func (a *applier) inquire(ctx context.Context, name string, entry events.FleetEntry, mine claims, log bus.Log) (standing, error) {
+	if entry.DeclarationDigest == "" {
+		return standing{unknown: "its declaration was never valid: see fleet.rejected"}, nil
+	}
+	e, err := a.bus.Last(ctx, typeObserved.Subject(a.address(name)))
+	if errors.Is(err, bus.ErrNone) {
+		return standing{unknown: "no revision of it was observed yet"}, nil
+	}
+	if err != nil {
+		return standing{}, err
+	}
+	p, ok := e.Data.(*events.CommitObserved)
+	switch {
+	case !ok, e.Epoch != log.Epoch:
+		return standing{unknown: "no revision of it was observed yet in this life of the log"}, nil
+	case p.DeclarationDigest != entry.DeclarationDigest && !entry.Held:
+		return standing{unknown: "it is declared anew, and no revision of it was observed since"}, nil
+	}
+	s := standing{line: lineOf(p.Declaration, p.Revision)}
+	if s.line == mine.line && p.Revision.Commit != mine.commit && e.Sequence < mine.at.Sequence {
+		s.unknown = "its revision of this commit was not observed yet"
+		return s, nil
+	}
+	if a.checked(name, order(e), log.Last) {
+		return s, nil
+	}
+	failed, err := a.bus.Last(ctx, typeFailed.Subject(a.address(name)))
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return s, err
+	}
+	if err != nil || failed.Epoch != e.Epoch || failed.Sequence < e.Sequence {
+		s.unknown = "its newest revision is not rendered yet, or not looked at"
+		return s, nil
+	}
+	s.failing = true
+	s.stray, err = a.strays(ctx, name)
+	return s, err
+}
+
+// checked notes that claims were those of the newest revision at a place in
+// the log, if they are.
+func (a *applier) checked(name string, newest events.Order, at uint64) bool {
+	app := a.application(name)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	if app.claims.keys == nil || app.claims.at != newest {
+		return false
+	}
+	app.claims.checked = max(app.claims.checked, at)
+	return true
+}
+
+// strays says that the claims of an application that doesn't render are not
+// those of its last good bundle.
+func (a *applier) strays(ctx context.Context, name string) (bool, error) {
+	good, err := a.level(ctx, name)
+	if errors.Is(err, bus.ErrNone) {
+		return true, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	app := a.application(name)
+	app.mu.Lock()
+	defer app.mu.Unlock()
+	return app.claims.keys == nil || app.claims.digest != manifestsOf(good).Digest, nil
+}
+
+// inquiries is how many applications are asked about at once.
+const inquiries = 32
+
+// survey returns, of the applications of a list but one, those of which it
+// isn't known what their newest revision declares, in the order in which they
+// are to be waited for: the one that the log tells of last comes first, since
+// the others are most often known by then.
+//
+// It costs nothing for those that have the commit of mine already, or a later
+// revision, or that were asked about since the place that is needed.
+func (a *applier) survey(ctx context.Context, f *fleetList, self string, mine claims, need uint64) ([]string, map[string]standing, error) {
+	a.surveying.Lock() // who waits here is most often answered by the one before
+	defer a.surveying.Unlock()
+	log, err := a.bus.Log(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	if need == 0 {
+		need = log.Last
+	}
+	var open []string
+	for name, entry := range f.entries {
+		app := a.application(name)
+		app.mu.Lock()
+		if name != self && !app.claims.known(entry, mine, log.Epoch, need) {
+			open = append(open, name)
+		}
+		app.mu.Unlock()
+	}
+	slices.Sort(open)
+	slices.Reverse(open)
+	answers := make([]standing, len(open))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(inquiries)
+	for i, name := range open {
+		group.Go(func() (err error) {
+			answers[i], err = a.inquire(ctx, name, f.entries[name], mine, log)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, nil, fmt.Errorf("ask what the other applications declare: %w", err)
+	}
+	standings := map[string]standing{}
+	kept := open[:0]
+	for i, name := range open {
+		if s := answers[i]; s.unknown != "" || s.failing {
+			standings[name] = s
+			kept = append(kept, name)
+		}
+	}
+	return kept, standings, nil
+}

@@ -1,0 +1,265 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/manifest"
+)
+
+// move is two applications, and an object that moves from the first to the
+// second.
+type move struct {
+	*rig
+	commit int
+	uid    string
+	stop   func()
+}
+
+// sameRepository puts an application into the repository of the others.
+func sameRepository(d *events.Declaration) { d.Source.Repository = "mono" }
+
+// newMove has converged the applications "from", which declares one and moved,
+// and "to", at one commit. The declarations may be changed.
+func newMove(t *testing.T, change ...func(*events.Declaration)) *move {
+	t.Helper()
+	m := &move{rig: newRig(t)}
+	m.stop = m.start()
+	m.declare("from", change...)
+	m.declare("to", change...)
+	m.fleet()
+	m.nextCommit()
+	m.render("from", configMapYAML("one", "1")+configMapYAML("moved", "1"))
+	m.render("to", configMapYAML("two", "1"))
+	m.await("from", "completed", 1)
+	m.await("to", "completed", 1)
+	m.uid = string(m.get(configMaps_, "moved").GetUID())
+	return m
+}
+
+func (m *move) nextCommit() {
+	m.commits++
+	m.commit = m.commits
+}
+
+// render publishes an application's revision of the commit, and its bundle.
+func (m *move) render(name, yaml string) events.Event {
+	m.Helper()
+	c, p := m.observeCommit(name, m.commit)
+	return m.publish(c, m.rig.render(p, yaml))
+}
+
+// leave publishes the revision in which "from" no longer declares the object,
+// and waits until it is applied as far as it can be.
+func (m *move) leave() {
+	m.Helper()
+	m.render("from", configMapYAML("one", "2"))
+	m.nats.Idle(m, "applier-local")
+	data, _, err := nestedMap(m.get(configMaps_, "one"), "data")
+	m.must(err)
+	if fmt.Sprint(data["key"]) != "2" {
+		m.Errorf("what doesn't leave was not applied: %v", data)
+	}
+	m.stays("from")
+}
+
+// stays checks that the object was not deleted, nor made anew.
+func (m *move) stays(owner string) {
+	m.Helper()
+	now := m.get(configMaps_, "moved")
+	if now == nil || string(now.GetUID()) != m.uid {
+		m.Fatalf("the moved object was deleted: %v%s", now, m.story("from"))
+	}
+	if got := now.GetLabels()[manifest.LabelApplication]; got != owner {
+		m.Errorf("it belongs to %s, not to %s", got, owner)
+	}
+}
+
+// arrives waits until "to" has converged with the object.
+func (m *move) arrives(completed int) {
+	m.Helper()
+	m.await("to", "completed", completed)
+	m.stays("to")
+	if failed := m.events("to", "failed"); len(failed) > 0 {
+		m.Errorf("a move is no failure:%s", m.story("to"))
+	}
+	left := m.applied("from", 2)
+	if left.Counts != (events.Counts{Configured: 1}) {
+		m.Errorf("%+v%s", left.Counts, m.story("from"))
+	}
+	if inv, _ := m.inventory("from"); len(inv.Entries) != 1 || !inv.Fence.Applied {
+		m.Errorf("%+v", inv)
+	}
+}
+
+var arrived = configMapYAML("two", "1") + configMapYAML("moved", "1")
+
+func TestAnObjectThatMovesInOneCommitIsNotDeleted(t *testing.T) {
+	t.Run("before the other's revision is observed", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.nextCommit()
+		m.leave()
+		m.render("to", arrived)
+		m.arrives(2)
+		if held := m.events("from", "held"); len(held) > 0 {
+			t.Errorf("a moment's wait was said:%s", m.story("from"))
+		}
+	})
+	t.Run("before the other's revision is rendered, in another repository", func(t *testing.T) {
+		m := newMove(t)
+		c, p := m.observe("to")
+		m.nextCommit()
+		m.leave()
+		m.publish(c, m.rig.render(p, arrived))
+		m.arrives(2)
+	})
+	t.Run("to an application that is new", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.declare("new", sameRepository)
+		m.fleet()
+		m.nextCommit()
+		m.render("to", configMapYAML("two", "1"))
+		m.leave()
+		m.render("new", configMapYAML("moved", "1"))
+		m.await("new", "completed", 1)
+		m.stays("new")
+	})
+	t.Run("right after a restart", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.stop()
+		m.nextCommit()
+		c, p := m.observeCommit("to", m.commit)
+		from := m.render("from", configMapYAML("one", "2"))
+		m.start()
+		m.eventually("the new revision is begun", func() bool {
+			inv, _ := m.inventory("from")
+			return inv.Fence.Sequence == from.Sequence
+		})
+		m.nats.Idle(m, "applier-local")
+		m.stays("from")
+		m.publish(c, m.rig.render(p, arrived))
+		m.arrives(2)
+	})
+	t.Run("to an application that is only observed", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.declare("to", sameRepository, func(d *events.Declaration) { d.Converge.Mode = events.ModeObserve })
+		m.fleet()
+		m.nextCommit()
+		m.leave()
+		m.render("to", arrived)
+		m.applied("from", 2)
+		m.stays("from") // by its label; nobody writes it
+		if inv, _ := m.inventory("from"); len(inv.Entries) != 1 {
+			t.Errorf("%+v", inv)
+		}
+	})
+	t.Run("with its application, which is withdrawn", func(t *testing.T) {
+		m := newMove(t)
+		c, p := m.observe("to")
+		delete(m.declared, "from")
+		m.fleet()
+		m.sync()
+		m.nats.Idle(m, "applier-local")
+		m.stays("from")
+		m.publish(c, m.rig.render(p, arrived+configMapYAML("one", "1")))
+		if gone := m.withdrawn("from", 1); gone.Outcome != events.ActionPassed {
+			t.Errorf("%+v", gone)
+		}
+		m.await("to", "completed", 2)
+		m.stays("to")
+	})
+}
+
+func TestADeletionThatWaitsForAnotherApplicationIsSaid(t *testing.T) {
+	held := func(m *move, n int) *events.ConvergenceHeld {
+		h := payload[*events.ConvergenceHeld](m.await("from", "held", n))
+		if h.Reason != events.ReasonClaimUnknown || !strings.Contains(h.Message, "application to ") || h.Objects.Count != 1 {
+			m.Errorf("%+v", h)
+		}
+		return h
+	}
+	t.Run("when it takes long", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.stop()
+		m.patience = time.Millisecond
+		stop := m.start()
+		m.nextCommit()
+		m.leave()
+		held(m, 1)
+		m.applied("from", 2)
+		stop() // who comes after doesn't say it again
+		m.start()
+		m.sync()
+		m.nats.Idle(m, "applier-local")
+		m.render("to", arrived)
+		m.await("to", "completed", 2)
+		m.stays("to")
+		if n := len(m.events("from", "held")); n != 1 {
+			t.Errorf("said %d times:%s", n, m.story("from"))
+		}
+	})
+	t.Run("when the other doesn't render the commit, and goes on by itself", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.nextCommit()
+		m.fail("to")
+		m.leave()
+		held(m, 1)
+		m.nextCommit()
+		m.render("to", arrived)
+		m.await("to", "completed", 2)
+		m.stays("to")
+	})
+	t.Run("and an approval lets it go", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.nextCommit()
+		m.fail("to")
+		m.leave()
+		m.approve("from", held(m, 1).Hold)
+		m.eventually("it is deleted", func() bool { return m.get(configMaps_, "moved") == nil })
+		if pruned := m.applied("from", 3); pruned.Counts.Pruned != 1 {
+			t.Errorf("%+v", pruned.Counts)
+		}
+	})
+	t.Run("the approval of a guard doesn't let it go", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.nextCommit()
+		m.render("to", configMapYAML("two", "1"))
+		m.render("from", manyConfigMaps(6, "1")+configMapYAML("moved", "1"))
+		m.applied("from", 2)
+		m.nextCommit()
+		m.render("from", configMapYAML("one", "2"))
+		guarded := payload[*events.ConvergenceHeld](m.await("from", "held", 1))
+		if guarded.Reason != events.ReasonPruneGuard {
+			t.Fatalf("%+v", guarded)
+		}
+		m.approve("from", guarded.Hold)
+		m.nats.Idle(m, "applier-local")
+		m.stays("from")
+		m.render("to", arrived)
+		m.await("to", "completed", 3)
+		m.stays("to")
+		m.eventually("what nobody claims is deleted", func() bool { return m.get(configMaps_, "c00") == nil })
+	})
+	t.Run("one of another repository that doesn't render holds nobody", func(t *testing.T) {
+		m := newMove(t)
+		m.fail("to")
+		m.nextCommit()
+		m.render("from", configMapYAML("one", "2"))
+		if pruned := m.applied("from", 2); pruned.Counts != (events.Counts{Configured: 1, Pruned: 1}) {
+			t.Errorf("%+v", pruned.Counts)
+		}
+	})
+}
+
+// fail publishes an application's revision of the commit, and that it doesn't
+// render.
+func (m *move) fail(name string) {
+	m.Helper()
+	c, p := m.observeCommit(name, m.commit)
+	m.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "broken"})
+}
