@@ -4,14 +4,13 @@ package bus
 
 import (
 	"errors"
-	"fmt"
 	"regexp"
 	"sync"
 
 	"github.com/nats-io/nats.go"
 )
 
-// ErrDenied says that the server denies this user a subject.
+// ErrDenied says that the server denies this user what it asked for.
 var ErrDenied = errors.New("the bus denies it")
 
 // denials tells a publisher what the server says of its subject: a refusal
@@ -37,7 +36,7 @@ func (d *denials) told(err error) {
 	defer d.mu.Unlock()
 	for c := range d.waiting[found[1]] {
 		select {
-		case c <- fmt.Errorf("%w: publish to %s", ErrDenied, found[1]):
+		case c <- ErrDenied: // whoever asked says what was asked for
 		default:
 		}
 	}

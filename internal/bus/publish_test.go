@@ -144,6 +144,9 @@ func TestRefusalsAreSaidAtOnce(t *testing.T) {
 	if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); !errors.Is(err, bus.ErrDenied) {
 		t.Errorf("publish another's event: %v, want ErrDenied", err)
 	}
+	if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); err == nil || err.Error() != "publish to plumbline.v1.commit.observed.local.shop: the bus denies it" {
+		t.Errorf("the refusal reads %q, want it said once", err)
+	}
 	if _, err := s.Connect(t, "applier-local").Read(t.Context(), bus.Range{}, func(bus.Record) error { return nil }); !errors.Is(err, bus.ErrDenied) {
 		t.Errorf("read the log: %v, want ErrDenied", err)
 	}

@@ -198,7 +198,7 @@ func (c *Conn) batchOnce(ctx context.Context, body []byte) ([]*nats.Msg, error) 
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case err := <-denied:
-			return nil, err
+			return nil, fmt.Errorf("read the log: %w", err)
 		case <-silence.C:
 			return nil, fmt.Errorf("read the log: no answer within %s", requestTimeout)
 		case m := <-answers:

@@ -109,11 +109,10 @@ func (s *schedule) bindOnce(ctx context.Context) error {
 	source, err := s.conn.js.Consumer(ctx, natsconfig.StreamEvents, s.name)
 	if err != nil {
 		select {
-		case d := <-denied:
-			return d
+		case err = <-denied:
 		default:
-			return fmt.Errorf("consumer %s: %w", s.name, err)
 		}
+		return fmt.Errorf("consumer %s: %w", s.name, err)
 	}
 	s.source = source
 	config := source.CachedInfo().Config
