@@ -25,7 +25,8 @@ var ErrConflict = errors.New("another event came first")
 // id, is not stored again.
 //
 // Its error wraps [ErrConflict] where an Expectation doesn't hold; the drafts
-// before that one are stored then.
+// before that one are stored then. Where one of the drafts can't be an event, as
+// it is too large, none is stored.
 func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
 	now := time.Now()
 	return c.publish(ctx, cause, stage{now, now}, drafts)
@@ -35,18 +36,50 @@ func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events
 type stage struct{ start, end time.Time }
 
 func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) ([]events.Event, error) {
-	published := make([]events.Event, 0, len(drafts))
+	letters := make([]letter, 0, len(drafts))
 	for _, d := range drafts {
 		e, err := c.event(ctx, cause, s, d)
 		if err != nil {
-			return published, err
+			return nil, err
 		}
-		if e, err = c.put(ctx, e, d.Expect); err != nil {
+		m, err := message(e, d.Expect)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, letter{e, m})
+	}
+	published := make([]events.Event, 0, len(drafts))
+	for _, l := range letters {
+		e, err := c.put(ctx, l)
+		if err != nil {
 			return published, err
 		}
 		published = append(published, e)
 	}
 	return published, nil
+}
+
+// letter is an event and the message that carries it.
+type letter struct {
+	event   events.Event
+	message *nats.Msg
+}
+
+// message encodes e.
+func message(e events.Event, expect *events.Expectation) (*nats.Msg, error) {
+	headers, body, err := events.Encode(e)
+	if err != nil {
+		return nil, err
+	}
+	m := &nats.Msg{Subject: e.Type.Subject(e.Address), Header: headers, Data: body}
+	m.Header.Set(nats.MsgIdHdr, e.ID)
+	if expect != nil {
+		m.Header.Set(nats.ExpectedLastSubjSeqHdr, strconv.FormatUint(expect.Last, 10))
+		if expect.Filter != "" {
+			m.Header.Set("Nats-Expected-Last-Subject-Sequence-Subject", expect.Filter)
+		}
+	}
+	return m, nil
 }
 
 // event makes the event that a draft stands for.
@@ -101,20 +134,9 @@ func first(a, b string) string {
 	return b
 }
 
-// put stores e and fills in where it is.
-func (c *Conn) put(ctx context.Context, e events.Event, expect *events.Expectation) (events.Event, error) {
-	headers, body, err := events.Encode(e)
-	if err != nil {
-		return events.Event{}, err
-	}
-	m := &nats.Msg{Subject: e.Type.Subject(e.Address), Header: headers, Data: body}
-	m.Header.Set(nats.MsgIdHdr, e.ID)
-	if expect != nil {
-		m.Header.Set(nats.ExpectedLastSubjSeqHdr, strconv.FormatUint(expect.Last, 10))
-		if expect.Filter != "" {
-			m.Header.Set("Nats-Expected-Last-Subject-Sequence-Subject", expect.Filter)
-		}
-	}
+// put stores an event and fills in where it is.
+func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
+	e, m := l.event, l.message
 	ctx, span := startPublishing(ctx, e, m.Header)
 	defer span.End()
 	s, err := c.wire.store(ctx, m)

@@ -168,6 +168,26 @@ func TestEventsAreCapped(t *testing.T) {
 }
 
 // Publishing outlives the server's absence.
+// What belongs together is published together: a draft that can't be an event
+// doesn't leave those before it out alone.
+func TestNothingIsPublishedBesideADraftThatCanNotBe(t *testing.T) {
+	s := bustest.Start(t)
+	large := failed("web")
+	large.Data.(*events.RenderFailed).Message = strings.Repeat("x", 64<<10)
+	for name, bad := range map[string]events.Draft{
+		"too large": large,
+		"invalid":   {Address: events.Address{Cluster: "local"}, Data: &events.RenderFailed{}},
+	} {
+		published, err := s.Connect(t, "renderer").Publish(t.Context(), events.Cause{ID: "x"}, failed("shop"), bad)
+		if err == nil || len(published) > 0 {
+			t.Errorf("%s: Publish = %d events, %v", name, len(published), err)
+		}
+	}
+	if all := s.Events(t, ""); len(all) > 0 {
+		t.Errorf("the log holds %d events", len(all))
+	}
+}
+
 func TestPublishWaitsForTheServer(t *testing.T) {
 	s := bustest.Start(t)
 	watcher := s.Connect(t, "watcher")
