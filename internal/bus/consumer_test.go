@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 	"github.com/plumbline-dev/plumbline/events"
@@ -277,6 +278,41 @@ func TestStopGivesBackAtOnce(t *testing.T) {
 	if all := s.Events(t, "plumbline.v1.message.rejected.>"); len(all) > 0 {
 		t.Errorf("stopping was held against inputs: %+v", all)
 	}
+}
+
+// What has come and was not begun when the consumer stops is given back too:
+// the next one is given it at once.
+func TestStopGivesBackWhatHasJustCome(t *testing.T) {
+	s := bustest.Start(t)
+	s.Backoff(t, "renderer", time.Minute)
+	watcher, renderer := s.Connect(t, "watcher"), s.Connect(t, "renderer")
+	const n = 10
+	for i := range n {
+		publish(t, watcher, commit(fmt.Sprint("app-", i), "1"))
+	}
+	js, err := jetstream.New(s.Dial(t, "renderer"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := js.Consumer(t.Context(), natsconfig.StreamEvents, "renderer")
+	if err != nil {
+		t.Fatal(err)
+	}
+	batch, err := source.FetchNoWait(n)
+	if err != nil {
+		t.Fatal(err)
+	}
+	stopped, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := bus.HandOn(stopped, renderer.Consumer("renderer", ignore, bus.Options{}), batch); !errors.Is(err, context.Canceled) {
+		t.Fatalf("HandOn = %v", err)
+	}
+	var got atomic.Int32
+	bustest.Run(t, renderer.Consumer("renderer", func(context.Context, events.Event) ([]events.Draft, error) {
+		got.Add(1)
+		return nil, nil
+	}, bus.Options{}))
+	bustest.Eventually(t, "they have come again", func() bool { return got.Load() == n })
 }
 
 // A handler that takes long keeps its message, and those that wait behind it:

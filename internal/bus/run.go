@@ -270,17 +270,39 @@ func (s *schedule) pullOnce(ctx context.Context, n int) error {
 	if err != nil {
 		return err
 	}
+	return s.handOn(ctx, cancel, batch)
+}
+
+// handOn hands on what comes. What can't be placed any more, as at the end of
+// the consumer, is given back at once: left alone it would come again only when
+// the server has waited for it. cancel ends the batch.
+func (s *schedule) handOn(ctx context.Context, cancel func(), batch jetstream.MessageBatch) error {
+	var failed error
 	for m := range batch.Messages() {
-		epoch, err := s.conn.currentEpoch(ctx)
-		if err != nil {
-			return err // it comes again
+		var epoch string
+		if failed == nil {
+			if epoch, failed = s.conn.currentEpoch(ctx); failed != nil {
+				cancel()
+			}
+		}
+		if failed != nil {
+			s.returnNow(m)
+			continue
 		}
 		select {
 		case s.arrivals <- arrival{m, epoch}:
 		case <-s.worker.io.Done():
+			s.returnNow(m)
 		}
 	}
-	return batch.Error()
+	return errors.Join(failed, batch.Error())
+}
+
+// returnNow gives a message back, which comes again at once then.
+func (s *schedule) returnNow(m jetstream.Msg) {
+	if err := m.Nak(); err != nil {
+		s.log.Debug("not given back: it comes again by itself", "error", err)
+	}
 }
 
 // endPull takes note of how a pull ended. One that failed is followed by
@@ -354,9 +376,7 @@ func (s *schedule) drain() {
 			s.endPull(err)
 		case <-stopped:
 			for _, t := range s.queues.held {
-				if err := t.latest().msg.Nak(); err != nil {
-					s.log.Debug("not given back: it comes again by itself", "error", err)
-				}
+				s.returnNow(t.latest().msg)
 			}
 			if err := s.conn.wire.nc.FlushTimeout(time.Second); err != nil {
 				s.log.Debug("flush", "error", err)
