@@ -39,8 +39,15 @@ func ApplicationKey(in events.Event) string {
 	return "." + in.Type.Name() + "." + in.Cluster
 }
 
-// maxHeld is how many inputs a consumer has at hand at most.
-const maxHeld = 128
+// A consumer's hands are full when it holds maxCounted inputs, where those of one
+// queue beyond the first maxOfOne are not counted: they keep their order behind
+// those, and none of another queue from being pulled. maxHeld bounds what that
+// takes of memory.
+const (
+	maxCounted = 128
+	maxOfOne   = 16
+	maxHeld    = 2048
+)
 
 // Consumer works on the events of one consumer of the log.
 type Consumer struct {

@@ -490,6 +490,42 @@ func TestWaitingInputsLeaveRoom(t *testing.T) {
 	}
 }
 
+// However much of one application waits, the others are served, and its own
+// order is kept.
+func TestOneApplicationDoesNotFillTheHands(t *testing.T) {
+	s := bustest.Start(t)
+	watcher := s.Connect(t, "watcher")
+	const waiting = 200 // more than a consumer has in hand of many
+	for i := range waiting {
+		publish(t, watcher, commit("busy", fmt.Sprint(i)))
+	}
+	publish(t, watcher, commit("other", "1"))
+	other, release := make(chan struct{}), make(chan struct{})
+	var order []uint64 // of one queue: written by one at a time
+	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(ctx context.Context, in events.Event) ([]events.Draft, error) {
+		if in.Application == "other" {
+			close(other)
+			return nil, nil
+		}
+		select {
+		case <-release:
+		case <-ctx.Done():
+		}
+		order = append(order, in.Stored)
+		return nil, ctx.Err()
+	}, bus.Options{}))
+	select {
+	case <-other:
+	case <-time.After(bustest.Timeout):
+		t.Error("what waits of one application starves the others")
+	}
+	close(release)
+	s.Idle(t, "renderer")
+	if len(order) != waiting || !slices.IsSorted(order) {
+		t.Errorf("%d were worked on, in this order: %v", len(order), order)
+	}
+}
+
 // A failure is said even where the service's own event about it can't be
 // published.
 func TestFailureThatCanNotBePublished(t *testing.T) {

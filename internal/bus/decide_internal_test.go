@@ -194,7 +194,7 @@ func TestQueues(t *testing.T) {
 		waiting := map[string]map[uint64]bool{"a": {}, "b": {}, "c": {}}
 		order := rng.Perm(60) // messages come in any order, and come again
 		for i := range 120 {
-			switch rng.IntN(3) {
+			switch rng.IntN(2 + int(seed%2)) { // with and without much that is done
 			case 0:
 				stored := uint64(order[i/2])
 				key := string(rune('a' + stored%3))
@@ -236,6 +236,17 @@ func TestQueues(t *testing.T) {
 					break
 				}
 			}
+			counted := 0
+			for key, w := range waiting {
+				n := len(w)
+				if busy[key] != nil {
+					n++
+				}
+				counted += min(n, maxOfOne)
+			}
+			if q.counted != counted {
+				t.Fatalf("seed %d: %d counted, want %d", seed, q.counted, counted)
+			}
 			if n := len(busy) + len(waiting["a"]) + len(waiting["b"]) + len(waiting["c"]); len(q.held) != n {
 				t.Fatalf("seed %d: %d held, want %d", seed, len(q.held), n)
 			}
@@ -255,5 +266,15 @@ func TestNothingIsDueWhileHandsAreFull(t *testing.T) {
 	}
 	if s.timer() != nil {
 		t.Error("there is a timer although nothing can be pulled")
+	}
+	s = &schedule{queues: newQueues()}
+	for i := range maxCounted {
+		if s.room() != maxCounted-i {
+			t.Errorf("room for %d beside %d", s.room(), i)
+		}
+		s.queues.add(&task{key: fmt.Sprint("app-", i), id: messageID{stored: uint64(i + 1)}})
+	}
+	if s.timer() != nil {
+		t.Error("there is a timer although the hands are full of many")
 	}
 }

@@ -65,11 +65,15 @@ type queues struct {
 	byKey map[string]*queue
 	ready []string // keys with something to do and nobody at it, longest waiting first
 	held  map[messageID]*task
+	// counted is how many messages are held, those of one key beyond maxOfOne
+	// left out.
+	counted int
 }
 
 type queue struct {
-	tasks []*task // in the order of the log; observations where they came in
-	busy  *task
+	tasks    []*task // in the order of the log; observations where they came in
+	busy     *task
+	messages int // that are held of the key, the one at work included
 }
 
 func newQueues() *queues {
@@ -93,6 +97,11 @@ func (q *queues) add(t *task) bool {
 	}
 	if line.waits(t) {
 		return false
+	}
+	if t.observation == nil {
+		if line.messages++; line.messages <= maxOfOne {
+			q.counted++
+		}
 	}
 	line.insert(t)
 	if line.busy == nil && len(line.tasks) == 1 {
@@ -148,6 +157,9 @@ func (q *queues) done(t *task, again bool) {
 		line.tasks = slices.Insert(line.tasks, 0, t)
 	} else if t.observation == nil {
 		delete(q.held, t.id)
+		if line.messages--; line.messages < maxOfOne {
+			q.counted--
+		}
 	}
 	if len(line.tasks) == 0 {
 		delete(q.byKey, t.key)

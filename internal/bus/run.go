@@ -234,7 +234,9 @@ func (s *schedule) weather(ctx context.Context, r result) {
 }
 
 // room is how many more messages may be taken in hand.
-func (s *schedule) room() int { return maxHeld - len(s.queues.held) }
+func (s *schedule) room() int {
+	return min(maxCounted-s.queues.counted, maxHeld-len(s.queues.held))
+}
 
 // pull asks for messages, if there is room and everything is there.
 func (s *schedule) pull(ctx context.Context) {
