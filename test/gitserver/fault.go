@@ -60,6 +60,20 @@ func Slow(delay time.Duration) Fault {
 	}
 }
 
+// For injects a fault for one repository.
+func For(repository string, f Fault) Fault {
+	return func(next http.Handler) http.Handler {
+		broken := f(next)
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			if repositoryOf(r) == repository {
+				broken.ServeHTTP(w, r)
+				return
+			}
+			next.ServeHTTP(w, r)
+		})
+	}
+}
+
 // Only injects a fault for one kind of request.
 func Only(kind Kind, f Fault) Fault {
 	return func(next http.Handler) http.Handler {

@@ -37,6 +37,12 @@ func kindOf(r *http.Request) Kind {
 	return Other
 }
 
+// repositoryOf is the name of the repository that a request is about.
+func repositoryOf(r *http.Request) string {
+	name, _, _ := strings.Cut(strings.TrimPrefix(r.URL.Path, "/"), ".git/")
+	return name
+}
+
 // backend is git http-backend for the bare repositories below root.
 func backend(root string) (http.Handler, error) {
 	out, err := exec.Command("git", "--exec-path").Output()
@@ -64,6 +70,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	kind := kindOf(r)
 	s.mu.Lock()
 	s.counts[kind]++
+	if kind == List {
+		s.listings[repositoryOf(r)]++
+	}
 	if r.Header.Get("Authorization") != "" {
 		s.sawAuth = true
 	}
@@ -125,6 +134,14 @@ func (s *Server) Count(kind Kind) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.counts[kind]
+}
+
+// Listings is how often the refs of a repository were asked for over HTTP since
+// the start, to fetch.
+func (s *Server) Listings(repository string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.listings[repository]
 }
 
 // Served is how many bytes of bodies were sent for a kind since the start.

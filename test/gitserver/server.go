@@ -45,6 +45,7 @@ type Server struct {
 	password string
 	fault    func(http.Handler) http.Handler
 	counts   map[Kind]int
+	listings map[string]int // by repository
 	served   map[Kind]int64
 	sawAuth  bool
 }
@@ -87,7 +88,7 @@ func Start(dir string, options Options) (*Server, error) {
 	}
 	s := &Server{
 		Dir: dir, username: options.Username, password: options.Password,
-		counts: map[Kind]int{}, served: map[Kind]int64{},
+		counts: map[Kind]int{}, listings: map[string]int{}, served: map[Kind]int64{},
 	}
 	if s.backend, err = backend(filepath.Join(dir, "bare")); err != nil {
 		return nil, err
