@@ -43,11 +43,11 @@ func (p *pass) act(ctx context.Context, f finding) error {
 	out, err := p.hub.ledger.Publish(ctx, p.cause(f), events.Draft{
 		Data: data, Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
 	})
-	if errors.Is(err, bus.ErrConflict) {
-		return err
+	if err = publishing(err); errors.As(err, &refused) {
+		return p.reject(ctx, f, commit, refused)
 	}
 	if err != nil {
-		return busError{fmt.Errorf("publish: %w", err)}
+		return err
 	}
 	if out[0].Epoch != p.hub.log.epoch() {
 		p.hub.checkLog(ctx)
@@ -142,7 +142,7 @@ func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sou
 		cause := p.cause(f)
 		cause.ID = causeID("rejected", cause.ID, string(why.reason), strconv.FormatUint(last.Stored, 10))
 		if _, err := p.hub.ledger.Publish(ctx, cause, events.Draft{Data: data, Address: f.address()}); err != nil {
-			return busError{fmt.Errorf("publish: %w", err)}
+			return publishing(err)
 		}
 	}
 	p.hub.logger.Warn("commit rejected", "application", f.declaration.Application, "commit", f.tip.String(), "reason", why.reason, "error", why)

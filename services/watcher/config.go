@@ -104,21 +104,43 @@ func (c Config) check() (settings, error) {
 	return s, err
 }
 
-// fleetEndpoint reads --fleet. A directory stands for the Git repository that
-// it is; a directory that is none is refused: what isn't committed has no
-// author and no history.
+// fleetEndpoint reads --fleet: a URL, or a directory that stands for the Git
+// repository that it is.
 func fleetEndpoint(fleet string) (endpoint, error) {
 	if fleet == "" {
 		return endpoint{}, errors.New("--fleet is missing: give the URL of the fleet repository, or a directory that is one")
 	}
-	info, err := os.Stat(fleet)
-	if err != nil || !info.IsDir() {
-		e, err := parseEndpoint(fleet)
-		if err != nil {
-			return endpoint{}, fmt.Errorf("--fleet %s: %w", redact(fleet), err)
-		}
-		return e, nil
+	info, statErr := os.Stat(fleet)
+	if statErr == nil && info.IsDir() {
+		return fleetDirectory(fleet)
 	}
+	e, err := parseEndpoint(fleet)
+	const want = "give a directory that is a Git repository, or a URL: https://…, http://…, ssh://…, user@host:path or file:///…"
+	switch {
+	case err == nil:
+		return e, nil
+	case strings.Contains(fleet, "://"), strings.Contains(fleet, "@"):
+		return endpoint{}, fmt.Errorf("--fleet %s: %w", redact(fleet), err)
+	case statErr == nil:
+		return endpoint{}, fmt.Errorf("--fleet %s is a file; %s", fleet, want)
+	case errors.Is(statErr, fs.ErrNotExist):
+		return endpoint{}, fmt.Errorf("--fleet %s: there is no such directory%s; %s", fleet, from(), want)
+	}
+	return endpoint{}, fmt.Errorf("--fleet: %w; %s", statErr, want)
+}
+
+// from says what a relative path is relative to.
+func from() string {
+	dir, err := os.Getwd()
+	if err != nil {
+		return ""
+	}
+	return ", seen from " + dir
+}
+
+// fleetDirectory refuses a directory that is no Git repository: what isn't
+// committed has no author and no history.
+func fleetDirectory(fleet string) (endpoint, error) {
 	dir, err := filepath.Abs(fleet)
 	if err != nil {
 		return endpoint{}, fmt.Errorf("--fleet %s: %w", fleet, err)

@@ -4,7 +4,9 @@ package watcher
 
 import (
 	"context"
+	"crypto/sha256"
 	"errors"
+	"fmt"
 	"maps"
 	"time"
 
@@ -41,6 +43,11 @@ func (p *pass) declare(ctx context.Context, at time.Time) (again bool, err error
 	if !ok {
 		return false, refuse(events.ReasonRefMissing, nil, "the fleet repository has no branch %s (--fleet-branch)", h.FleetBranch)
 	}
+	now := h.inForce.Load()
+	next := now == nil || now.remembered || now.commit != tip.commit.String()
+	if next {
+		p.declared.lists = nil // another watcher may have said more meanwhile
+	}
 	if err := p.readLists(ctx); err != nil {
 		return false, err
 	}
@@ -51,8 +58,7 @@ func (p *pass) declare(ctx context.Context, at time.Time) (again bool, err error
 			return stale, err
 		}
 	}
-	now := h.inForce.Load()
-	if now == nil || now.remembered || now.commit != tip.commit.String() {
+	if next {
 		now, err = p.readDeclarations(ctx, tip.commit, now)
 		if err != nil {
 			return false, err
@@ -109,10 +115,29 @@ func (p *pass) readLists(ctx context.Context) error {
 	return nil
 }
 
+// saidLists are the clusters of which the bus holds the list that is to be
+// published: another watcher was here before, or nothing has changed. What is
+// in such a list has come into it already.
+func (p *pass) saidLists(s fleet.State, epoch string) (map[string]bool, error) {
+	said := map[string]bool{}
+	for cluster, entries := range s.Lists() {
+		body, err := encodeList(cluster, entries)
+		if err != nil {
+			return nil, err
+		}
+		l := p.declared.lists[cluster]
+		said[cluster] = l.epoch == epoch && l.of(p.hub) && l.list.Digest == fmt.Sprintf("sha256:%x", sha256.Sum256(body))
+	}
+	return said, nil
+}
+
+// of says that a list is of the fleet that is watched.
+func (l listed) of(h *hub) bool { return l.url == h.fleet.String() && l.path == h.FleetPath }
+
 // staleFleet says whether a list on the bus is of a commit that the tip lacks.
 func (p *pass) staleFleet(ctx context.Context, tip plumbing.Hash) (bool, error) {
 	for _, l := range p.declared.lists {
-		if l.commit == tip.String() || l.url != p.hub.fleet.String() || l.path != p.hub.FleetPath {
+		if l.commit == tip.String() || !l.of(p.hub) {
 			continue
 		}
 		in, err := p.mirror.isAncestor(ctx, plumbing.NewHash(l.commit), tip)
@@ -147,7 +172,11 @@ func (p *pass) readDeclarations(ctx context.Context, tip plumbing.Hash, now *inF
 		next.Rejected, next.Entered = before.Rejected, maps.Clone(before.Entered)
 	}
 	if known {
-		next.enter(before.State, events.Order{Epoch: end.Epoch, Sequence: end.Last})
+		said, err := p.saidLists(next.State, end.Epoch)
+		if err != nil {
+			return nil, err
+		}
+		next.enter(before.State, events.Order{Epoch: end.Epoch, Sequence: end.Last}, said)
 	}
 	if err := next.save(h.Mirrors); err != nil {
 		return nil, err

@@ -4,6 +4,7 @@ package watcher
 
 import (
 	"errors"
+	"os"
 	"os/exec"
 	"strings"
 	"testing"
@@ -82,6 +83,26 @@ func TestFleetDirectoryMustBeARepository(t *testing.T) {
 	}
 	if _, err := fleetEndpoint("https://user:secret@example.com/x"); err == nil || strings.Contains(err.Error(), "secret") {
 		t.Errorf("credentials in --fleet: %v", err)
+	}
+}
+
+func TestFleetThatIsNowhere(t *testing.T) {
+	dir := t.TempDir()
+	t.Chdir(dir)
+	if err := os.WriteFile("fleet.yaml", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for fleet, want := range map[string]string{
+		"./absent":                      "--fleet ./absent: there is no such directory, seen from " + dir + "; give a directory that is a Git repository, or a URL: https://",
+		"fleet.yaml":                    "--fleet fleet.yaml is a file; give a directory that is a Git repository, or a URL: https://",
+		"":                              "--fleet is missing: give the URL",
+		"git:secret@example.com/absent": "--fleet example.com/absent: the URL can't be used: want https://",
+		"ext::sh":                       "--fleet ext::sh: there is no such directory",
+	} {
+		_, err := fleetEndpoint(fleet)
+		if err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: %v\nwant %s…", fleet, err, want)
+		}
 	}
 }
 

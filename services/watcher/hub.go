@@ -71,13 +71,14 @@ func (h *hub) blankMemory() memory {
 }
 
 // enter notes which applications came into the fleet, at an end of the log.
-func (m *memory) enter(before fleet.State, at events.Order) {
+// What is in a list that was said is there already.
+func (m *memory) enter(before fleet.State, at events.Order, said map[string]bool) {
 	was := map[string]bool{}
 	for _, e := range before.Applications {
 		was[e.Name] = e.Cluster == "" || !entersElsewhere(e, m.State)
 	}
 	for _, e := range m.State.Applications {
-		if e.Declaration == nil || was[e.Name] {
+		if e.Declaration == nil || was[e.Name] || said[e.Cluster] {
 			continue
 		}
 		if m.Entered == nil {

@@ -35,7 +35,12 @@ type lab struct {
 func newLab(t *testing.T, options gitserver.Options) *lab {
 	t.Helper()
 	t.Parallel()
-	l := &lab{T: t, git: gitserver.New(t, options), bus: bustest.Start(t)}
+	return labOn(t, bustest.Start(t), options)
+}
+
+func labOn(t *testing.T, server *bustest.Server, options gitserver.Options) *lab {
+	t.Helper()
+	l := &lab{T: t, git: gitserver.New(t, options), bus: server}
 	l.fleet, l.shop = l.repo("fleet"), l.repo("shop")
 	l.reader = l.bus.Connect(t, "reader")
 	dir := t.TempDir()

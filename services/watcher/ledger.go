@@ -6,6 +6,8 @@ import (
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -34,6 +36,20 @@ type ledger interface {
 type busError struct{ error }
 
 func (e busError) Unwrap() error { return e.error }
+
+// publishing tells whose fault an error of Publish is. An event that can't be
+// encoded is the fault of what it is about, and no second try makes it better.
+func publishing(err error) error {
+	switch {
+	case err == nil, errors.Is(err, bus.ErrConflict):
+		return err
+	case errors.Is(err, events.ErrTooLarge):
+		return refuse(events.ReasonSourceTooLarge, err, "what is to be said of it does not fit into an event of %d KiB", events.MaxSize>>10)
+	case errors.Is(err, events.ErrInvalid):
+		return refuse(events.ReasonSourceInvalid, err, "what is to be said of it makes no valid event; the watcher's log says why")
+	}
+	return busError{fmt.Errorf("publish: %w", err)}
+}
 
 // logState is which life of the log it is, and how often what is remembered
 // of it was given up. It is safe for concurrent use.

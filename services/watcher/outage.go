@@ -127,7 +127,7 @@ func (r *reader) tell(ctx context.Context, known outage, now *trouble, what said
 		return lastOutage(ctx, r.hub.ledger, r.name)
 	}
 	if err != nil {
-		return known, busError{err}
+		return known, publishing(err)
 	}
 	next.last = out[0].Stored
 	return next, nil

@@ -51,7 +51,7 @@ func (p *pass) fromBus(ctx context.Context) (fleet.State, bool, error) {
 	defer cancel()
 	state := fleet.State{Complete: true}
 	for cluster, l := range p.declared.lists {
-		if l.url != p.hub.fleet.String() || l.path != p.hub.FleetPath {
+		if !l.of(p.hub) {
 			continue
 		}
 		body, err := p.hub.blobs.Get(ctx, l.list)

@@ -349,3 +349,42 @@ func TestTwoProcessesDoNotShareMirrors(t *testing.T) {
 	b := l.put("b", "web")
 	l.observed("web", b)
 }
+
+// unwritable is a log that can't take an application's revisions.
+type unwritable struct {
+	ledger
+	application string
+	err         error
+}
+
+func (u unwritable) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
+	if _, ok := drafts[0].Data.(*events.CommitObserved); ok && drafts[0].Address.Application == u.application {
+		return nil, u.err
+	}
+	return u.ledger.Publish(ctx, cause, drafts...)
+}
+
+// A revision that makes no event is the commit's fault, said once, and keeps
+// no other application back.
+func TestRevisionThatMakesNoEvent(t *testing.T) {
+	for err, reason := range map[error]events.Reason{
+		events.ErrTooLarge: events.ReasonSourceTooLarge, events.ErrInvalid: events.ReasonSourceInvalid,
+	} {
+		t.Run(string(reason), func(t *testing.T) {
+			l := newLab(t, gitserver.Options{})
+			l.config.FleetInterval = 1e13
+			a := l.put("a", "web", "api")
+			l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": l.calm() + application("web", "shop", "") + application("api", "shop", "")}))
+			p := l.poller(l.bus.Connect(t, "watcher"), "one", func(log ledger, _ context.CancelFunc) ledger {
+				return unwritable{log, "api", fmt.Errorf("encode: %w", err)}
+			})
+			p.poll()
+			p.hub.sync("")
+			p.poll()
+			l.same("the log", l.lines(map[string]string{a: "A"}), "commit.observed local web A declaration", "commit.rejected local api A", "fleet.observed local 2 held 0")
+			if said := l.last(&events.CommitRejected{}, local("api")).Data.(*events.CommitRejected); said.Reason != reason {
+				t.Errorf("said: %+v", said)
+			}
+		})
+	}
+}

@@ -91,7 +91,7 @@ func (p *pass) sayRejection(ctx context.Context, commit string, r fleet.Rejectio
 		Data: data, Address: address, Expect: &events.Expectation{Last: last.Stored},
 	})
 	if err != nil && !errors.Is(err, bus.ErrConflict) { // another watcher said it
-		return busError{err}
+		return publishing(err)
 	}
 	p.hub.logger.Warn("declaration rejected", "file", r.File, "kind", r.Kind, "name", r.Name, "problem", r.Problems[0].Message, "line", r.Problems[0].Line)
 	return nil
@@ -105,12 +105,21 @@ func rejectionDigest(r fleet.Rejection) string {
 	return causeID("rejection", string(text))
 }
 
+// encodeList is the body of a cluster's list.
+func encodeList(cluster string, entries []events.FleetEntry) ([]byte, error) {
+	body, err := json.Marshal(entries)
+	if err != nil {
+		return nil, fmt.Errorf("list of cluster %s: %w", cluster, err)
+	}
+	return body, nil
+}
+
 // sayList publishes the list of one cluster, unless the bus holds the same.
 func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entries []events.FleetEntry) error {
 	h := p.hub
-	body, err := json.Marshal(entries)
+	body, err := encodeList(cluster, entries)
 	if err != nil {
-		return fmt.Errorf("list of cluster %s: %w", cluster, err)
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
@@ -138,11 +147,8 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 		Data:    &events.FleetObserved{URL: next.url, Path: next.path, Commit: next.commit, Count: next.count, Held: next.held, List: list},
 		Address: events.Address{Cluster: cluster}, Expect: &events.Expectation{Last: last.stored},
 	})
-	if errors.Is(err, bus.ErrConflict) {
-		return err
-	}
 	if err != nil {
-		return busError{err}
+		return publishing(err)
 	}
 	next.stored = out[0].Stored
 	p.declared.lists[cluster] = next
