@@ -38,6 +38,19 @@ type KeptPolicy struct {
 	// stays so until it is approved or the application is declared again,
 	// however many others are withdrawn by then.
 	Withheld bool `json:"withheld,omitempty"`
+	// Finished is what is to be said of the application's withdrawal: nothing
+	// of it is left but to say so, and to remove this inventory after that.
+	Finished *Finished `json:"finished,omitempty"`
+}
+
+// Finished is a withdrawal that was carried out.
+type Finished struct {
+	Said *events.ApplicationWithdrawn `json:"said"`
+	// Epoch and After are the log and the place of the application's last
+	// application.withdrawn when it was carried out: who finds a later one
+	// finds this one said.
+	Epoch string `json:"epoch"`
+	After uint64 `json:"after"`
 }
 
 func keptPolicy(d events.Declaration) KeptPolicy {

@@ -431,10 +431,14 @@ type counted struct {
 	mu     sync.Mutex
 	lines  []string
 	before func(n int, r *http.Request) (*http.Response, error) // n counts writes, from 1
+	next   http.RoundTripper
 	writes int
 }
 
 func (c *counted) wrap(next http.RoundTripper) http.RoundTripper {
+	c.mu.Lock()
+	c.next = next
+	c.mu.Unlock()
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
 		c.mu.Lock()
 		if r.URL.Query().Get("watch") == "" && !isWatchList(r.Context()) {

@@ -22,14 +22,15 @@ type withdrawal struct {
 }
 
 // decideWithdrawals finds the inventories that a list lacks and holds them all
-// where they are too many at once. An inventory that knows a newer revision
+// where they are too many at once; those that only have to be said are no more
+// than that. An inventory that knows a newer revision
 // than the list stays. It is pure.
 //
 // A list of another life of the log proves nothing by itself: nothing is
 // withdrawn by it before every application that it names, and that has an
 // inventory, was compared in that life.
 func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
-	var gone []withdrawal
+	var gone, finished []withdrawal
 	corroborated := true
 	for _, inv := range inventories {
 		sameLog := inv.Fence.Epoch == f.epoch
@@ -37,12 +38,16 @@ func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 			corroborated = corroborated && (sameLog && inv.Fence.Compared || f.entries[inv.Application].Held || inv.Kept.Mode == events.ModeObserve)
 			continue
 		}
+		if inv.Kept.Finished != nil {
+			finished = append(finished, withdrawal{Inventory: inv})
+			continue
+		}
 		if sameLog && inv.Fence.Sequence > f.stored || slices.Contains(inv.Fence.Retired, f.epoch) {
 			continue
 		}
 		gone = append(gone, withdrawal{Inventory: inv})
 	}
-	reason, message := guardFleet(len(inventories), len(gone))
+	reason, message := guardFleet(len(inventories)-len(finished), len(gone))
 	kept := gone[:0]
 	for _, w := range gone {
 		if w.Fence.Epoch != f.epoch && !corroborated {
@@ -51,7 +56,7 @@ func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 		w.Reason, w.Message = reason, message
 		kept = append(kept, w)
 	}
-	return kept
+	return append(kept, finished...)
 }
 
 // planWithdrawal decides what becomes of the objects of a withdrawn
@@ -165,6 +170,9 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 		return nil, nil
 	}
 	w := list[i]
+	if w.Kept.Finished != nil {
+		return a.sayWithdrawn(ctx, app, f, w.Inventory)
+	}
 	if err := a.watchEntries(ctx, w.Inventory); err != nil {
 		return nil, err
 	}
@@ -285,8 +293,8 @@ func (a *applier) holdWithdrawal(ctx context.Context, app *application, f *fleet
 	if app.saidHold == plan.Hold.Digest {
 		return nil, nil
 	}
-	last, err := a.bus.Last(ctx, typeOf(&events.ApplicationWithdrawn{}).Subject(a.address(app.name)))
-	if err != nil && !errors.Is(err, bus.ErrNone) {
+	last, err := a.lastWithdrawn(ctx, app.name)
+	if err != nil {
 		return nil, err
 	}
 	if p, ok := last.Data.(*events.ApplicationWithdrawn); ok && p.Hold == plan.Hold.Digest {
@@ -334,13 +342,6 @@ func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fle
 	if len(left) > 0 {
 		return a.blockedWithdrawal(ctx, app, f, left, list)
 	}
-	if err := a.inventories.remove(ctx, inv); err != nil {
-		return nil, err
-	}
-	a.mu.Lock()
-	delete(a.applications, app.name)
-	delete(a.waiting, app.name)
-	a.mu.Unlock()
 	outcome := events.ActionPruned
 	if !w.Kept.Deletes() {
 		outcome = events.ActionOrphaned
@@ -348,7 +349,10 @@ func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fle
 	if len(items) > 0 && !slices.ContainsFunc(items, func(o events.AppliedObject) bool { return o.Action != events.ActionPassed }) {
 		outcome = events.ActionPassed
 	}
-	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{Outcome: outcome, Objects: list})}, nil
+	if inv, err = a.finish(ctx, inv, &events.ApplicationWithdrawn{Outcome: outcome, Objects: list}); err != nil {
+		return nil, err
+	}
+	return a.sayWithdrawn(ctx, app, f, inv)
 }
 
 // withdrawnItems lists what became of each object, and the messages of those

@@ -14,6 +14,11 @@ func (r *rig) withdrawn(name string, nth int) *events.ApplicationWithdrawn {
 	return payload[*events.ApplicationWithdrawn](r.await(name, "withdrawn", nth))
 }
 
+func (r *rig) noInventory(name string) {
+	r.Helper()
+	r.eventually("the inventory of "+name+" is gone", func() bool { _, found := r.inventory(name); return !found })
+}
+
 func TestWithdrawsByTheDeletionPolicy(t *testing.T) {
 	r := newRig(t)
 	stop := r.start()
@@ -36,17 +41,16 @@ func TestWithdrawsByTheDeletionPolicy(t *testing.T) {
 	if gone.Outcome != events.ActionPruned || gone.Fleet != payload[*events.FleetObserved](f).Commit || gone.Objects.Count != 1 {
 		t.Errorf("got %+v", gone)
 	}
-	if _, found := r.inventory("goes"); found || r.get(configMaps_, "goes") != nil {
+	if r.get(configMaps_, "goes") != nil {
 		t.Error("something of it is left")
 	}
+	r.noInventory("goes")
 	delete(r.declared, "orphaned")
 	r.fleet()
 	if kept := r.withdrawn("orphaned", 1); kept.Outcome != events.ActionOrphaned || r.get(configMaps_, "orphaned") == nil {
 		t.Errorf("got %+v", kept)
 	}
-	if _, found := r.inventory("orphaned"); found {
-		t.Error("its inventory is left")
-	}
+	r.noInventory("orphaned")
 
 	t.Run("its last bundle comes too late", func(t *testing.T) {
 		stop()
@@ -136,6 +140,11 @@ func TestDecideWithdrawals(t *testing.T) {
 	inv := func(name, epoch string, sequence uint64, compared bool) Inventory {
 		return Inventory{Application: name, Fence: Fence{Epoch: epoch, Sequence: sequence, Compared: compared}}
 	}
+	finished := func(name string) Inventory {
+		i := inv(name, "e", 1, true)
+		i.Kept.Finished = &Finished{}
+		return i
+	}
 	list := func(epoch string, stored uint64, names ...string) fleetList {
 		f := fleetList{epoch: epoch, stored: stored, entries: map[string]events.FleetEntry{}}
 		for _, n := range names {
@@ -156,6 +165,9 @@ func TestDecideWithdrawals(t *testing.T) {
 		"a new log, corroborated":          {list("f", 3, "a"), []Inventory{inv("a", "f", 1, true), inv("b", "e", 2, true)}, "b "},
 		"an empty list holds":              {list("e", 9), []Inventory{inv("a", "e", 1, true)}, "a! "},
 		"too many at once, all are held":   {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true), inv("c", "e", 2, true)}, "b! c! "},
+		"one is to be said still":          {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), finished("b"), inv("c", "e", 2, true)}, "c b "},
+		"what is said doesn't count":       {list("e", 9, "a", "b"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 1, true), finished("c"), finished("d")}, "c d "},
+		"it is declared again":             {list("e", 9, "a"), []Inventory{finished("a")}, ""},
 		"half of a fleet of two is let go": {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, "b "},
 	} {
 		got := ""
