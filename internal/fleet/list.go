@@ -24,14 +24,17 @@ func Digest(d events.Declaration) string {
 }
 
 // Lists is, per cluster, the complete list of its applications in order of
-// name: of [LocalCluster], of every cluster that is declared, and of every
-// other that still has an application. A cluster that is no longer declared
-// and has none gets no list, so that nothing in it is withdrawn. They are
+// name: of [LocalCluster], of every cluster that is or was declared, and of
+// every other that has an application. That of a cluster that is no longer
+// declared ends up empty: what it had is withdrawn as anywhere. They are
 // complete only where State.Complete says so.
 func (s State) Lists() map[string][]events.FleetEntry {
 	lists := map[string][]events.FleetEntry{LocalCluster: {}}
 	for _, c := range s.Clusters {
 		lists[c.Name] = []events.FleetEntry{}
+	}
+	for _, name := range s.Left {
+		lists[name] = []events.FleetEntry{}
 	}
 	for _, e := range s.Applications {
 		if e.Cluster != "" && lists[e.Cluster] == nil {

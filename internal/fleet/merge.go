@@ -20,6 +20,11 @@ type State struct {
 	Repositories []Repository `json:"repositories"`
 	Clusters     []Cluster    `json:"clusters"`
 	Applications []Entry      `json:"applications"` // in order of name
+	// Left are the clusters that were declared before and are no longer, in
+	// order of name. Each still has a list, so that what it lacks is withdrawn
+	// there: a cluster that goes with its last application, or between two
+	// readings, is no other than one that goes after it.
+	Left []string `json:"left,omitempty"`
 	// Rejections are what was refused, with everything that each of them holds.
 	Rejections []Rejection `json:"rejections"`
 	// Complete says that Applications lists everything that may be declared.
@@ -90,8 +95,24 @@ func Merge(previous State, now Result, localRecipient string) State {
 		next.Applications = append(next.Applications, entries[name])
 	}
 	next.keep(previous)
+	next.leave(previous)
 	next.link(localRecipient)
 	return next
+}
+
+// leave takes over the clusters of before that aren't declared any more.
+func (s *State) leave(before State) {
+	left := map[string]bool{}
+	for _, name := range before.Left {
+		left[name] = true
+	}
+	for _, c := range before.Clusters {
+		left[c.Name] = true
+	}
+	for _, c := range s.Clusters {
+		delete(left, c.Name)
+	}
+	s.Left = slices.Sorted(maps.Keys(left))
 }
 
 // hold is the entry of an application whose declaration is refused. Without a

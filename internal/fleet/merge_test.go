@@ -142,6 +142,39 @@ func TestHeldStaysAsItWasDeclared(t *testing.T) {
 	}
 }
 
+// A cluster that goes keeps a list: with its applications, after them, or with
+// one that is held there; until it is declared again.
+func TestClusterThatGoesKeepsAList(t *testing.T) {
+	lists := func(s fleet.State) string {
+		var words []string
+		for cluster, entries := range s.Lists() {
+			words = append(words, fmt.Sprint(cluster, " ", len(entries)))
+		}
+		slices.Sort(words)
+		return strings.Join(words, ", ")
+	}
+	onEdge := application("a", "  cluster: edge")
+	state := fleet.State{}
+	for i, step := range []struct{ text, want string }{
+		{repositoryShop, "local 0"},
+		{documents(repositoryShop, clusterEdge, onEdge, application("b")), "edge 1, local 1"},
+		{documents(repositoryShop, application("b")), "edge 0, local 1"}, // with its application
+		{documents(repositoryShop, application("b")), "edge 0, local 1"},
+		{documents(repositoryShop, clusterEdge, onEdge), "edge 1, local 0"},
+		{documents(repositoryShop, onEdge), "edge 1, local 0"}, // before it: it is held
+		{repositoryShop, "edge 0, local 0"},
+		{documents(repositoryShop, clusterEdge), "edge 0, local 0"},
+	} {
+		state = fleet.Merge(remember(t, state), fleet.Parse(files("f.yaml", step.text)), "")
+		if got := lists(state); got != step.want {
+			t.Errorf("step %d: lists %s, want %s", i, got, step.want)
+		}
+	}
+	if len(state.Left) != 0 {
+		t.Errorf("left: %v, and it is declared", state.Left)
+	}
+}
+
 func TestURLAndRecipientFollowTheirDeclarations(t *testing.T) {
 	before := fleet.Merge(fleet.State{}, fleet.Parse(files("f.yaml", documents(repositoryShop, application("a")))), "")
 	moved := strings.Replace(repositoryShop, "git.example.com", "git.example.org", 1)

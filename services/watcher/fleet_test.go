@@ -101,10 +101,7 @@ func TestInvalidDeclarationsAreHeldAcrossRestartsAndLosses(t *testing.T) {
 	l.looks(4)
 	stop()
 	l.must(os.RemoveAll(l.config.Mirrors)) // history remembers
-	store := l.bus.Store()
-	l.bus.Down(t)
-	l.must(os.RemoveAll(store))
-	l.bus.Up(t)
+	l.loseLog()
 	l.watch()
 	l.awaitList("api held", "db", "web held")
 	l.observed("web", b)
@@ -275,28 +272,95 @@ func TestLinksAndSubmodulesHoldWhatTheyReplace(t *testing.T) {
 	}
 }
 
+const clusterEdge = "apiVersion: plumbline.dev/v1alpha1\nkind: Cluster\nmetadata: {name: edge}\nspec: {recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}\n---\n"
+
+// onEdge declares an application of the repository shop on the cluster edge.
+func onEdge(name string) string {
+	return strings.Replace(application(name, "shop", ""), "namespace:", "cluster: edge, namespace:", 1)
+}
+
+// loseLog starts the bus anew, on nothing.
+func (l *lab) loseLog() {
+	l.Helper()
+	store := l.bus.Store()
+	l.bus.Down(l)
+	l.must(os.RemoveAll(store))
+	l.bus.Up(l)
+}
+
+// A cluster that goes with its last application gets an empty list, whatever
+// of the watcher's memory is lost before.
+func TestClusterThatGoesWithItsApplicationsIsEmptied(t *testing.T) {
+	for name, lose := range map[string]func(l *lab){
+		"remembered": func(*lab) {},
+		"read from the bus": func(l *lab) {
+			l.must(os.RemoveAll(l.config.Mirrors))
+		},
+		"remembered, the log lost": (*lab).loseLog,
+		"read from the history": func(l *lab) {
+			l.must(os.RemoveAll(l.config.Mirrors))
+			l.loseLog()
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			l := newLab(t, gitserver.Options{})
+			a := l.put("a", "web", "api")
+			declare := func(text string) {
+				t.Helper()
+				l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + application("api", "shop", "") + text}))
+			}
+			edge := func() *events.FleetObserved {
+				t.Helper()
+				if e := l.last(&events.FleetObserved{}, events.Address{Cluster: "edge"}); e != nil {
+					return e.Data.(*events.FleetObserved)
+				}
+				return nil
+			}
+			declare(clusterEdge + onEdge("web"))
+			stop := l.watch()
+			l.observed("api", a)
+			bustest.Eventually(t, "the list of edge", func() bool { return edge() != nil && edge().Count == 1 })
+			stop()
+			declare("")
+			lose(l)
+			stop = l.watch()
+			bustest.Eventually(t, "an empty list of edge", func() bool { return edge() != nil && edge().Count == 0 })
+			stop()
+			said := len(l.log("fleet.observed"))
+			stop = l.watch()
+			l.looks(4)
+			stop()
+			if n := len(l.log("fleet.observed")); n != said {
+				t.Errorf("%d lists, and %d before", n, said)
+			}
+			declare(clusterEdge + onEdge("web"))
+			l.watch()
+			bustest.Eventually(t, "the list of edge again", func() bool { return edge().Count == 1 })
+		})
+	}
+}
+
 // There and back between clusters: each list lacks what is on the other one,
 // and each arrival is a revision.
 func TestMovedToAnotherClusterAndBack(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
 	a := l.put("a", "web", "api")
-	edge := "apiVersion: plumbline.dev/v1alpha1\nkind: Cluster\nmetadata: {name: edge}\nspec: {recipient: age1ql3z7hjy54pw3hyww5ayyfg7zqgvc7w3j2elw8zmrj2kg5sfn9aqmcac8p}\n---\n"
 	put := func(cluster, more string) {
 		t.Helper()
 		web := strings.Replace(application("web", "shop", ""), "namespace:", "cluster: "+cluster+", namespace:", 1)
 		l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + more + web + application("api", "shop", "")}))
 	}
 	revisions := func() int { return len(l.log("commit.observed")) }
-	put("local", edge)
+	put("local", clusterEdge)
 	l.watch()
 	l.observed("web", a)
 	l.awaitList("api", "web")
-	put("edge", edge)
+	put("edge", clusterEdge)
 	l.awaitList("api")
 	bustest.Eventually(t, "web at edge", func() bool {
 		return l.last(&events.CommitObserved{}, events.Address{Cluster: "edge", Application: "web"}) != nil
 	})
-	put("local", edge)
+	put("local", clusterEdge)
 	l.awaitList("api", "web")
 	bustest.Eventually(t, "web back", func() bool { return revisions() == 4 })
 	// On a cluster that isn't declared it is invalid, and stays where it was.

@@ -232,7 +232,10 @@ func lookInterleaved(l *lab) func() {
 func lookAndCrash(l *lab, disk bool) func() {
 	conn := l.bus.Connect(l.T, "watcher")
 	return func() {
-		for crashed := true; crashed; {
+		for crashes, crashed := 0, true; crashed; crashes++ {
+			if crashes > 20 {
+				l.Fatal("each watcher has something to publish")
+			}
 			p := l.poller(conn, "one", func(log ledger, end context.CancelFunc) ledger {
 				return &brittle{ledger: log, after: true, end: end, left: 1}
 			})

@@ -35,7 +35,9 @@ as it was declared before. A refused repository or cluster holds the
 applications that name it, and a file that can't be read holds what it declared
 before and what it mentions. Two declarations of one name are both refused. An
 application is withdrawn only when it is certainly no longer declared, and then
-goes by its ` + "`deletion`" + `. A cluster that is no longer declared is left as it is.
+goes by its ` + "`deletion`" + `. A cluster that goes with its
+applications makes no difference: it has an empty list from then on. Its applier
+holds the withdrawal of everything that the cluster has until it is approved.
 `
 
 // declarationsPage is docs/declarations.md; its example is a golden too.
