@@ -85,7 +85,12 @@ func natsProvisionCommand() *cobra.Command {
 		Short: "Make the streams and consumers of a NATS server what Plumbline needs",
 		Long: `Creates the streams and consumers of deploy/nats that are missing and changes those
 that differ; run again, it changes nothing. The server's users are its own
-configuration: see deploy/nats.`,
+configuration: see deploy/nats.
+
+Give --seen a file that lies outside the server's store: run again after the log was
+put back from a backup, it notices by that file and turns the log's epoch, so that no
+place in the log stands for two revisions. Without it nobody notices; 'nats serve' and
+'up' keep such a file themselves and look all the time.`,
 		Example: "  plumbline nats provision --server nats://nats.example.com:4222 --creds provisioner.nk --cluster local",
 		Args:    between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -111,14 +116,21 @@ configuration: see deploy/nats.`,
 					Events   uint64   `json:"events"`
 					Created  []string `json:"created,omitempty"`
 					Changed  []string `json:"changed,omitempty"`
+					Renewed  []string `json:"renewed,omitempty"`
 					Restored bool     `json:"restored,omitempty"` // from a backup: the epoch has turned
-				}{report.Log.Epoch, report.Log.Last, report.Created, report.Changed, report.Restored})
+				}{report.Log.Epoch, report.Log.Last, report.Created, report.Changed, report.Renewed, report.Restored})
 			}
 			for _, name := range report.Created {
 				fmt.Fprintln(cmd.OutOrStdout(), "created", name)
 			}
 			for _, name := range report.Changed {
 				fmt.Fprintln(cmd.OutOrStdout(), "changed", name)
+			}
+			for _, name := range report.Renewed {
+				fmt.Fprintln(cmd.OutOrStdout(), "renewed", name)
+			}
+			if report.Restored {
+				fmt.Fprintln(cmd.OutOrStdout(), "the log was put back to an earlier state, or that can't be told any more: it has a new epoch")
 			}
 			_, err = fmt.Fprintf(cmd.OutOrStdout(), "provisioned: epoch %s, %d events\n", report.Log.Epoch, report.Log.Last)
 			return err

@@ -98,8 +98,12 @@ func (s *Server) keep(ctx context.Context, ready func(*Server)) error {
 	}
 	defer done()
 	k.js = js
-	if k.seen, err = provision.ReadMark(k.mark); err != nil {
-		return err
+	k.seen, err = provision.ReadMark(k.mark)
+	if k.doubt = errors.Is(err, provision.ErrMark); err != nil && !k.doubt {
+		return fmt.Errorf("the place in the log that was seen: %w", err)
+	}
+	if k.doubt {
+		k.log.Error("nobody knows whether the log is the one that it was: it gets a new epoch, and everything is compared with it again", "error", err)
 	}
 	if err := k.provision(ctx); err != nil {
 		return fmt.Errorf("%w: %w", errStuck, err)
@@ -118,6 +122,7 @@ type keeper struct {
 	js      jetstream.JetStream
 	mark    string // file
 	seen    provision.Mark
+	doubt   bool // there was a mark, and it can't be read
 	watch   *storeWatch
 	sweeper provision.Sweeper
 }
@@ -198,17 +203,24 @@ func (k *keeper) sing(ctx context.Context) error {
 func (k *keeper) provision(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, provisionWait)
 	defer cancel()
-	report, err := provision.Apply(ctx, k.js, provision.Options{Clusters: k.options.Clusters, Seen: k.seen})
+	report, err := provision.Apply(ctx, k.js, provision.Options{Clusters: k.options.Clusters, Seen: k.seen, Doubt: k.doubt})
 	if err != nil {
 		return err
 	}
-	if report.Restored {
+	if report.Restored && !k.doubt {
 		k.log.Warn("the log was put back to an earlier state: it has a new epoch", "epoch", report.Log.Epoch, "last", report.Log.Last)
 	}
 	if len(report.Created)+len(report.Changed) > 0 {
 		k.log.Info("provisioned", "created", report.Created, "changed", report.Changed, "epoch", report.Log.Epoch)
 	}
-	return k.keepMark(report.Log)
+	if len(report.Renewed) > 0 {
+		k.log.Warn("consumers that can't be changed were made anew: their services begin with the last event on each subject", "consumers", report.Renewed)
+	}
+	if err := k.keepMark(report.Log); err != nil {
+		return err
+	}
+	k.doubt = false
+	return nil
 }
 
 // see keeps the furthest place of the log that was seen.

@@ -199,6 +199,27 @@ func TestRestoredBackupTurnsTheEpoch(t *testing.T) {
 	}
 }
 
+// A mark that can't be read doesn't stop the bus: it counts as none, in the safe
+// way.
+func TestABrokenMarkTurnsTheEpoch(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	s := serve(t, dir)
+	before := epoch(t, s.connect(t, "operator"))
+	s.stop()
+	if err := os.WriteFile(filepath.Join(dir, "seen.json"), []byte("{\"epoch"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	s = serve(t, dir)
+	after := epoch(t, s.connect(t, "operator"))
+	if after == before {
+		t.Error("the epoch is the same")
+	}
+	s.stop()
+	if again := epoch(t, serve(t, dir).connect(t, "operator")); again != after {
+		t.Error("it turns at each start")
+	}
+}
+
 func TestKeysAreMadeOnceAndPrivate(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "nats")
 	o := natsserver.Options{Dir: dir}

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"maps"
 	"strconv"
+	"strings"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -23,6 +24,9 @@ type Options struct {
 	// Seen is the furthest place in the log that was seen before; zero where
 	// nothing is known.
 	Seen Mark
+	// Doubt says that something was seen before, and nobody knows what any more:
+	// the log is taken for one that was put back.
+	Doubt bool
 }
 
 // Report is what [Apply] found and did.
@@ -30,8 +34,12 @@ type Report struct {
 	Log     Mark     // where the log is now
 	Created []string // streams and consumers
 	Changed []string
+	// Renewed are the consumers that could not be changed and were deleted and
+	// created: they begin with the last event on each subject.
+	Renewed []string
 	// Restored says that the log was found before a place that was seen in
-	// its epoch, or without what it held, and so got a new one.
+	// its epoch, with another event there, or without what it held, and so got a
+	// new one; or that nobody knows what was seen.
 	Restored bool
 }
 
@@ -44,7 +52,7 @@ func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, erro
 		return r, err
 	}
 	for _, c := range streams {
-		if err := r.applyStream(ctx, js, c, o.Seen); err != nil {
+		if err := r.applyStream(ctx, js, c, o); err != nil {
 			return r, fmt.Errorf("provision stream %s: %w", c.Name, err)
 		}
 	}
@@ -60,7 +68,7 @@ func Apply(ctx context.Context, js jetstream.JetStream, o Options) (Report, erro
 	return r, nil
 }
 
-func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c natsconfig.Config, seen Mark) error {
+func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c natsconfig.Config, o Options) error {
 	var want jetstream.StreamConfig
 	if err := json.Unmarshal(c.JSON, &want); err != nil {
 		return err
@@ -78,7 +86,11 @@ func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c nats
 		return err
 	}
 	if want.Name == natsconfig.StreamEvents {
-		r.turn(&want, have.State, seen)
+		replaced, err := replaced(ctx, stream, have, o.Seen)
+		if err != nil {
+			return err
+		}
+		r.turn(&want, have.State, replaced || o.Doubt, o.Seen)
 	}
 	if same(want, have.Config) {
 		return nil
@@ -102,12 +114,12 @@ func (r *Report) createStream(ctx context.Context, js jetstream.JetStream, want 
 	return nil
 }
 
-// turn gives the log a new epoch if it has none, was restored or has lost what
-// it held.
-func (r *Report) turn(want *jetstream.StreamConfig, state jetstream.StreamState, seen Mark) {
-	r.Log = Mark{want.Metadata[MetadataEpoch], state.LastSeq}
+// turn gives the log a new epoch if it has none, was restored or replaced, or
+// has lost what it held.
+func (r *Report) turn(want *jetstream.StreamConfig, state jetstream.StreamState, replaced bool, seen Mark) {
+	r.Log = markOf(*want, state)
 	from, _ := strconv.ParseUint(want.Metadata[metadataFrom], 10, 64) // none: 0
-	r.Restored = restored(seen, r.Log) || emptied(state.Msgs, state.LastSeq, from)
+	r.Restored = replaced || restored(seen, r.Log) || emptied(state.Msgs, state.LastSeq, from)
 	if r.Log.Epoch != "" && !r.Restored {
 		return
 	}
@@ -144,10 +156,40 @@ func (r *Report) applyConsumer(ctx context.Context, js jetstream.JetStream, c na
 	if same(want, have) {
 		return nil
 	}
-	if _, err := js.UpdateConsumer(ctx, natsconfig.StreamEvents, want); err != nil {
+	_, err = js.UpdateConsumer(ctx, natsconfig.StreamEvents, want)
+	if unchangeable(err) {
+		return r.renewConsumer(ctx, js, want)
+	}
+	if err != nil {
 		return err
 	}
 	r.Changed = append(r.Changed, want.Durable)
+	return nil
+}
+
+// unchangeable reports whether the server has refused to change a consumer in
+// place (checkNewConsumerConfig in server/consumer.go of nats-server).
+func unchangeable(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == jetstream.JSErrCodeConsumerCreate && strings.Contains(api.Description, "can not be updated")
+}
+
+// renewConsumer deletes a consumer and creates it. Its position goes with it:
+// the new one begins with the last event on each subject, as after the loss of
+// the log, and what its service had done already is done again to no effect. An
+// acknowledgement for the old one that comes late means the same event in the
+// new one. When it ends in between, the next run creates what is missing.
+func (r *Report) renewConsumer(ctx context.Context, js jetstream.JetStream, want jetstream.ConsumerConfig) error {
+	if want.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy && want.DeliverPolicy != jetstream.DeliverAllPolicy {
+		return errors.New("it can't be changed in place, and made anew with this deliver_policy it would leave out what waits for it")
+	}
+	if err := js.DeleteConsumer(ctx, natsconfig.StreamEvents, want.Durable); err != nil {
+		return fmt.Errorf("it can't be changed in place, and not be deleted to make it anew: %w", err)
+	}
+	if _, err := js.CreateConsumer(ctx, natsconfig.StreamEvents, want); err != nil {
+		return err
+	}
+	r.Renewed = append(r.Renewed, want.Durable)
 	return nil
 }
 

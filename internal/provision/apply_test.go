@@ -4,6 +4,9 @@ package provision_test
 
 import (
 	"context"
+	"crypto/rand"
+	"fmt"
+	"os"
 	"path/filepath"
 	"testing"
 	"time"
@@ -85,6 +88,124 @@ func TestEpochTurnsWhenTheLogEndsBeforeWhatWasSeen(t *testing.T) {
 		if r.Restored != c.turn || (r.Log.Epoch != before.Epoch) != c.turn {
 			t.Errorf("seen %+v: %+v, was %+v", c.seen, r, before)
 		}
+	}
+}
+
+// A log that was put back and has grown past the place that was seen holds
+// another event there.
+func TestEpochTurnsWhenAnotherEventLiesAtThePlaceSeen(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	operator := s.Connect(t, "operator")
+	say := func(n int) {
+		for i := range n {
+			d := events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Application: "shop"}, Variant: fmt.Sprint(i)}
+			if _, err := operator.Publish(t.Context(), events.Cause{ID: rand.Text()}, d); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	say(3)
+	seen := apply(t, js, provision.Options{}).Log
+	if seen.Last != 3 || seen.At == 0 {
+		t.Fatalf("the log is at %+v", seen)
+	}
+	other := seen
+	other.At++
+	turns := func(why string, seen provision.Mark, want bool) {
+		t.Helper()
+		before := apply(t, js, provision.Options{}).Log
+		seen.Epoch = before.Epoch
+		r := apply(t, js, provision.Options{Seen: seen})
+		if r.Restored != want || (r.Log.Epoch != before.Epoch) != want {
+			t.Errorf("%s: %+v, was %+v", why, r, before)
+		}
+	}
+	turns("it ends there with the same", seen, false)
+	turns("it ends there with another", other, true)
+	say(2)
+	turns("it goes on from the same", seen, false)
+	turns("it goes on from another", other, true)
+	turns("nobody noted when it was", provision.Mark{Last: seen.Last}, false)
+	say(256) // of one subject: the limits take what was seen
+	turns("it was taken by the limits", seen, false)
+}
+
+// What was seen is lost: the log counts as one that was put back, once.
+func TestEpochTurnsInDoubt(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	before := apply(t, js, provision.Options{}).Log
+	file := filepath.Join(t.TempDir(), "seen.json")
+	once := func() provision.Report {
+		t.Helper()
+		c := s.Config("provisioner")
+		r, err := provision.Once(t.Context(), c.URL, c.Creds, file, []string{"local"}, bustest.Log(t))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	if r := once(); r.Restored || r.Log.Epoch != before.Epoch {
+		t.Errorf("without a file: %+v, was %+v", r, before)
+	}
+	for _, text := range []string{"", "{", "{}", "[1]"} {
+		if err := os.WriteFile(file, []byte(text), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		r := once()
+		if !r.Restored || r.Log.Epoch == before.Epoch {
+			t.Errorf("%q: %+v, was %+v", text, r, before)
+		}
+		if before = r.Log; once().Restored {
+			t.Errorf("%q: it turns again", text)
+		}
+	}
+	if err := provision.WriteMark(file, provision.Mark{Epoch: before.Epoch, Last: 7}); err != nil {
+		t.Fatal(err)
+	}
+	if r := once(); !r.Restored {
+		t.Errorf("before what was seen: %+v", r)
+	}
+}
+
+// A consumer that the server can't change is made anew, and begins with the
+// last event on each subject.
+func TestApplyRenewsAConsumerThatCanNotBeChanged(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	c, err := js.Consumer(t.Context(), natsconfig.StreamEvents, "watcher")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := c.CachedInfo().Config
+	if err := js.DeleteConsumer(t.Context(), natsconfig.StreamEvents, "watcher"); err != nil {
+		t.Fatal(err)
+	}
+	config.DeliverPolicy, config.MaxWaiting = jetstream.DeliverNewPolicy, 8
+	if _, err := js.CreateConsumer(t.Context(), natsconfig.StreamEvents, config); err != nil {
+		t.Fatal(err)
+	}
+	operator := s.Connect(t, "operator")
+	for _, app := range []string{"a", "a", "b"} {
+		d := events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Application: app}}
+		if _, err := operator.Publish(t.Context(), events.Cause{ID: rand.Text()}, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r := apply(t, js, provision.Options{})
+	if len(r.Renewed) != 1 || r.Renewed[0] != "watcher" || len(r.Created)+len(r.Changed) > 0 {
+		t.Errorf("Apply = %+v", r)
+	}
+	c, err = js.Consumer(t.Context(), natsconfig.StreamEvents, "watcher")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if info := c.CachedInfo(); info.Config.DeliverPolicy != jetstream.DeliverLastPerSubjectPolicy || info.NumPending != 2 {
+		t.Errorf("it is %+v", info)
+	}
+	if again := apply(t, js, provision.Options{}); len(again.Renewed) > 0 {
+		t.Errorf("and again: %+v", again)
 	}
 }
 

@@ -40,20 +40,22 @@ func Connect(ctx context.Context, url, creds string, log *slog.Logger) (js jetst
 
 // Once provisions the server at url: what plumbline nats provision does. file
 // keeps the furthest place of the log that was seen; "" keeps none, and a log
-// that was put back from a backup is not noticed then.
+// that was put back from a backup is not noticed then. A file that can't be read
+// any more counts as a log that was put back.
 func Once(ctx context.Context, url, creds, file string, clusters []string, log *slog.Logger) (Report, error) {
 	js, done, err := Connect(ctx, url, creds, log)
 	if err != nil {
 		return Report{}, err
 	}
 	defer done()
-	var seen Mark
+	o := Options{Clusters: clusters}
 	if file != "" {
-		if seen, err = ReadMark(file); err != nil {
+		o.Seen, err = ReadMark(file)
+		if o.Doubt = errors.Is(err, ErrMark); err != nil && !o.Doubt {
 			return Report{}, err
 		}
 	}
-	report, err := Apply(ctx, js, Options{Clusters: clusters, Seen: seen})
+	report, err := Apply(ctx, js, o)
 	if err != nil || file == "" {
 		return report, err
 	}
@@ -70,5 +72,5 @@ func Here(ctx context.Context, js jetstream.JetStream) (Mark, error) {
 		return Mark{}, fmt.Errorf("ask for the log: %w", err)
 	}
 	info := stream.CachedInfo()
-	return Mark{info.Config.Metadata[MetadataEpoch], info.State.LastSeq}, nil
+	return markOf(info.Config, info.State), nil
 }

@@ -11,7 +11,11 @@ import (
 	"path/filepath"
 )
 
-// ReadMark reads a mark from a file; the zero Mark where there is none. The
+// ErrMark says that there is a mark, and that it can't be read.
+var ErrMark = errors.New("the place in the log that was seen can't be read any more")
+
+// ReadMark reads a mark from a file; the zero Mark where there is none. Its error
+// wraps [ErrMark] where the file holds something else: what was seen is lost. The
 // file lies outside the store: what is put back from a backup must not take it
 // along.
 func ReadMark(path string) (Mark, error) {
@@ -24,7 +28,10 @@ func ReadMark(path string) (Mark, error) {
 	}
 	var m Mark
 	if err := json.Unmarshal(text, &m); err != nil {
-		return Mark{}, fmt.Errorf("read %s: %w", path, err)
+		return Mark{}, fmt.Errorf("%w: %s: %w", ErrMark, path, err)
+	}
+	if m.Epoch == "" {
+		return Mark{}, fmt.Errorf("%w: %s names no epoch", ErrMark, path)
 	}
 	return m, nil
 }
