@@ -38,6 +38,7 @@ type application struct {
 	carried   outcome
 	carriedOf events.Order
 	recalled  bool // the last events were read, and nothing was said since
+	telling   bool // the end of its withdrawal was to be published
 	unsaid    bool // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex

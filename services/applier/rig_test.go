@@ -77,7 +77,11 @@ var rigs int
 
 func rigOn(t testing.TB, lab *kubelab.Cluster) *rig {
 	t.Helper()
-	s := bustest.Start(t)
+	return rigWith(t, lab, bustest.Start(t))
+}
+
+func rigWith(t testing.TB, lab *kubelab.Cluster, s *bustest.Server) *rig {
+	t.Helper()
 	r := &rig{
 		TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
 		watcher: s.Connect(t, "watcher"), renderer: s.Connect(t, "renderer"), operator: s.Connect(t, "operator"),

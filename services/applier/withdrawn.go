@@ -35,9 +35,14 @@ func (a *applier) sayWithdrawn(ctx context.Context, app *application, f *fleetLi
 		return nil, err
 	}
 	if !said {
-		a.consumer.Observe(app.name, a.observation("withdrawn", app.name, f.event), func(ctx context.Context) ([]events.Draft, error) {
-			return a.withdraw(ctx, app, "")
-		})
+		if app.telling { // it was meant to be in the log by now
+			a.withdrawLater(app, f)
+		} else {
+			a.consumer.Observe(app.name, a.observation("withdrawn", app.name, f.event), func(ctx context.Context) ([]events.Draft, error) {
+				return a.withdraw(ctx, app, "")
+			})
+		}
+		app.telling = true
 		p := *inv.Kept.Finished.Said
 		return []events.Draft{a.withdrawn(ctx, app, f, &p)}, nil
 	}
