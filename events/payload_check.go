@@ -36,6 +36,7 @@ func atMost(n int, what string) error {
 }
 
 func (p *Manifests) bounds() error            { return atMost(len(p.Objects.Items), "objects") }
+func (p *FleetObserved) bounds() error        { return atMost(len(p.Rejections), "rejections") }
 func (p *ConvergenceApplied) bounds() error   { return atMost(len(p.Objects.Items), "objects") }
 func (p *ConvergenceHeld) bounds() error      { return atMost(len(p.Objects.Items), "objects") }
 func (p *ApplicationWithdrawn) bounds() error { return atMost(len(p.Objects.Items), "objects") }

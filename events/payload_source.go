@@ -61,6 +61,11 @@ type FleetObserved struct {
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
 	List  Blob `json:"list"`
+	// Rejections are the keys of the fleet.rejected that still hold, on
+	// whatever cluster, in order and at most [MaxInline] of them;
+	// RejectionCount counts them all.
+	Rejections     []string `json:"rejections,omitempty"`
+	RejectionCount int      `json:"rejectionCount,omitempty"`
 }
 
 // FleetEntry is one application of a fleet list.

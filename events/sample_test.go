@@ -106,7 +106,7 @@ func sourceSamples() []events.Payload {
 		&events.CommitRejected{Repository: "shop", Ref: "refs/heads/main", Commit: commitID, Author: sampleRevision().Author, Reason: events.ReasonSourceTooLarge, Message: "The tree has 812 MB, and at most 256 MB are taken."},
 		&events.SourceUnreachable{Repository: "shop", URL: "https://git.example.com/shop.git", Reason: events.ReasonUnreachable, Message: "git.example.com doesn't answer.", Since: noon, Applications: []string{"shop-web"}},
 		&events.SourceRecovered{Repository: "shop", URL: "https://git.example.com/shop.git", Since: noon, After: events.Duration(90 * time.Second)},
-		&events.FleetObserved{URL: "https://git.example.com/fleet.git", Path: "fleet", Commit: previousID, Count: 12, Held: 1, List: blob("watcher.fleet.local.1f", 1640)},
+		&events.FleetObserved{URL: "https://git.example.com/fleet.git", Path: "fleet", Commit: previousID, Count: 12, Held: 1, List: blob("watcher.fleet.local.1f", 1640), Rejections: []string{"0f2d3c4b5a69788796a5b4c3d2e1f001"}, RejectionCount: 1},
 		&events.FleetRejected{Kind: "Application", Name: "shop-web", File: "fleet/shop.yaml", Commit: previousID, Holds: []string{"shop-web"}, HeldCount: 1, Problems: []events.Problem{
 			{Line: 14, Field: "spec.converge.prun", Message: "is not known here; known are mode, prune, timeout"},
 		}},

@@ -32,6 +32,8 @@ type listed struct {
 	url, path, commit string
 	count, held       int
 	list              events.Blob
+	rejections        []string // keys
+	rejected          int
 }
 
 // declare reads the fleet's tip, puts it in force, and says what changed. A
@@ -108,7 +110,7 @@ func (p *pass) readLists(ctx context.Context) error {
 			return busError{err}
 		}
 		if d, ok := e.Data.(*events.FleetObserved); ok {
-			lists[e.Cluster] = listed{e.Stored, e.Epoch, d.URL, d.Path, d.Commit, d.Count, d.Held, d.List}
+			lists[e.Cluster] = listed{e.Stored, e.Epoch, d.URL, d.Path, d.Commit, d.Count, d.Held, d.List, d.Rejections, d.RejectionCount}
 		}
 	}
 	p.declared.lists, p.declared.said = lists, plumbing.ZeroHash

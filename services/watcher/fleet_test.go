@@ -117,6 +117,42 @@ func TestInvalidDeclarationsAreHeldAcrossRestartsAndLosses(t *testing.T) {
 	}
 }
 
+// A file that holds nothing is refused until it is mended, and the list says
+// how long that is.
+func TestListSaysWhichRejectionsHold(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.declareShop("web")
+	stop := l.watch()
+	l.observed("web", a)
+	l.awaitList("web")
+	holding := func() []string {
+		t.Helper()
+		p := l.last(&events.FleetObserved{}, events.Address{Cluster: "local"}).Data.(*events.FleetObserved)
+		if p.RejectionCount != len(p.Rejections) {
+			t.Errorf("%d of %d rejections", len(p.Rejections), p.RejectionCount)
+		}
+		return p.Rejections
+	}
+	l.do(l.fleet.Put(map[string]string{"clusters/junk.yaml": "{{ not: yaml"}))
+	bustest.Eventually(t, "a rejection", func() bool { return len(holding()) == 1 })
+	if said := l.last(&events.FleetRejected{}, events.Address{Key: holding()[0]}); said == nil || said.Data.(*events.FleetRejected).File != "clusters/junk.yaml" {
+		t.Errorf("said: %+v", said)
+	}
+	stop()
+	stop = l.watch()
+	l.looks(4)
+	stop()
+	l.do(l.fleet.Commit(gitserver.Commit{Delete: []string{"clusters/junk.yaml"}}))
+	l.must(l.fleet.Push())
+	l.watch()
+	bustest.Eventually(t, "none", func() bool { return len(holding()) == 0 })
+	l.awaitRead()
+	if n := len(l.log("fleet.observed")); n != 3 {
+		t.Errorf("%d lists, want 3", n)
+	}
+}
+
 func TestUnreadableFileWithoutMemoryListsNothing(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
 	a := l.put("a", "web")

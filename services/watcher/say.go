@@ -105,6 +105,17 @@ func rejectionDigest(r fleet.Rejection) string {
 	return causeID("rejection", string(text))
 }
 
+// rejectionKeys are those of what is refused, at most as many as an event
+// carries.
+func rejectionKeys(s fleet.State) []string {
+	var keys []string
+	for _, r := range s.Rejections {
+		keys = append(keys, r.Key())
+	}
+	slices.Sort(keys)
+	return keys[:min(len(keys), events.MaxInline)]
+}
+
 // encodeList is the body of a cluster's list.
 func encodeList(cluster string, entries []events.FleetEntry) ([]byte, error) {
 	body, err := json.Marshal(entries)
@@ -128,13 +139,16 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 		return busError{fmt.Errorf("store the list of cluster %s: %w", cluster, err)}
 	}
 	last := p.declared.lists[cluster]
-	next := listed{0, h.log.epoch(), h.fleet.String(), h.FleetPath, now.commit, len(entries), 0, list}
+	next := listed{
+		epoch: h.log.epoch(), url: h.fleet.String(), path: h.FleetPath, commit: now.commit, count: len(entries), list: list,
+		rejections: rejectionKeys(now.memory.State), rejected: len(now.memory.State.Rejections),
+	}
 	for _, e := range entries {
 		if e.Held {
 			next.held++
 		}
 	}
-	if last.epoch == next.epoch && last.url == next.url && last.path == next.path && last.list == list {
+	if last.epoch == next.epoch && last.of(h) && last.list == list && last.rejected == next.rejected && slices.Equal(last.rejections, next.rejections) {
 		last.commit = next.commit // says the same of this commit
 		p.declared.lists[cluster] = last
 		return nil
@@ -144,7 +158,10 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 		Correlation: "fleet@" + now.commit,
 	}
 	out, err := h.ledger.Publish(ctx, cause, events.Draft{
-		Data:    &events.FleetObserved{URL: next.url, Path: next.path, Commit: next.commit, Count: next.count, Held: next.held, List: list},
+		Data: &events.FleetObserved{
+			URL: next.url, Path: next.path, Commit: next.commit, Count: next.count, Held: next.held, List: list,
+			Rejections: next.rejections, RejectionCount: next.rejected,
+		},
 		Address: events.Address{Cluster: cluster}, Expect: &events.Expectation{Last: last.stored},
 	})
 	if err != nil {
