@@ -52,7 +52,10 @@ func statusCommand() *cobra.Command {
 				return err
 			}
 			if len(args) == 0 {
-				return printStatuses(cmd.OutOrStdout(), out, view.All(), time.Now())
+				if err := printStatuses(cmd.OutOrStdout(), out, view.All(), time.Now()); err != nil || out == formatJSON {
+					return err
+				}
+				return printRefusals(cmd.OutOrStdout(), view.Refusals(), time.Now())
 			}
 			one := view.Of(args[0])
 			if len(one) == 0 {
@@ -150,6 +153,18 @@ func printStatuses(w io.Writer, out format, all []status.Status, now time.Time) 
 	line(faint, "APPLICATION", "CLUSTER", "STATE", "COMMIT", "FOR", "")
 	for _, s := range all {
 		line(colourOf(s.State), s.Application, or(s.Cluster, "-"), string(s.State), or(status.Short(s.Commit), "-"), age(now.Sub(s.Since)), remark(s))
+	}
+	return nil
+}
+
+// printRefusals names what is refused in the fleet and is no application's.
+func printRefusals(w io.Writer, all []status.Refusal, now time.Time) error {
+	if len(all) == 0 {
+		return nil
+	}
+	fmt.Fprintf(w, "\nRefused in the fleet, and holding no application:\n")
+	for _, r := range all {
+		details{w}.line("for "+age(now.Sub(r.Since)), r.Message)
 	}
 	return nil
 }

@@ -3,7 +3,10 @@
 package status
 
 import (
+	"cmp"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -74,6 +77,36 @@ func (v *View) refusal(s Status) events.Event {
 		}
 	}
 	return found
+}
+
+// Refusal is a declaration, or a whole file of the fleet, that is refused and
+// holds no application.
+type Refusal struct {
+	File    string
+	Message string // with its place in the file
+	Since   time.Time
+}
+
+// Refusals are those that hold by the newest fleet list, or that came after it,
+// in order of file. What holds an application is that application's status.
+func (v *View) Refusals() []Refusal {
+	var newest events.Event
+	for _, e := range v.fleets {
+		newer(&newest, e)
+	}
+	list, _ := newest.Data.(*events.FleetObserved)
+	var all []Refusal
+	for key, e := range v.rejected {
+		p := e.Data.(*events.FleetRejected)
+		holds := e.Stored > newest.Stored || list != nil && slices.Contains(list.Rejections, key)
+		if holds && len(p.Holds) == 0 {
+			all = append(all, Refusal{p.File, problem(p), e.Time})
+		}
+	}
+	slices.SortFunc(all, func(a, b Refusal) int {
+		return cmp.Or(strings.Compare(a.File, b.File), strings.Compare(a.Message, b.Message))
+	})
+	return all
 }
 
 // stands reports whether a refusal of a declaration still holds an

@@ -59,3 +59,39 @@ func TestUnauditedObjects(t *testing.T) {
 		t.Errorf("%d unaudited, want none", got.Unaudited)
 	}
 }
+
+// junk refuses a file that holds no application.
+func (h *history) junk(key, file string) *history {
+	return h.add(events.Address{Key: key}, events.Event{}, &events.FleetRejected{File: file, Problems: []events.Problem{{Line: 2, Message: "no YAML"}}})
+}
+
+// refusing publishes a fleet list with which refusals hold.
+func (h *history) refusing(keys ...string) *history {
+	return h.add(events.Address{Cluster: "local"}, events.Event{}, &events.FleetObserved{Rejections: keys, RejectionCount: len(keys)})
+}
+
+func TestRefusals(t *testing.T) {
+	for name, c := range map[string]struct {
+		h    *history
+		want string
+	}{
+		"none":                      {log().refusing(), ""},
+		"before the first list":     {log().junk("k1", "a.yaml"), "a.yaml:2: no YAML;"},
+		"not yet listed":            {log().refusing().junk("k1", "a.yaml"), "a.yaml:2: no YAML;"},
+		"listed":                    {log().junk("k1", "a.yaml").refusing("k1"), "a.yaml:2: no YAML;"},
+		"mended":                    {log().junk("k1", "a.yaml").refusing("k1").refusing(), ""},
+		"one of two mended":         {log().junk("k2", "b.yaml").junk("k1", "a.yaml").refusing("k1", "k2").refusing("k2"), "b.yaml:2: no YAML;"},
+		"two, in order":             {log().junk("k1", "b.yaml").junk("k2", "a.yaml").refusing("k1", "k2"), "a.yaml:2: no YAML;b.yaml:2: no YAML;"},
+		"what holds an application": {log().invalid("f1", "web").refusing("Application/web"), ""},
+	} {
+		t.Run(name, func(t *testing.T) {
+			got := ""
+			for _, r := range c.h.view().Refusals() {
+				got += r.Message + ";"
+			}
+			if got != c.want {
+				t.Errorf("refusals %q, want %q", got, c.want)
+			}
+		})
+	}
+}
