@@ -3,7 +3,6 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -114,24 +113,18 @@ func held(view *status.View, application, digest string) (status.Status, error) 
 
 // request publishes what draft makes of the present state.
 func request(cmd *cobra.Command, at target, out format, draft func(*status.View) (events.Draft, string, error)) error {
-	conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+	now, err := at.look(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-	defer cancel()
-	view, err := latest(ctx, conn)
-	if err != nil {
-		return err
-	}
-	d, said, err := draft(view)
+	defer now.end()
+	d, said, err := draft(now.view)
 	if err != nil {
 		return err
 	}
 	// The cause is this very call, so each call is an event of its own.
 	cause := events.Cause{ID: fmt.Sprintf("%s/%d/%s", operator(), os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano))}
-	published, err := conn.Publish(ctx, cause, d)
+	published, err := now.conn.Publish(now.ctx, cause, d)
 	if errors.Is(err, bus.ErrDenied) {
 		return fmt.Errorf("this key may not ask or approve: use the operator's (--creds .../operator.nk): %w", err)
 	}

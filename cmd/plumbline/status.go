@@ -3,9 +3,6 @@
 package main
 
 import (
-	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -13,8 +10,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/status"
 )
 
@@ -40,17 +35,12 @@ func statusCommand() *cobra.Command {
 		Example: "  plumbline status\n  plumbline status shop-web\n  plumbline status -o json | jq -r '.[] | select(.state != \"converged\") | .application'",
 		Args:    between(0, 1, "at most one APP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+			now, err := at.look(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-			defer cancel()
-			view, err := latest(ctx, conn)
-			if err != nil {
-				return err
-			}
+			defer now.end()
+			view := now.view
 			if len(args) == 0 {
 				if err := printStatuses(cmd.OutOrStdout(), out, view.All(), time.Now()); err != nil || out == formatJSON {
 					return err
@@ -67,48 +57,6 @@ func statusCommand() *cobra.Command {
 	at.flags(cmd)
 	out.flags(cmd)
 	return cmd
-}
-
-// latest is the view of every application from the last event of each subject.
-func latest(ctx context.Context, conn *bus.Conn) (*status.View, error) {
-	var view status.View
-	add := func(r bus.Record) error {
-		if r.Err == nil {
-			view.Add(r.Event)
-		}
-		return nil
-	}
-	records, err := conn.Latest(ctx, "plumbline.v1.>")
-	if errors.Is(err, bus.ErrTooMany) {
-		_, err = conn.Read(ctx, bus.Range{}, add)
-	}
-	if err != nil {
-		return nil, err
-	}
-	for _, r := range records {
-		_ = add(r) // it never fails
-	}
-	return &view, readLists(ctx, conn, &view)
-}
-
-// readLists gives the view the fleet lists that it lacks. One that is gone has
-// been replaced meanwhile, or is being sent again: the view does without.
-func readLists(ctx context.Context, conn *bus.Conn, view *status.View) error {
-	for _, b := range view.Missing() {
-		body, err := conn.Blobs().Get(ctx, b)
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		if err != nil {
-			continue
-		}
-		var entries []events.FleetEntry
-		if err := json.Unmarshal(body, &entries); err != nil {
-			return fmt.Errorf("read the fleet list %s: %w", b.Name, err)
-		}
-		view.Declare(b, entries)
-	}
-	return nil
 }
 
 // unknown says which applications there are instead.

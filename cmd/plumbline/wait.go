@@ -24,14 +24,17 @@ It looks at how things stand first: what is so already needs no waiting. After a
 push, give the commit, or the revision before it is taken for the answer.
 
   converged  the newest revision is applied and healthy, and nothing diverges;
-             a revision that changed nothing counts, and so does a newer one
+             a revision that changed nothing counts, and so does a newer one.
+             Without --commit also: its repository can be read, and its
+             declaration is valid, as in 'plumbline status'
   failed     the newest revision, or that commit, can't be rendered or applied
   held       something waits for an approval
   diverged   live differs from Git
   resolved   nothing diverges
 
 With --commit, a wait for converged ends with exit code 4 when that very commit
-has failed, and a wait for failed when it has converged. Without --commit it
+has failed, or makes the application's declaration invalid, and a wait for failed
+when it has converged. Without --commit it
 waits for better, or worse, news until the timeout. A commit that a later one
 replaced before anybody looked is never observed: wait for the later one.`
 
@@ -108,14 +111,20 @@ func (w *waiting) wait(ctx context.Context) (status.Outcome, error) {
 	if err != nil {
 		return status.Waiting, err
 	}
-	if err := w.load(ctx); err != nil {
+	return w.from(ctx, l.Last)
+}
+
+// from looks at how things stood at a place in the log and then at each event
+// that came after it, one by one: what lasted for a moment alone is not missed.
+func (w *waiting) from(ctx context.Context, last uint64) (status.Outcome, error) {
+	if err := w.load(ctx, last); err != nil {
 		return status.Waiting, err
 	}
 	outcome := w.look()
 	if outcome != status.Waiting {
 		return outcome, nil
 	}
-	err = w.conn.Follow(ctx, bus.Range{From: l.Last + 1}, func(r bus.Record) error {
+	err := w.conn.Follow(ctx, bus.Range{From: last + 1}, func(r bus.Record) error {
 		if r.Err != nil {
 			return nil
 		}
@@ -134,35 +143,20 @@ func (w *waiting) wait(ctx context.Context) (status.Outcome, error) {
 	return status.Waiting, err
 }
 
-// load reads how things stand: the last event of each subject of the
-// application, its commits and failures, and what concerns sources and fleet.
-func (w *waiting) load(ctx context.Context) error {
-	add := func(r bus.Record) error {
-		if r.Err == nil {
-			w.view.Add(r.Event)
-		}
+// load reads how things stood at a place in the log: the last event of each
+// subject of the application, its commits and failures, and what concerns
+// sources and fleet.
+func (w *waiting) load(ctx context.Context, last uint64) error {
+	if last == 0 {
 		return nil
 	}
 	app := events.EncodeToken(w.goal.Application)
-	records, err := w.conn.Latest(ctx, "plumbline.v1.*.*.*."+app, "plumbline.v1.*.*.*."+app+".*", "plumbline.v1.source.*.>", "plumbline.v1.fleet.*.>")
-	if errors.Is(err, bus.ErrTooMany) {
-		if _, err = w.conn.Read(ctx, bus.Range{}, add); err != nil {
-			return err
-		}
-		return readLists(ctx, w.conn, &w.view)
-	}
-	if err != nil {
-		return err
-	}
-	for _, r := range records {
-		_ = add(r) // it never fails
-	}
 	for _, kind := range []string{"commit.observed", "render.failed", "convergence.failed"} {
-		if _, err := w.conn.Read(ctx, bus.Range{Filter: "plumbline.v1." + kind + ".*." + app}, add); err != nil {
+		if _, err := w.conn.Read(ctx, bus.Range{Filter: "plumbline.v1." + kind + ".*." + app}, addTo(&w.view, last)); err != nil {
 			return err
 		}
 	}
-	return readLists(ctx, w.conn, &w.view)
+	return readView(ctx, w.conn, &w.view, last, "plumbline.v1.*.*.*."+app, "plumbline.v1.*.*.*."+app+".*", "plumbline.v1.source.*.>", "plumbline.v1.fleet.*.>")
 }
 
 // look looks at the goal, and says on standard error what has changed.

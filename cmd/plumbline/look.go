@@ -1,0 +1,86 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/status"
+)
+
+// sight is a connection and how things stand now.
+type sight struct {
+	ctx  context.Context // as long as a command may read
+	conn *bus.Conn
+	view *status.View
+	end  func()
+}
+
+// look connects and reads how every application stands.
+func (t *target) look(ctx context.Context, stderr io.Writer) (sight, error) {
+	conn, err := t.connect(ctx, stderr)
+	if err != nil {
+		return sight{}, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, reading)
+	s := sight{ctx: ctx, conn: conn, view: &status.View{}, end: func() { cancel(); conn.Close() }}
+	if err := readView(ctx, conn, s.view, 0, "plumbline.v1.>"); err != nil {
+		s.end()
+		return sight{}, err
+	}
+	return s, nil
+}
+
+// readView adds the last event on each subject that a filter matches, and the
+// fleet lists that they name, to a view. until, where set, is the last place in
+// the log to look at: what comes after it is for who follows.
+func readView(ctx context.Context, conn *bus.Conn, view *status.View, until uint64, filters ...string) error {
+	add := addTo(view, until)
+	records, err := conn.Latest(ctx, filters...)
+	if errors.Is(err, bus.ErrTooMany) {
+		_, err = conn.Read(ctx, bus.Range{}, add)
+	}
+	if err != nil {
+		return err
+	}
+	for _, r := range records {
+		_ = add(r) // it never fails
+	}
+	return readLists(ctx, conn, view)
+}
+
+// addTo adds what can be read, up to a place in the log, to a view.
+func addTo(view *status.View, until uint64) func(bus.Record) error {
+	return func(r bus.Record) error {
+		if r.Err == nil && (until == 0 || r.Stored <= until) {
+			view.Add(r.Event)
+		}
+		return nil
+	}
+}
+
+// readLists gives the view the fleet lists that it lacks. One that is gone has
+// been replaced meanwhile, or is being sent again: the view does without.
+func readLists(ctx context.Context, conn *bus.Conn, view *status.View) error {
+	for _, b := range view.Missing() {
+		body, err := conn.Blobs().Get(ctx, b)
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if err != nil {
+			continue
+		}
+		var entries []events.FleetEntry
+		if err := json.Unmarshal(body, &entries); err != nil {
+			return fmt.Errorf("read the fleet list %s: %w", b.Name, err)
+		}
+		view.Declare(b, entries)
+	}
+	return nil
+}
