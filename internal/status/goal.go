@@ -5,6 +5,8 @@ package status
 import (
 	"fmt"
 	"strings"
+
+	"github.com/plumbline-dev/plumbline/events"
 )
 
 // Goal is what somebody waits for. An application on several clusters reaches
@@ -55,6 +57,9 @@ func (g Goal) Look(v *View) (Outcome, string) {
 			met++ // it has moved to another cluster
 			continue
 		}
+		if why, refused := g.refused(s, v); refused {
+			return Opposite, why
+		}
 		outcome, why := g.one(s, v.applications[where{s.Cluster, s.Application}])
 		if outcome == Opposite {
 			return Opposite, why
@@ -90,10 +95,23 @@ func (g Goal) one(s Status, f *facts) (Outcome, string) {
 	return Waiting, fmt.Sprintf("%s is %s at %s%s", s.Application, s.State, or(Short(s.Commit), "no commit"), because(s))
 }
 
+// refused reports whether the very commit that is waited for, of a repository
+// that holds the declarations too, makes the application's invalid.
+func (g Goal) refused(s Status, v *View) (why string, refused bool) {
+	p, ok := v.refusal(s).Data.(*events.FleetRejected)
+	if !ok || g.For != ForConverged || g.Commit == "" || !strings.HasPrefix(p.Commit, g.Commit) {
+		return "", false
+	}
+	return fmt.Sprintf("the declaration of %s is invalid at %s: %s", s.Application, Short(p.Commit), problem(p)), true
+}
+
 func (g Goal) reached(s Status) bool {
 	switch g.For {
 	case ForConverged:
-		return s.pipeline == Converged
+		if g.Commit != "" {
+			return s.pipeline == Converged
+		}
+		return s.State == Converged // who names no commit asks for the newest there is, and it is known
 	case ForFailed:
 		return s.pipeline == Failed
 	case ForHeld:

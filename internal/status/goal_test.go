@@ -45,6 +45,11 @@ func TestGoals(t *testing.T) {
 		"not resolved":                  {good().detected("k", healed), status.ForResolved, "", waiting, "web is diverged"},
 		"converged, source unreachable": {good().unreachable(), status.ForConverged, a, met, "converged at aaaa"},
 		"converged, declaration faulty": {good().invalid("f", "web"), status.ForConverged, a, met, "converged at aaaa"},
+		"unreachable, any commit":       {good().unreachable("web"), status.ForConverged, "", waiting, "web is unreachable at aaaa: repository shop: it refuses our credentials"},
+		"reachable again":               {good().unreachable("web").recovered(), status.ForConverged, "", met, "web is converged at aaaa"},
+		"faulty, any commit":            {good().invalid("f", "web"), status.ForConverged, "", waiting, "web is held at aaaa: its declaration is invalid"},
+		"faulty by this commit":         {good().invalid(b, "web"), status.ForConverged, b, opposite, "the declaration of web is invalid at bbbb: apps.yaml:4: spec.source.path: is missing"},
+		"faulty by another's":           {good().invalid(b, "shop"), status.ForConverged, "", met, "web is converged at aaaa"},
 		"moved to another cluster": {
 			good().withdrawn(events.ActionPruned, "").add(events.Address{Cluster: "far", Application: "web"}, events.Event{},
 				&events.CommitObserved{Revision: events.Revision{Commit: b}}), status.ForConverged, "", waiting, "web is converging at bbbb",
