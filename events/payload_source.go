@@ -61,9 +61,9 @@ type FleetObserved struct {
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
 	List  Blob `json:"list"`
-	// Rejections are the keys of the fleet.rejected that still hold, on
-	// whatever cluster, in order and at most [MaxInline] of them;
-	// RejectionCount counts them all.
+	// Rejections are the keys of the fleet.rejected that still hold, in order
+	// and at most [MaxInline] of them; RejectionCount counts them all. Both are
+	// in the list of cluster local alone, which every fleet has.
 	Rejections     []string `json:"rejections,omitempty"`
 	RejectionCount int      `json:"rejectionCount,omitempty"`
 }

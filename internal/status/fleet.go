@@ -87,13 +87,10 @@ type Refusal struct {
 	Since   time.Time
 }
 
-// Refusals are those that hold by the newest fleet list, or that came after it,
+// Refusals are those that hold by the fleet's list, or that came after it,
 // in order of file. What holds an application is that application's status.
 func (v *View) Refusals() []Refusal {
-	var newest events.Event
-	for _, e := range v.fleets {
-		newer(&newest, e)
-	}
+	newest := v.fleets["local"] // which alone names them
 	list, _ := newest.Data.(*events.FleetObserved)
 	var all []Refusal
 	for key, e := range v.rejected {

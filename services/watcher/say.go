@@ -141,7 +141,9 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 	last := p.declared.lists[cluster]
 	next := listed{
 		epoch: h.log.epoch(), url: h.fleet.String(), path: h.FleetPath, commit: now.commit, count: len(entries), list: list,
-		rejections: rejectionKeys(now.memory.State), rejected: len(now.memory.State.Rejections),
+	}
+	if cluster == fleet.LocalCluster {
+		next.rejections, next.rejected = rejectionKeys(now.memory.State), len(now.memory.State.Rejections)
 	}
 	for _, e := range entries {
 		if e.Held {
