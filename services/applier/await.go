@@ -113,6 +113,7 @@ func (a *applier) await(ctx context.Context, app *application, plan Plan) {
 // a while that counts as refused.
 func (a *applier) passing(ctx context.Context, t *task, refused []Refusal) bool {
 	mine := claimsOf(t)
+	left := map[string]bool{} // owners that only have to look
 	for _, r := range refused {
 		if r.Owner == "" {
 			return false
@@ -125,6 +126,7 @@ func (a *applier) passing(ctx context.Context, t *task, refused []Refusal) bool 
 		if theirs.keys != nil && theirs.keys[r.Key()] && !behind {
 			return false
 		}
+		left[r.Owner] = !behind
 	}
 	if t.app.since.IsZero() {
 		t.app.since = bus.Now(ctx)
@@ -135,6 +137,11 @@ func (a *applier) passing(ctx context.Context, t *task, refused []Refusal) bool 
 	a.mu.Lock()
 	a.waiting[t.app.name] = refused[0].Owner
 	a.mu.Unlock()
+	for owner, look := range left {
+		if look {
+			a.poke(owner)
+		}
+	}
 	a.later(t.app.name, awaitFirst)
 	return true
 }

@@ -104,6 +104,22 @@ func (a *applier) claimed(name string, entries map[string]Entry) map[string]stri
 	return claimed
 }
 
+// taken says that another application claims something that an inventory holds
+// although its application no longer declares it: behind a guard, or because
+// prune is off.
+func (a *applier) taken(app *application, inv Inventory) bool {
+	left := map[string]Entry{}
+	app.mu.Lock()
+	c := app.claims
+	for key, e := range inv.Entries {
+		if e.Held || c.keys != nil && c.digest == inv.Fence.Digest && !c.keys[key] {
+			left[key] = e
+		}
+	}
+	app.mu.Unlock()
+	return len(left) > 0 && len(a.claimed(app.name, left)) > 0
+}
+
 // known says whether claims are those of the application's newest revision,
 // for all that this process remembers. Mine is the revision that wants to
 // delete, need the place in the log up to which others have to be known.

@@ -175,6 +175,33 @@ func TestAnObjectThatMovesInOneCommitIsNotDeleted(t *testing.T) {
 	})
 }
 
+func TestWhatAnApplicationKeepsPassesToTheOneThatDeclaresIt(t *testing.T) {
+	for name, change := range map[string]func(*events.Declaration){
+		"behind a guard": func(*events.Declaration) {},
+		"with prune off": func(d *events.Declaration) { d.Converge.Prune = false },
+	} {
+		t.Run(name, func(t *testing.T) {
+			m := newMove(t, change)
+			m.nextCommit()
+			m.render("from", manyConfigMaps(6, "1")+configMapYAML("moved", "1"))
+			m.applied("from", 2)
+			m.nextCommit()
+			m.render("from", configMapYAML("c00", "1"))
+			m.applied("from", 3)
+			m.nats.Idle(m, "applier-local")
+			m.nextCommit()
+			m.render("to", arrived)
+			m.await("to", "completed", 2)
+			m.stays("to")
+			m.eventually("it is out of the inventory of the one that kept it", func() bool {
+				inv, _ := m.inventory("from")
+				_, there := inv.Entries["/ConfigMap/"+m.namespace+"/moved"]
+				return !there && len(inv.Entries) > 1
+			})
+		})
+	}
+}
+
 func TestADeletionThatWaitsForAnotherApplicationIsSaid(t *testing.T) {
 	held := func(m *move, n int) *events.ConvergenceHeld {
 		h := payload[*events.ConvergenceHeld](m.await("from", "held", n))

@@ -228,7 +228,7 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 	if t.hold != "" || len(t.app.forgotten) > 0 || t.app.doubt.Load() {
 		return false
 	}
-	if t.recovers(f) || t.app.unsaid || t.app.saidFailure != "" {
+	if t.recovers(f) || t.app.unsaid || t.app.saidFailure != "" || a.taken(t.app, inv) {
 		return false
 	}
 	for _, e := range inv.Entries {
