@@ -59,7 +59,7 @@ func (a *absence) begin(err error) {
 func (a *absence) note(err error) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	kind := kindOf(err)
+	kind, raw := kindOf(err), err
 	if kind == kindRefused {
 		err = fmt.Errorf("%w (%w)", ErrRefused, err)
 	}
@@ -70,7 +70,7 @@ func (a *absence) note(err error) {
 	}
 	switch kind {
 	case kindRefused:
-		a.log.Warn("the bus refuses this key: trying until it takes it. It has to be this very user's: the server's users.conf holds its public half", "error", err)
+		a.log.Warn("the bus refuses this key: trying until it takes it. It has to be this very user's: the server's users.conf holds its public half", "error", raw)
 	case kindKey:
 		a.log.Warn("the key for the bus can't be read any more: trying until it can", "error", err)
 	default:

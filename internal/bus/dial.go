@@ -119,7 +119,7 @@ func ownInbox(nc *nats.Conn, user string) error {
 		return err
 	}
 	if err := nc.LastError(); refusesInbox(err, user) {
-		return err
+		return fmt.Errorf("it is another user's: %w", err)
 	}
 	return nil
 }
