@@ -47,7 +47,7 @@ func parts(t *testing.T) []service {
 }
 
 // begin runs a service on the bus with a key.
-func (s service) begin(t *testing.T, ctx context.Context, url, key string, args ...string) (ready func() error, ended chan error) {
+func (s service) begin(ctx context.Context, t *testing.T, url, key string, args ...string) (ready func() error, ended chan error) {
 	t.Helper()
 	fs := pflag.NewFlagSet(s.name, pflag.ContinueOnError)
 	run := s.command(fs)
@@ -68,17 +68,19 @@ func TestAServiceWithoutTheRightKey(t *testing.T) {
 		t.Run(s.name, func(t *testing.T) {
 			ctx, cancel := context.WithTimeout(t.Context(), bustest.Timeout)
 			defer cancel()
-			_, ended := s.begin(t, ctx, server.URL(), filepath.Join(t.TempDir(), "missing.nk"))
+			_, ended := s.begin(ctx, t, server.URL(), filepath.Join(t.TempDir(), "missing.nk"))
 			if err := <-ended; !errors.Is(err, bus.ErrKey) {
 				t.Errorf("without a key it ends with %v", err)
 			}
-			ready, ended := s.begin(t, ctx, server.URL(), server.Config("reader").Creds)
+			ready, ended := s.begin(ctx, t, server.URL(), server.Config("reader").Creds)
 			bustest.Eventually(t, "it says that its key is refused", func() bool {
 				err := ready()
 				return err != nil && strings.Contains(err.Error(), "the bus refuses this key")
 			})
 			cancel()
-			<-ended
+			if err := <-ended; !errors.Is(err, context.Canceled) {
+				t.Errorf("told to stop, it ends with %v", err)
+			}
 		})
 	}
 }
@@ -116,7 +118,7 @@ func TestAServiceTellsAWrongCall(t *testing.T) {
 			struct{ flag, value, says string }{"--nats-creds", "", "--nats-creds is missing: give the file with the seed"},
 			struct{ flag, value, says string }{"--nats-url", "", "--nats-url is missing"}) {
 			t.Run(s.name+" "+w.flag+" "+w.value, func(t *testing.T) {
-				_, ended := s.begin(t, t.Context(), "nats://127.0.0.1:1", "/nowhere.nk", w.flag, w.value)
+				_, ended := s.begin(t.Context(), t, "nats://127.0.0.1:1", "/nowhere.nk", w.flag, w.value)
 				if err := <-ended; !process.IsUsage(err) || !strings.Contains(err.Error(), w.says) {
 					t.Errorf("%v; want a wrong call, with %q in it", err, w.says)
 				}
@@ -127,7 +129,7 @@ func TestAServiceTellsAWrongCall(t *testing.T) {
 		if s.name != "renderer" && s.name != "watcher" {
 			continue
 		}
-		_, ended := s.begin(t, t.Context(), "nats://127.0.0.1:1", "/nowhere.nk", "--source-key", "/nowhere/source.key")
+		_, ended := s.begin(t.Context(), t, "nats://127.0.0.1:1", "/nowhere.nk", "--source-key", "/nowhere/source.key")
 		if err := <-ended; process.IsUsage(err) || !strings.Contains(err.Error(), "/nowhere/source.key: no such file or directory; 'plumbline keys init' makes a key") {
 			t.Errorf("%s without the file: %v", s.name, err)
 		}
