@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -67,7 +68,7 @@ func explain(o events.Object, err error) error {
 	case apierrors.IsNotFound(err) && o.Namespace != "" && missingNamespace(s, o):
 		t.Message = fmt.Sprintf("the namespace %s doesn't exist: declare it, or set createNamespace of the application", o.Namespace)
 	case apierrors.IsNotFound(err):
-		t.Reason = events.ReasonUnknownKind
+		t.Reason, t.Again = events.ReasonUnknownKind, true // a CRD that was just established isn't served by each API server at once
 		t.Message = fmt.Sprintf("the cluster doesn't serve %s: install the CRD of its kind, or declare it", o)
 	default:
 		t.Message = fmt.Sprintf("the API server refuses %s: %s", o, redact(o, s))
@@ -186,7 +187,8 @@ func cut(s string) string {
 }
 
 // outage wraps what says that the API server is not there at all: no answer,
-// or none that is its own. A refusal of an object is none.
+// none that is its own, or none but that it can't answer now. A refusal of an
+// object is none.
 func outage(cluster string, err error) error {
 	if err == nil {
 		return nil
@@ -196,15 +198,11 @@ func outage(cluster string, err error) error {
 	}
 	var status apierrors.APIStatus
 	switch {
-	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind):
+	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind), errors.As(err, new(*trouble)):
 		return err
 	case errors.As(err, &status):
-		if !apierrors.IsUnauthorized(err) {
-			return err
-		}
-	case errors.Is(err, context.DeadlineExceeded):
-	default:
-		if t := new(trouble); errors.As(err, &t) {
+		code := status.Status().Code
+		if !apierrors.IsUnauthorized(err) && code != http.StatusTooManyRequests && code < http.StatusInternalServerError {
 			return err
 		}
 	}

@@ -68,7 +68,9 @@ func (a *applier) rebuildKind(ctx context.Context, inv Inventory, gv schema.Grou
 		return nil
 	}
 	if err != nil {
-		return fmt.Errorf("list %s: %w", r.Name, err)
+		// One kind that can't be listed, its conversion webhook down, is no API
+		// server that is out.
+		return fmt.Errorf("list %s: %w", r.Name, explain(events.Object{Group: gv.Group, Version: gv.Version, Kind: r.Kind, Name: "*"}, err))
 	}
 	for i := range list.Items {
 		m := &list.Items[i]
