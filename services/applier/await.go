@@ -79,7 +79,7 @@ func (a *applier) patiently(ctx context.Context, t *task, w *Awaited) *Awaited {
 
 // describe says what is waited for, and the way out.
 func (w *Awaited) describe(going []events.Object) string {
-	what := fmt.Sprintf("the deletion of %s waits", objects(len(going), "", ""))
+	what := "the deletion of " + objects(len(going), "waits", "waits")
 	if w.Application == "" {
 		return what + ": " + w.Why + ", or approve"
 	}

@@ -176,8 +176,8 @@ func guard(memory Memory, going []events.Object, held bool) *Hold {
 	reason, message := guardPrune(owned(memory.Entries), going)
 	if reason == "" && held {
 		reason = events.ReasonPruneGuard
-		message = fmt.Sprintf("the deletion of %s waits since an earlier revision. Approve it, or declare them again",
-			objects(len(going), "", ""))
+		message = fmt.Sprintf("the deletion of %s since an earlier revision. Approve it, or declare them again",
+			objects(len(going), "waits", "waits"))
 	}
 	if reason == "" {
 		return nil
