@@ -18,6 +18,7 @@ var floors = []struct {
 	{"internal/floors", support},      // these tests
 	{"test/...", support},
 	{"tools/...", support}, // generators; they run, nobody imports them
+	{"docs/examples/...", support}, // programs to read
 
 	{"events/...", 0},
 	{"internal/fault", 0},
