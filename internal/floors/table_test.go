@@ -23,6 +23,7 @@ var floors = []struct {
 	{"events/...", 0},
 	{"internal/fault", 0},
 	{"internal/fleet/...", 0},
+	{"internal/incident", 0},
 	{"internal/manifest/...", 0},
 	{"internal/seal/...", 0},
 	{"internal/status", 0},
@@ -84,6 +85,11 @@ var onlyIn = []struct {
 		"one codec",
 	},
 	{
+		"github.com/slack-go/slack",
+		[]string{"services/notifier"},
+		"only the notifier holds the Slack token",
+	},
+	{
 		"github.com/spf13/cobra",
 		[]string{"cmd/plumbline/..."},
 		"services have flags and no subcommands",
@@ -123,6 +129,11 @@ var never = []struct {
 		"status is a pure fold over events",
 	},
 	{
+		"internal/incident",
+		[]string{"k8s.io", "github.com/nats-io", "github.com/go-git", "net/http"},
+		"incidents are a pure fold over events",
+	},
+	{
 		"internal/bus",
 		[]string{"k8s.io/client-go", "github.com/go-git", "sigs.k8s.io/kustomize", "github.com/nats-io/nats-server"},
 		"the bus knows events, not what they are about",
@@ -146,6 +157,11 @@ var never = []struct {
 		"services/auditor",
 		[]string{"github.com/go-git", "sigs.k8s.io/kustomize/api", "github.com/nats-io/nats-server"},
 		"the auditor reads bundles, never Git",
+	},
+	{
+		"services/notifier",
+		[]string{"k8s.io", "github.com/go-git", "sigs.k8s.io", "filippo.io/age", "github.com/nats-io/nats-server"},
+		"the notifier holds the Slack token and nothing else",
 	},
 }
 
