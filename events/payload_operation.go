@@ -2,12 +2,24 @@
 
 package events
 
-// AlertDelivered says where an alert went.
+import "time"
+
+// AlertDelivered says where an alert went. The key of its subject is that of
+// the incident that it is about, so the last one tells what people know of it.
 type AlertDelivered struct {
-	Channel  string `json:"channel"`            // that it went to
-	Thread   string `json:"thread"`             // that it is part of there
+	Channel string `json:"channel"` // that it went to
+	Thread  string `json:"thread"`  // that it is part of there
+	// Message is the alert's own place in the thread; empty: it began it.
+	Message  string `json:"message,omitempty"`
 	Event    string `json:"event"`              // id of the event that it is about
+	Place    uint64 `json:"place,omitempty"`    // of that event in the log
 	Resolved bool   `json:"resolved,omitempty"` // whether it says that the matter is over
+	// Digest says that it was told of together with others, in one message.
+	Digest bool `json:"digest,omitempty"`
+	// Says is what it said in short: type of event, reason, commit. What says
+	// the same again is no news.
+	Says  string    `json:"says,omitempty"`
+	Since time.Time `json:"since,omitzero"` // when the matter began
 }
 
 // AlertFailed says why an alert can't be delivered.

@@ -53,6 +53,10 @@ const (
 	// Auditor.
 	ReasonNoDigestKey Reason = "no_digest_key" // the values of a Secret can't be compared
 
+	// Notifier.
+	ReasonChannelMissing Reason = "channel_missing" // there is no such channel, or the app is not in it
+	ReasonAlertRefused   Reason = "alert_refused"   // Slack refuses the message or the app, for good
+
 	// Any.
 	ReasonBadEvent     Reason = "bad_event"
 	ReasonWrongSubject Reason = "wrong_subject"
