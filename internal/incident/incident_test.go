@@ -148,7 +148,7 @@ func TestSubjectsOfAScope(t *testing.T) {
 	h := everything()
 	for _, e := range h.events {
 		of := append(incident.Opened(e.Type, e.Address), incident.Concerned(e.Type, e.Address)...)
-		if len(of) == 0 && e.Type.Noun != "alert" {
+		if len(of) == 0 && e.Type.Name() != "divergence.detected" {
 			t.Errorf("%s concerns nothing", e.Type.Name())
 		}
 		for _, s := range of {

@@ -67,7 +67,6 @@ var opening = map[Kind][]events.Payload{
 
 // further are the other events that decide over an incident.
 var further = map[Kind][]events.Payload{
-	Divergence:  {&events.DivergenceDetected{}},
 	Render:      {&events.ManifestsRendered{}, &events.ManifestsUnchanged{}, &events.ApplicationWithdrawn{}},
 	Commit:      {&events.CommitObserved{}, &events.ApplicationWithdrawn{}},
 	Convergence: {&events.ConvergenceCompleted{}, &events.ApplicationWithdrawn{}},
