@@ -1,0 +1,219 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/incident"
+)
+
+// handle takes an event: it says which incidents to look at, and what is found
+// there is told when its turn has come.
+func (n *notifier) handle(_ context.Context, in events.Event) ([]events.Draft, error) {
+	if in.Type.Name() == "sync.requested" {
+		n.level(in.ID)
+		return nil, nil
+	}
+	n.look(events.CauseOf(in), n.concerned(in))
+	return nil, nil
+}
+
+// concerned are the scopes that an event may change, of those that ever had an
+// incident.
+func (n *notifier) concerned(in events.Event) []incident.Scope {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	scopes := incident.Opened(in.Type, in.Address)
+	for _, s := range scopes {
+		n.known[s] = true
+	}
+	for _, s := range incident.Concerned(in.Type, in.Address) {
+		switch {
+		case in.Type.Scope == events.ScopeCluster: // a list of the fleet
+			for known := range n.known {
+				if known.Kind == s.Kind {
+					scopes = append(scopes, known)
+				}
+			}
+		case n.known[s]:
+			scopes = append(scopes, s)
+		}
+	}
+	return scopes
+}
+
+// look puts scopes into the queue.
+func (n *notifier) look(cause events.Cause, scopes []incident.Scope) {
+	if len(scopes) == 0 {
+		return
+	}
+	n.consumer.Observe(queue, cause, func(ctx context.Context) ([]events.Draft, error) {
+		var drafts []events.Draft
+		for _, s := range scopes {
+			of, err := n.tell(ctx, s)
+			if err != nil {
+				return nil, err
+			}
+			drafts = append(drafts, of...)
+		}
+		return drafts, nil
+	})
+}
+
+// state is how an incident stands and what people know of it.
+type state struct {
+	incident.Incident
+	exists bool
+	told   *events.AlertDelivered // the last alert that Slack took; nil: none
+	// unrecorded says that the log lacks told.
+	unrecorded bool
+	last       uint64 // the place of the last event about its alerts
+}
+
+// observe reads how an incident stands.
+func (n *notifier) observe(ctx context.Context, s incident.Scope) (state, error) {
+	var view incident.View
+	for _, subject := range s.Subjects() {
+		subjects := []string{subject}
+		if strings.Contains(subject, "*") {
+			var err error
+			if subjects, err = n.conn.Subjects(ctx, subject); err != nil {
+				return state{}, err
+			}
+		}
+		for _, subject := range subjects {
+			e, err := n.conn.Last(ctx, subject)
+			switch {
+			case errors.Is(err, bus.ErrNone), errors.Is(err, events.ErrInvalid):
+				continue // whoever consumes it says that it can't be read
+			case err != nil:
+				return state{}, err
+			}
+			view.Add(e)
+		}
+	}
+	i, ok := view.Of(s)
+	i.Scope = s
+	found := state{Incident: i, exists: ok, told: i.Told(), last: max(i.Delivered.Stored, i.Failed.Stored)}
+	n.remember(s, &found)
+	return found, nil
+}
+
+// remember puts in what the log doesn't tell yet, or no longer.
+func (n *notifier) remember(s incident.Scope, found *state) {
+	m, ok := n.memory[s]
+	if !ok {
+		return
+	}
+	if found.last > m.last {
+		if found.told == nil || found.told.Resolved {
+			delete(n.memory, s)
+			return
+		}
+		n.memory[s] = memory{*found.told, found.last} // for when the log is lost
+		return
+	}
+	alert := m.alert
+	found.unrecorded = found.exists && (found.told == nil || !same(*found.told, alert))
+	found.told = &alert
+}
+
+// same reports whether two alerts are one.
+func same(a, b events.AlertDelivered) bool {
+	return a.Thread == b.Thread && a.Message == b.Message && a.Event == b.Event
+}
+
+// turn forgets the places of a log that is gone; the threads stay.
+func (n *notifier) turn(ctx context.Context) error {
+	log, err := n.conn.Log(ctx)
+	if err != nil || log.Epoch == n.epoch {
+		return err
+	}
+	n.epoch = log.Epoch
+	for s, m := range n.memory {
+		m.alert.Place, m.last = 0, 0
+		n.memory[s] = m
+	}
+	return nil
+}
+
+// level has everything looked at of which there was ever an incident, and what
+// was refused tried again.
+func (n *notifier) level(why string) {
+	n.mu.Lock()
+	n.levels++
+	id := fmt.Sprintf("notifier/%s/%d/%d", why, time.Now().UnixNano(), n.levels)
+	n.mu.Unlock()
+	n.consumer.Observe(queue, events.Cause{ID: id}, func(ctx context.Context) ([]events.Draft, error) {
+		return nil, n.readLevel(ctx)
+	})
+}
+
+func (n *notifier) readLevel(ctx context.Context) error {
+	if err := n.turn(ctx); err != nil {
+		return err
+	}
+	clear(n.refused)
+	n.closed = nil
+	scopes, err := n.scopes(ctx)
+	if err != nil {
+		return err
+	}
+	var due []state
+	for _, s := range scopes {
+		found, err := n.observe(ctx, s)
+		if err != nil {
+			return err
+		}
+		if found.unrecorded || decide(found, time.Now()) != nothing {
+			due = append(due, found)
+		}
+	}
+	slices.SortFunc(due, byPlace)
+	for _, d := range due {
+		cause := events.Cause{ID: d.EventID(), Traceparent: d.Event.Traceparent, Correlation: d.Event.CorrelationID, Order: orderOf(d.Incident)}
+		n.look(cause, []incident.Scope{d.Scope})
+	}
+	return nil
+}
+
+func byPlace(a, b state) int { return cmp.Compare(a.Place(), b.Place()) }
+
+func orderOf(i incident.Incident) events.Order {
+	return events.Order{Epoch: i.Event.Epoch, Sequence: i.Event.Sequence}
+}
+
+// scopes are those of which there was ever an incident.
+func (n *notifier) scopes(ctx context.Context) ([]incident.Scope, error) {
+	for _, filter := range incident.Openers() {
+		subjects, err := n.conn.Subjects(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		n.mu.Lock()
+		for _, subject := range subjects {
+			if t, address, err := events.ParseSubject(subject); err == nil {
+				for _, s := range incident.Opened(t, address) {
+					n.known[s] = true
+				}
+			}
+		}
+		n.mu.Unlock()
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	all := make([]incident.Scope, 0, len(n.known))
+	for s := range n.known {
+		all = append(all, s)
+	}
+	return all, nil
+}
