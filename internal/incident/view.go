@@ -102,7 +102,11 @@ func (v *View) end(e events.Event) {
 		if e.Stored >= r.resolved.Stored {
 			r.resolved = e
 		}
-		v.close(e, resolvedHow(p.How), p.Revision.Commit, Divergence)
+		commit := ""
+		if p.How == "declared" {
+			commit = p.Revision.Commit
+		}
+		v.close(e, resolvedHow(p.How), commit, Divergence)
 	case *events.SourceRecovered:
 		v.close(e, "it can be read again", "", Source)
 	case *events.FleetObserved:

@@ -228,7 +228,7 @@ func origin(i incident.Incident) []string {
 	} else if i.Kind == incident.Divergence && i.Object != nil {
 		lines = append(lines, "*Written by* nobody that the API server recorded")
 	}
-	if i.Object != nil {
+	if i.Object != nil && i.Kind == incident.Render {
 		lines = append(lines, "*Object* "+code(i.Object.String(), 2*mostName))
 	}
 	declared := at(i.File, i.Line)

@@ -10,12 +10,11 @@ import (
 
 var (
 	links  = regexp.MustCompile(`<(https?://[^|>]+)\|([^>]+)>`)
-	bold   = regexp.MustCompile(`(^|[\s(])\*([^*\n]+)\*`)
+	bold   = regexp.MustCompile(`(^|[\s(~])\*([^*\n]+)\*`)
 	emojis = strings.NewReplacer(
 		":red_circle:", "🔴", ":large_yellow_circle:", "🟡", ":white_check_mark:", "✅", ":package:", "📦",
 	)
 	entities = strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&")
-	bars     = map[string]string{"": " "}
 )
 
 // Plain is mrkdwn as it looks, without its fonts; what is struck through stays
@@ -56,9 +55,9 @@ func (m Message) print(b *strings.Builder, indent string) {
 		fmt.Fprint(b, m.Time.UTC().Format("15:04:05"))
 	}
 	fmt.Fprintf(b, "  %s%s\n", Plain(m.Text), edited)
-	bar, ok := bars[m.Color]
-	if !ok {
-		bar = "▌"
+	bar := "▌"
+	if m.Color == "" {
+		bar = " "
 	}
 	for _, text := range m.Body {
 		for line := range strings.SplitSeq(Plain(text), "\n") {

@@ -1,0 +1,145 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
+)
+
+func (a *app) divergenceScope(name string) incident.Scope {
+	at, _ := a.divergence(name, testTime)
+	return incident.Scope{Kind: incident.Divergence, Address: at}
+}
+
+// recorded waits until n alert.delivered are in the log.
+func (r *rig) recorded(n int) []events.Event {
+	r.t.Helper()
+	var all []events.Event
+	bustest.Eventually(r.t, fmt.Sprintf("%d alerts in the log", n), func() bool {
+		all = r.bus.Events(r.t, "plumbline.v1.alert.delivered.>")
+		return len(all) >= n
+	})
+	if len(all) != n {
+		r.t.Fatalf("%d alerts in the log, want %d:\n%s", len(all), n, r.slack)
+	}
+	return all
+}
+
+// A divergence that was healed before its interval is told once, resolved.
+func TestHealedBeforeItPersisted(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	at, d := shop.divergence("web", time.Now())
+	r.publish("auditor-local", at, &events.DivergenceDetected{Divergence: d})
+	shop.resolved("web", false)
+	told := r.told(shop.divergenceScope("web"), over)
+	all := r.messages(1)
+	if all[0].TS != told.Thread || all[0].Color != green || len(all[0].Updates) > 0 {
+		t.Errorf("%+v", all[0])
+	}
+	contains(t, all[0].Text, ":white_check_mark: ~*shop-web* (local): Deployment.apps/shop/web differs from Git~ resolved after 3s: it was put back")
+	shop.resolved("web", false) // and again
+	r.told(shop.divergenceScope("web"), func(p *events.AlertDelivered) bool { return p.Event != told.Event })
+	r.messages(2)
+}
+
+// More than a few within the window are one message.
+func TestDigest(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	const many = 40
+	for n := range many {
+		shop.resolved(fmt.Sprintf("web-%d", n), false)
+	}
+	alerts := r.recorded(many)
+	all := r.messages(quick.few + 1)
+	digest := all[quick.few]
+	contains(t, digest.Text, fmt.Sprintf("*%d divergences* began and ended before they were told, in 1 application", many-quick.few))
+	contains(t, strings.Join(digest.Body, "\n"), "Deployment.apps/shop/web-3 differs from Git, resolved after 3s: it was put back", fmt.Sprintf("and %d more", many-quick.few-mostInDigest))
+	of := map[string]int{}
+	for _, e := range alerts {
+		p := e.Data.(*events.AlertDelivered)
+		of[p.Thread]++
+		if p.Digest != (p.Thread == digest.TS) || !p.Resolved {
+			t.Errorf("%+v", p)
+		}
+	}
+	if of[digest.TS] != many-quick.few {
+		t.Errorf("the digest tells of %d", of[digest.TS])
+	}
+}
+
+// What waits for the digest is not lost when the notifier ends, and what was
+// told is not told again.
+func TestDigestOverARestart(t *testing.T) {
+	r := newRig(t)
+	r.timing.window = time.Hour
+	stop := r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	const many = 12
+	for n := range many {
+		shop.resolved(fmt.Sprintf("web-%d", n), false)
+	}
+	r.recorded(quick.few)
+	r.bus.Idle(t, "notifier")
+	stop()
+	r.timing.window, r.timing.few = quick.window, 0
+	r.start()
+	r.recorded(many)
+	contains(t, r.messages(quick.few + 1)[quick.few].Text, fmt.Sprintf("*%d divergences*", many-quick.few))
+}
+
+// After an outage the latest of each incident is told: what opened and closed
+// meanwhile goes to the digest, what is open has a thread, and what was open
+// and is over has its reply.
+func TestBacklogAfterAnOutage(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("before")
+	before := r.told(shop.scope(incident.Render), open)
+	r.slack.Down(slackserver.Status(500))
+	shop.failed("meanwhile, the first")
+	const many = 100
+	for n := range many {
+		shop.persisted(fmt.Sprintf("web-%d", n))
+		shop.resolved(fmt.Sprintf("web-%d", n), true)
+	}
+	shop.persisted("left")
+	shop.commit("b")
+	shop.failed("meanwhile, the second")
+	shop.rendered()
+	bustest.Eventually(t, "the outage is noticed", func() bool { return r.health.Ready() != nil })
+	if len(r.slack.Messages()) != 1 {
+		t.Fatalf("told in an outage:\n%s", r.slack)
+	}
+	r.slack.Up()
+	r.told(shop.scope(incident.Render), over)
+	r.told(shop.scope(incident.Convergence), open)
+	r.told(shop.divergenceScope("left"), open)
+	r.recorded(1 + 1 + 1 + many + 1)
+	bustest.Eventually(t, "ready again", func() bool { return r.health.Ready() == nil })
+	all := r.messages(1 + 1 + 1 + 1 + quick.few + 1)
+	text := r.slack.String()
+	contains(t, text, "meanwhile, the second", fmt.Sprintf("%d divergences began and ended", many-quick.few))
+	if strings.Contains(text, "meanwhile, the first") {
+		t.Errorf("what is no longer so is told:\n%s", text)
+	}
+	if all[0].TS != before.Thread || all[0].Color != green {
+		t.Errorf("what is over is not marked:\n%s", text)
+	}
+}

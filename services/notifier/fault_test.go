@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
+)
+
+// However Slack fails, each message arrives once and in order.
+func TestFaultsOfSlack(t *testing.T) {
+	for name, fault := range map[string]slackserver.Fault{
+		"500": slackserver.Status(500), "503": slackserver.Status(503), "html": slackserver.HTML(), "hang": slackserver.Hang(),
+		"internal_error": slackserver.Refuse("internal_error"), "404": slackserver.Status(404),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.timing.request = 300 * time.Millisecond
+			r.slack.Next(fault, fault)
+			r.start()
+			shop := r.app("shop-web")
+			shop.commit("a")
+			shop.renderFailed("no")
+			first := r.told(shop.scope(incident.Render), open)
+			r.slack.Next(fault, fault, fault)
+			shop.commit("b")
+			shop.rendered()
+			last := r.told(shop.scope(incident.Render), over)
+			all := r.messages(2)
+			if first.Thread != last.Thread || all[1].Thread != all[0].TS {
+				t.Errorf("not one thread:\n%s", r.slack)
+			}
+		})
+	}
+}
+
+// A Slack that is out delays the notifier alone, and only its own consumer
+// stands still.
+func TestOutageDelaysOnlySlack(t *testing.T) {
+	r := newRig(t)
+	r.slack.Down(slackserver.HTML())
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	bustest.Eventually(t, "the outage is noticed", func() bool { return r.health.Ready() != nil })
+	if err := r.health.Ready(); err == nil || !strings.Contains(err.Error(), "slack: ") {
+		t.Errorf("ready: %v", err)
+	}
+	if all := r.bus.Events(t, "plumbline.v1.message.rejected.>"); len(all) > 0 {
+		t.Errorf("an outage was counted: %+v", all)
+	}
+	r.slack.Up()
+	r.told(shop.scope(incident.Render), open)
+}
+
+// Retry-After is obeyed, whoever else has something to tell.
+func TestRetryAfter(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	r.slack.Next(slackserver.TooMany(2 * time.Second))
+	shop.renderFailed("no")
+	shop.failed("no")
+	r.told(shop.scope(incident.Render), open)
+	r.told(shop.scope(incident.Convergence), open)
+	calls := r.slack.Calls()
+	if calls[0].Answer != "429" || calls[1].Time.Sub(calls[0].Time) < 2*time.Second {
+		t.Errorf("not obeyed: %+v", calls)
+	}
+	r.messages(2)
+	if err := r.health.Ready(); err != nil {
+		t.Errorf("Slack asks to wait, and that is no trouble: %v", err)
+	}
+}
+
+// What Slack refuses for good is said in an event, once, and told as soon as
+// the token is another one.
+func TestRefusedToken(t *testing.T) {
+	r := newRig(t)
+	const bad = "xoxb-revoked"
+	if err := os.WriteFile(r.cfg.TokenFile, []byte(bad), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	shop.failed("no")
+	scopes := []incident.Scope{shop.scope(incident.Render), shop.scope(incident.Convergence)}
+	for _, s := range scopes {
+		bustest.Eventually(t, "alert.failed", func() bool { return len(r.alerts(s)) == 1 })
+		p, ok := r.alerts(s)[0].Data.(*events.AlertFailed)
+		if !ok || p.Reason != events.ReasonUnauthorized || !strings.Contains(p.Message, "--slack-token-file") {
+			t.Errorf("%+v", r.alerts(s)[0].Data)
+		}
+	}
+	if n := len(r.slack.Calls()); n != 1 {
+		t.Errorf("%d calls with a token that is refused", n)
+	}
+	if err := r.health.Ready(); err == nil || !strings.Contains(err.Error(), "Slack refuses the token") || strings.Contains(err.Error(), bad) {
+		t.Errorf("ready: %v", err)
+	}
+	r.publish("operator", events.Address{}, &events.SyncRequested{By: "ada"})
+	bustest.Eventually(t, "another try", func() bool { return len(r.slack.Calls()) == 2 })
+	if err := os.WriteFile(r.cfg.TokenFile, []byte(slackserver.Token), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range scopes {
+		r.told(s, open)
+		if n := len(r.alerts(s)); n != 2 {
+			t.Errorf("%d events about one alert, want failed and delivered", n)
+		}
+	}
+	r.messages(2)
+}
+
+func TestRefusals(t *testing.T) {
+	for code, want := range map[string]events.Reason{
+		"channel_not_found": events.ReasonChannelMissing, "not_in_channel": events.ReasonChannelMissing, "invalid_auth": events.ReasonUnauthorized,
+		"missing_scope": events.ReasonAlertRefused, "msg_too_long": events.ReasonAlertRefused, "something_new": events.ReasonAlertRefused,
+	} {
+		t.Run(code, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.slack.Down(slackserver.Refuse(code))
+			r.start()
+			shop := r.app("shop-web")
+			shop.commit("a")
+			shop.renderFailed("no")
+			s := shop.scope(incident.Render)
+			bustest.Eventually(t, "alert.failed", func() bool { return len(r.alerts(s)) == 1 })
+			p, ok := r.alerts(s)[0].Data.(*events.AlertFailed)
+			if !ok || p.Reason != want || p.Message == "" {
+				t.Errorf("%+v", r.alerts(s)[0].Data)
+			}
+			r.slack.Up()
+			r.publish("operator", events.Address{}, &events.SyncRequested{By: "ada"})
+			r.told(s, open)
+		})
+	}
+}
+
+// The bus goes away between Slack's answer and the event about it: the alert
+// is in the log once the bus is back, and in Slack once.
+func TestBusLostAfterSlacksAnswer(t *testing.T) {
+	r := newRig(t)
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	down := make(chan struct{})
+	r.slack.Stored(func(slackserver.Message) {
+		r.slack.Stored(nil)
+		r.bus.Down(t)
+		close(down)
+	})
+	r.start()
+	<-down
+	r.bus.Up(t)
+	r.told(shop.scope(incident.Render), open)
+	if n := r.quiet(); n != 1 {
+		t.Errorf("%d messages:\n%s", n, r.slack)
+	}
+}
