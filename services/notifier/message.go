@@ -4,7 +4,7 @@ package notifier
 
 import (
 	"fmt"
-	"net/url"
+	"regexp"
 	"strings"
 	"time"
 
@@ -32,7 +32,8 @@ const (
 // and an escaped rune may be five.
 const (
 	mostMessage = 500
-	mostName    = 120
+	mostName    = 100
+	mostFile    = 150
 	mostValue   = 60
 	mostFields  = 5
 	mostObjects = 3
@@ -193,7 +194,7 @@ func objects(i incident.Incident) []string {
 		if n == mostObjects {
 			break
 		}
-		lines = append(lines, fmt.Sprintf("%s%s: %s", code(f.Object.String(), 2*mostName), at(f.File, f.Line), prose(f.Message, 3*mostName)))
+		lines = append(lines, fmt.Sprintf("%s%s: %s", code(f.Object.String(), 2*mostName), at(f.File, f.Line), prose(f.Message, 2*mostName)))
 	}
 	if more := i.FailureCount - len(lines); more > 0 && len(lines) > 0 {
 		lines = append(lines, fmt.Sprintf("and %d more", more))
@@ -207,9 +208,9 @@ func at(file string, line int) string {
 	case file == "":
 		return ""
 	case line == 0:
-		return " in " + code(file, 2*mostName)
+		return " in " + code(file, mostFile)
 	}
-	return " in " + code(fmt.Sprintf("%s:%d", clean(file, 2*mostName), line), 2*mostName+12)
+	return " in " + code(fmt.Sprintf("%s:%d", clean(file, mostFile), line), mostFile+12)
 }
 
 // origin says who it was and what declares it.
@@ -247,6 +248,9 @@ func origin(i incident.Incident) []string {
 	return lines
 }
 
+// pages are the names that a playbook may have.
+var pages = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
+
 // context is what leads on: when, why in a word, the trace, the playbook.
 func (n *notifier) context(i incident.Incident) string {
 	parts := []string{"since " + i.Since.UTC().Format("2006-01-02 15:04:05 MST")}
@@ -256,8 +260,8 @@ func (n *notifier) context(i incident.Incident) string {
 	if trace := i.TraceID(); trace != "" {
 		parts = append(parts, "trace "+code(trace, mostName))
 	}
-	if page := i.Page(); page != "" && n.cfg.Playbooks != "" {
-		parts = append(parts, "<"+entities.Replace(n.cfg.Playbooks)+url.PathEscape(page)+".md|what to do>")
+	if page := i.Page(); pages.MatchString(page) && n.cfg.Playbooks != "" {
+		parts = append(parts, "<"+entities.Replace(n.cfg.Playbooks)+page+".md|what to do>")
 	}
 	return strings.Join(parts, " · ")
 }

@@ -64,7 +64,11 @@ func configFor(t testing.TB, b *bustest.Server, s *slackserver.Server) Config {
 	if err := os.WriteFile(file, []byte(slackserver.Token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	return Config{Bus: b.Config("notifier"), Channel: "#ops", TokenFile: file, URL: s.URL(), Playbooks: defaultPlaybooks}
+	cfg := Config{Channel: "#ops", TokenFile: file, URL: s.URL(), Playbooks: defaultPlaybooks}
+	if b != nil {
+		cfg.Bus = b.Config("notifier")
+	}
+	return cfg
 }
 
 // start runs a notifier until stop, or the test's end.
