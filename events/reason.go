@@ -55,6 +55,7 @@ const (
 
 	// Notifier.
 	ReasonChannelMissing Reason = "channel_missing" // there is no such channel, or the app is not in it
+	ReasonTokenRefused   Reason = "token_refused"   // Slack refuses the notifier's token
 	ReasonAlertRefused   Reason = "alert_refused"   // Slack refuses the message or the app, for good
 
 	// Any.

@@ -114,7 +114,7 @@ func sourceSamples() []events.Payload {
 		&events.ManifestsUnchanged{Manifests: sampleManifests()},
 		&events.RenderFailed{Revision: sampleRevision(), Declaration: sampleDeclaration(), Reason: events.ReasonSyntax, Message: "deploy/web/web.yaml:14: mapping values are not allowed here", File: "deploy/web/web.yaml", Line: 14},
 		&events.AlertDelivered{Channel: "C024BE91L", Thread: "1773489600.000100", Message: "1773489720.000200", Event: "divergence.persisted-5d41402abc4b2a76b9719d911017c592", Place: 4710, Says: "divergence.persisted divergence-changed " + commitID, Since: noon},
-		&events.AlertFailed{Channel: "#shop", Event: "divergence.persisted-5d41402abc4b2a76b9719d911017c592", Reason: events.ReasonUnauthorized, Message: "Slack refuses the token."},
+		&events.AlertFailed{Channel: "#shop", Event: "divergence.persisted-5d41402abc4b2a76b9719d911017c592", Reason: events.ReasonTokenRefused, Message: "Slack refuses the token."},
 		&events.MessageRejected{Service: "renderer", Subject: "plumbline.v1.commit.observed.local.shop-web", Stored: 4711, Reason: events.ReasonBadEvent, Message: "The body is no JSON.", Original: &events.Blob{Name: "plumbline.blob.renderer.rejected.77", Digest: digest, Size: 12, Chunks: 1}},
 		&events.SyncRequested{By: "ada"},
 		&events.ApprovalGiven{Hold: digest, By: "ada"},

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
 )
 
@@ -96,13 +97,8 @@ func (i Incident) Says() string {
 	return strings.Join(words, " ")
 }
 
-// Page is the name of the playbook for it.
-func (i Incident) Page() string {
-	if i.Kind == Source {
-		return "source-unreachable"
-	}
-	return i.Reason
-}
+// Page is the name of the playbook for it (package playbooks), or "".
+func (i Incident) Page() string { return playbooks.Of(i.Event) }
 
 // Act is the command that does something about it, ready to paste, or "".
 func (i Incident) Act() string {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/process"
 )
@@ -36,10 +37,8 @@ func (c *Config) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Channel, "slack-channel", "", "channel that alerts go to, by id or by name")
 	fs.StringVar(&c.TokenFile, "slack-token-file", "", "file with the bot token of a Slack app (scope chat:write) that is in the channel; read again when it changes")
 	fs.StringVar(&c.URL, "slack-url", DefaultURL, "where Slack's Web API begins")
-	fs.StringVar(&c.Playbooks, "playbooks", defaultPlaybooks, "where the playbooks are that alerts link to")
+	fs.StringVar(&c.Playbooks, "playbooks", playbooks.DefaultBase, "where the playbooks are that alerts link to")
 }
-
-const defaultPlaybooks = "https://github.com/plumbline-dev/plumbline/blob/main/docs/playbooks/"
 
 func (c Config) withDefaults() (Config, error) {
 	switch {
@@ -54,10 +53,8 @@ func (c Config) withDefaults() (Config, error) {
 	if u, err := url.Parse(c.URL); err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
 		return c, process.Usagef("--slack-url %q is no address: give one as %s", c.URL, DefaultURL)
 	}
-	for _, base := range []*string{&c.URL, &c.Playbooks} {
-		if *base != "" && !strings.HasSuffix(*base, "/") {
-			*base += "/"
-		}
+	if !strings.HasSuffix(c.URL, "/") {
+		c.URL += "/"
 	}
 	c.Bus.Service, c.Bus.User = "notifier", "notifier"
 	return c, process.Usage(c.Bus.Check())

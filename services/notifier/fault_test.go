@@ -100,7 +100,7 @@ func TestRefusedToken(t *testing.T) {
 	for _, s := range scopes {
 		bustest.Eventually(t, "alert.failed", func() bool { return len(r.alerts(s)) == 1 })
 		p, ok := r.alerts(s)[0].Data.(*events.AlertFailed)
-		if !ok || p.Reason != events.ReasonUnauthorized || !strings.Contains(p.Message, "--slack-token-file") {
+		if !ok || p.Reason != events.ReasonTokenRefused || !strings.Contains(p.Message, "--slack-token-file") {
 			t.Errorf("%+v", r.alerts(s)[0].Data)
 		}
 	}
@@ -126,7 +126,7 @@ func TestRefusedToken(t *testing.T) {
 
 func TestRefusals(t *testing.T) {
 	for code, want := range map[string]events.Reason{
-		"channel_not_found": events.ReasonChannelMissing, "not_in_channel": events.ReasonChannelMissing, "invalid_auth": events.ReasonUnauthorized,
+		"channel_not_found": events.ReasonChannelMissing, "not_in_channel": events.ReasonChannelMissing, "invalid_auth": events.ReasonTokenRefused,
 		"missing_scope": events.ReasonAlertRefused, "msg_too_long": events.ReasonAlertRefused, "something_new": events.ReasonAlertRefused,
 	} {
 		t.Run(code, func(t *testing.T) {

@@ -4,12 +4,12 @@ package notifier
 
 import (
 	"fmt"
-	"regexp"
 	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 )
 
@@ -248,9 +248,6 @@ func origin(i incident.Incident) []string {
 	return lines
 }
 
-// pages are the names that a playbook may have.
-var pages = regexp.MustCompile(`^[a-z0-9_-]{1,64}$`)
-
 // context is what leads on: when, why in a word, the trace, the playbook.
 func (n *notifier) context(i incident.Incident) string {
 	parts := []string{"since " + i.Since.UTC().Format("2006-01-02 15:04:05 MST")}
@@ -260,8 +257,8 @@ func (n *notifier) context(i incident.Incident) string {
 	if trace := i.TraceID(); trace != "" {
 		parts = append(parts, "trace "+code(trace, mostName))
 	}
-	if page := i.Page(); pages.MatchString(page) && n.cfg.Playbooks != "" {
-		parts = append(parts, "<"+entities.Replace(n.cfg.Playbooks)+page+".md|what to do>")
+	if page := i.Page(); page != "" && n.cfg.Playbooks != "" {
+		parts = append(parts, "<"+entities.Replace(playbooks.URL(n.cfg.Playbooks, page))+"|what to do>")
 	}
 	return strings.Join(parts, " · ")
 }

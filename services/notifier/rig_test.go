@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
@@ -64,7 +65,7 @@ func configFor(t testing.TB, b *bustest.Server, s *slackserver.Server) Config {
 	if err := os.WriteFile(file, []byte(slackserver.Token+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	cfg := Config{Channel: "#ops", TokenFile: file, URL: s.URL(), Playbooks: defaultPlaybooks}
+	cfg := Config{Channel: "#ops", TokenFile: file, URL: s.URL(), Playbooks: playbooks.DefaultBase}
 	if b != nil {
 		cfg.Bus = b.Config("notifier")
 	}

@@ -155,7 +155,7 @@ func classify(err error) error {
 	case is("channel_not_found", "not_in_channel", "is_archived", "channel_is_archived"):
 		return &refusal{said.Err, events.ReasonChannelMissing, "Slack knows no such channel, or the app is not in it: invite the app to the channel, or give another one with --slack-channel.", true}
 	case is("not_authed", "invalid_auth", "token_revoked", "token_expired", "account_inactive", "user_is_inactive", "two_factor_setup_required"):
-		return &refusal{said.Err, events.ReasonUnauthorized, "Slack refuses the token: put a valid bot token into the file of --slack-token-file; it is read again.", true}
+		return &refusal{said.Err, events.ReasonTokenRefused, "Slack refuses the token: put a valid bot token into the file of --slack-token-file; it is read again.", true}
 	case is("missing_scope", "no_permission", "not_allowed_token_type", "access_denied", "restricted_action", "ekm_access_denied", "org_login_required", "posting_to_channel_denied"):
 		return &refusal{said.Err, events.ReasonAlertRefused, "Slack doesn't let the app post there: give the app the scope chat:write, and leave to post in the channel.", true}
 	}

@@ -10,6 +10,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
@@ -29,7 +30,7 @@ var special = regexp.MustCompile(`<[^>]*>`)
 // write to: Slack takes each message, and makes a mention or a link of nothing
 // but the playbook's.
 func TestHostileText(t *testing.T) {
-	n := &notifier{cfg: Config{Playbooks: defaultPlaybooks}}
+	n := &notifier{cfg: Config{Playbooks: playbooks.DefaultBase}}
 	slack := listen(t, slackserver.Options{})
 	client := newClient(configOf(t, slack), quick.request)
 	for _, text := range hostile {
@@ -52,7 +53,7 @@ func checkText(t *testing.T, part string) {
 		t.Errorf("%d runes, valid: %t", utf8.RuneCountInString(part), utf8.ValidString(part))
 	}
 	for _, found := range special.FindAllString(part, -1) {
-		if !strings.HasPrefix(found, "<"+defaultPlaybooks) || !strings.HasSuffix(found, "|what to do>") {
+		if !strings.HasPrefix(found, "<"+playbooks.DefaultBase) || !strings.HasSuffix(found, "|what to do>") {
 			t.Errorf("Slack makes something of %q in %q", found, part)
 		}
 	}

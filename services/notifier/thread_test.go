@@ -133,7 +133,7 @@ func TestEveryKind(t *testing.T) {
 			func() {
 				r.publish("watcher", source, &events.SourceUnreachable{Repository: "shop", Reason: events.ReasonUnauthorized, Message: "It refuses our credentials.", Since: testTime})
 			},
-			[]string{"🟡 repository shop can't be read", "It refuses our credentials.", "/source-unreachable.md"},
+			[]string{"🟡 repository shop can't be read", "It refuses our credentials.", "/unauthorized.md"},
 			func() {
 				r.publish("watcher", source, &events.SourceRecovered{Repository: "shop", Since: testTime})
 			}, "it can be read again",
