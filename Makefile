@@ -6,7 +6,7 @@ SHELL := /usr/bin/env bash
 MAKEFLAGS += --no-print-directory
 
 module   := github.com/plumbline-dev/plumbline
-services := watcher renderer applier auditor
+services := watcher renderer applier auditor notifier
 commands := plumbline $(services)
 version  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ldflags  := -X $(module)/internal/process.version=$(version)

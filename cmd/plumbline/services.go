@@ -16,6 +16,7 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/services/applier"
 	"github.com/plumbline-dev/plumbline/services/auditor"
+	"github.com/plumbline-dev/plumbline/services/notifier"
 	"github.com/plumbline-dev/plumbline/services/renderer"
 	"github.com/plumbline-dev/plumbline/services/watcher"
 )
@@ -61,7 +62,14 @@ func (o *upOptions) services() []service {
 		audit.around = o.withMintedIdentity
 	}
 	audit.args = []string{"--cluster", local, "--kubeconfig", identity, "--digest-key", p.digestKey(local)}
-	return append(all, audit)
+	all = append(all, audit)
+	if o.slackChannel != "" {
+		all = append(all, service{
+			name: "notifier", user: "notifier", command: notifier.Command,
+			args: []string{"--slack-channel", o.slackChannel, "--slack-token-file", o.slackTokenFile, "--slack-url", o.slackURL},
+		})
+	}
+	return all
 }
 
 // run is the service as up runs it, on a bus at url.

@@ -37,6 +37,10 @@ func parts(t *testing.T) []service {
 		data: t.TempDir(), kubeconfig: filepath.Join(t.TempDir(), "config"),
 	}
 	o.auditorKubeconfig = o.kubeconfig
+	o.slackChannel, o.slackTokenFile = "ops", filepath.Join(t.TempDir(), "slack.token")
+	if err := os.WriteFile(o.slackTokenFile, []byte("xoxb-not-a-real-token"), 0o600); err != nil {
+		t.Fatal(err)
+	}
 	if err := place(o.data).ensureKeys([]string{local}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,6 +116,11 @@ func TestAServiceTellsAWrongCall(t *testing.T) {
 		},
 		"applier": {{"--cluster", "", "--cluster is empty"}, {"--resync", "1ms", "want a second or more"}},
 		"auditor": {{"--cluster", "", "--cluster is empty"}, {"--kubeconfig", "", "--kubeconfig is missing"}},
+		"notifier": {
+			{"--slack-channel", "", "--slack-channel is missing"},
+			{"--slack-token-file", "", "--slack-token-file is missing"},
+			{"--slack-url", "slack", "is no address"},
+		},
 	}
 	for _, s := range parts(t) {
 		for _, w := range append(wrong[s.name],

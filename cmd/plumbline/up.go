@@ -19,6 +19,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/internal/natsserver"
 	"github.com/plumbline-dev/plumbline/internal/process"
+	"github.com/plumbline-dev/plumbline/services/notifier"
 )
 
 const upHelp = `Runs all of Plumbline in this process: watcher, renderer, applier, auditor, and a
@@ -30,11 +31,15 @@ repository; docs/declarations.md describes them. What up keeps is in --data: the
 log, the keys (made once; keep a copy), the mirrors. Another terminal finds it
 there: 'plumbline status', 'plumbline events --follow'.
 
+With --slack-channel a notifier runs too, and tells Slack what is wrong and when it
+is over.
+
 The applier writes to the cluster with --kubeconfig. For the auditor a read-only
 identity is made there, unless --auditor-kubeconfig gives one.`
 
 const upExample = `  plumbline up --fleet https://git.example.com/fleet.git --fleet-path clusters/prod
-  plumbline up --fleet ./fleet --data ./state --webhook-listen 127.0.0.1:8080 --webhook-secrets ./secrets`
+  plumbline up --fleet ./fleet --data ./state --webhook-listen 127.0.0.1:8080 --webhook-secrets ./secrets
+  plumbline up --fleet ./fleet --slack-channel ops --slack-token-file ./slack.token`
 
 // upOptions are the settings of up.
 type upOptions struct {
@@ -42,6 +47,8 @@ type upOptions struct {
 	fleetInterval                 time.Duration
 	gitCredentials                string
 	webhookListen, webhookSecrets string
+	slackChannel, slackTokenFile  string
+	slackURL                      string
 	kubeconfig, auditorKubeconfig string
 	auditSecrets                  bool
 	data                          string
@@ -84,6 +91,9 @@ func upCommand() *cobra.Command {
 	fs.IntVar(&o.natsPort, "nats-port", 4222, "port of the bus on 127.0.0.1; -1 takes a free one")
 	fs.StringVar(&o.webhookListen, "webhook-listen", "", "address to take POST /webhook/<repository> on (default: none, repositories are polled)")
 	fs.StringVar(&o.webhookSecrets, "webhook-secrets", "", "folder with the secret of each repository's webhook in a file of its name")
+	fs.StringVar(&o.slackChannel, "slack-channel", "", "Slack channel to tell what is wrong (default: none is told)")
+	fs.StringVar(&o.slackTokenFile, "slack-token-file", "", "file with the bot token of a Slack app that is in the channel")
+	fs.StringVar(&o.slackURL, "slack-url", notifier.DefaultURL, "where Slack's Web API begins")
 	fs.StringVar(&o.healthListen, "health-listen", "", "address to answer GET /healthz and /readyz on (default: none)")
 	o.logging.Flags(fs)
 	return cmd
@@ -97,6 +107,9 @@ func (o *upOptions) complete() error {
 	}
 	if o.webhookListen != "" && o.webhookSecrets == "" {
 		return usagef("--webhook-listen needs --webhook-secrets: a webhook without a secret is refused")
+	}
+	if (o.slackChannel == "") != (o.slackTokenFile == "") {
+		return usagef("--slack-channel and --slack-token-file go together")
 	}
 	if o.kubeconfig == "" {
 		o.kubeconfig = defaultKubeconfig()
@@ -202,6 +215,9 @@ func (o *upOptions) print(w io.Writer, url string) {
 	line("data", o.data)
 	if o.webhookListen != "" {
 		line("webhooks", fmt.Sprintf("POST http://%s/webhook/<repository>", o.webhookListen))
+	}
+	if o.slackChannel != "" {
+		line("alerts", "Slack channel "+o.slackChannel)
 	}
 	if o.healthListen != "" {
 		line("health", fmt.Sprintf("http://%s/readyz", o.healthListen))
