@@ -16,7 +16,7 @@ func keysCommand() *cobra.Command {
 		Args:    between(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(keysInitCommand())
+	cmd.AddCommand(keysInitCommand(), keysManifestsCommand())
 	return cmd
 }
 

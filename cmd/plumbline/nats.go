@@ -31,7 +31,7 @@ func natsCommand() *cobra.Command {
 
 func natsServeCommand() *cobra.Command {
 	e := embedded{}
-	var data string
+	var data, health string
 	var logging process.Logging
 	cmd := &cobra.Command{
 		Use:   "serve",
@@ -42,7 +42,9 @@ that is lost, with the server stopped or underneath the running one, is made
 anew; the services fill it again.
 
 Each service connects with the key of its own user, DATA/nats/keys/<user>.nk:
-watcher, renderer, applier-<cluster>, auditor-<cluster>.`,
+watcher, renderer, applier-<cluster>, auditor-<cluster>. The server itself needs
+that of the provisioner; of the others <user>.pub, the public key, is enough
+(--keys): 'plumbline keys manifests' writes them for a cluster.`,
 		Example: "  plumbline nats serve --data /var/lib/plumbline --cluster local --cluster eu-west\n  plumbline events --follow --data /var/lib/plumbline",
 		Args:    between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -62,16 +64,28 @@ watcher, renderer, applier-<cluster>, auditor-<cluster>.`,
 				return err
 			}
 			defer unlock()
+			if health != "" {
+				h := &process.Health{}
+				h.Check("bus", e.state.Ready)
+				listener, err := h.Listen(health)
+				if err != nil {
+					return err
+				}
+				defer listener.Close()
+			}
 			return e.run(cmd.Context(), func(ctx context.Context, url string) error {
-				fmt.Fprintf(cmd.OutOrStdout(), "bus ready url=%s keys=%s\n", url, filepath.Dir(e.data.natsKey("operator")))
+				fmt.Fprintf(cmd.OutOrStdout(), "bus ready url=%s keys=%s\n", url, e.keysDir())
 				<-ctx.Done()
 				return nil
 			})
 		},
 	}
 	cmd.Flags().StringVar(&data, "data", defaultPlace(), "folder to keep the store and the keys in")
-	cmd.Flags().IntVar(&e.port, "port", 4222, "port on 127.0.0.1; -1 takes a free one")
+	cmd.Flags().StringVar(&e.host, "host", "127.0.0.1", "address to listen on; 0.0.0.0 is every one. What travels is not encrypted by itself")
+	cmd.Flags().IntVar(&e.port, "port", 4222, "port to listen on; -1 takes a free one")
+	cmd.Flags().StringVar(&e.keys, "keys", "", "folder with the users' keys (default DATA/nats/keys, where those that are missing are made)")
 	cmd.Flags().StringSliceVar(&e.clusters, "cluster", []string{local}, "cluster to have users and consumers for; may be given several times")
+	cmd.Flags().StringVar(&health, "health-listen", "", "address to answer GET /healthz and /readyz on (default: none)")
 	logging.Flags(cmd.Flags())
 	return cmd
 }

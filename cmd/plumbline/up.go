@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -153,7 +154,7 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 	if err := p.ensureKeys([]string{local}); err != nil {
 		return err
 	}
-	server := embedded{data: p, port: o.natsPort, clusters: []string{local}, log: log}
+	server := &embedded{data: p, port: o.natsPort, clusters: []string{local}, log: log}
 	return server.run(ctx, func(ctx context.Context, url string) error {
 		health := &process.Health{}
 		group, ctx := errgroup.WithContext(ctx)
@@ -242,24 +243,50 @@ func withoutCredentials(url string) string {
 	return url
 }
 
+// busState is what keeps the bus from working, as it was last told.
+type busState struct{ why atomic.Pointer[error] }
+
+// Waiting takes why the bus doesn't work; nil: it does.
+func (s *busState) Waiting(why error) { s.why.Store(&why) }
+
+// Ready is nil while the bus works.
+func (s *busState) Ready() error {
+	if why := s.why.Load(); why != nil {
+		return *why
+	}
+	return errors.New("starting")
+}
+
 // embedded is a bus in this process.
 type embedded struct {
 	data     place
+	keys     string // folder; empty: in data
+	host     string // empty: loopback
 	port     int
+	state    busState
 	clusters []string
 	log      *slog.Logger
 }
 
+// keysDir is the folder of <user>.nk.
+func (e *embedded) keysDir() string {
+	if e.keys != "" {
+		return e.keys
+	}
+	return filepath.Dir(e.data.natsKey("operator"))
+}
+
 // run runs the bus, announces it, and runs during on it; it returns when both
 // have ended.
-func (e embedded) run(ctx context.Context, during func(ctx context.Context, url string) error) error {
+func (e *embedded) run(ctx context.Context, during func(ctx context.Context, url string) error) error {
 	serving, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ready := make(chan *natsserver.Server, 1)
 	served := make(chan error, 1)
 	go func() {
 		served <- natsserver.Serve(serving, natsserver.Options{
-			Dir: e.data.nats(), Port: e.port, Clusters: e.clusters, Log: e.log.With("service", "bus"),
+			Dir: e.data.nats(), Keys: e.keys, Host: e.host, Port: e.port, Clusters: e.clusters,
+			Log: e.log.With("service", "bus"), Waiting: e.state.Waiting,
 		}, func(s *natsserver.Server) { ready <- s })
 	}()
 	var server *natsserver.Server
@@ -280,7 +307,7 @@ func (e embedded) run(ctx context.Context, during func(ctx context.Context, url 
 }
 
 // during runs f until ctx ends or the bus does, whose error is put back.
-func (e embedded) during(ctx context.Context, url string, served chan error, f func(context.Context, string) error) error {
+func (e *embedded) during(ctx context.Context, url string, served chan error, f func(context.Context, string) error) error {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	done := make(chan error, 1)
@@ -295,9 +322,9 @@ func (e embedded) during(ctx context.Context, url string, served chan error, f f
 	}
 }
 
-func (e embedded) announce(url string) error {
+func (e *embedded) announce(url string) error {
 	return e.data.announce(running{
-		Server: url, Keys: filepath.Dir(e.data.natsKey("operator")), Clusters: e.clusters,
+		Server: url, Keys: e.keysDir(), Clusters: e.clusters,
 		PID: os.Getpid(), Version: process.Version(), Started: time.Now().UTC(),
 	})
 }

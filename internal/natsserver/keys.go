@@ -11,9 +11,32 @@ import (
 	"path/filepath"
 
 	"github.com/nats-io/nkeys"
+
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 )
 
-// keys is a folder of nkey seeds, one file per user.
+// PublicSuffix ends the name of a file with a public key alone.
+const PublicSuffix = ".pub"
+
+// PublicKeys returns the public key of every user, by name, and makes the keys
+// that are missing.
+func PublicKeys(o Options) (map[string]string, error) {
+	o = o.withDefaults()
+	users, err := natsconfig.Users(o.Clusters)
+	if err != nil {
+		return nil, err
+	}
+	public := make(map[string]string, len(users))
+	for _, u := range users {
+		if public[u.Name], err = keys(o.Keys).public(u.Name); err != nil {
+			return nil, fmt.Errorf("key of %s: %w", u.Name, err)
+		}
+	}
+	return public, nil
+}
+
+// keys is a folder of nkeys, one file per user: <user>.nk with the seed, or,
+// where the server need not hold that, <user>.pub with the public key alone.
 type keys string
 
 // path is the file of a user's seed.
@@ -23,7 +46,7 @@ func (k keys) path(user string) string { return filepath.Join(string(k), user+".
 func (k keys) public(user string) (string, error) {
 	seed, err := os.ReadFile(k.path(user))
 	if errors.Is(err, fs.ErrNotExist) {
-		return k.create(user)
+		return k.given(user)
 	}
 	if err != nil {
 		return "", err
@@ -34,6 +57,24 @@ func (k keys) public(user string) (string, error) {
 		return "", fmt.Errorf("%s holds no nkey seed: %w", k.path(user), err)
 	}
 	return pair.PublicKey()
+}
+
+// given returns a public key that was put there alone, and makes a key if
+// there is none.
+func (k keys) given(user string) (string, error) {
+	path := filepath.Join(string(k), user+PublicSuffix)
+	text, err := os.ReadFile(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return k.create(user)
+	}
+	if err != nil {
+		return "", err
+	}
+	public := string(bytes.TrimSpace(text))
+	if !nkeys.IsValidPublicUserKey(public) {
+		return "", fmt.Errorf("%s holds no public nkey of a user", path)
+	}
+	return public, nil
 }
 
 func (k keys) create(user string) (string, error) {
@@ -50,7 +91,7 @@ func (k keys) create(user string) (string, error) {
 	}
 	defer clear(seed)
 	if err := write(k.path(user), append(seed, '\n'), 0o600); err != nil {
-		return "", err
+		return "", fmt.Errorf("there is no key of %s and none can be made: %w", user, err)
 	}
 	return pair.PublicKey()
 }

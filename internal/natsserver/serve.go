@@ -33,10 +33,12 @@ const (
 // canarySubject is written to and read from, to see that the store works.
 const canarySubject = "plumbline.attempts.provisioner.canary"
 
-// errLost says that the store is gone, errStuck that it doesn't answer.
+// errLost says that the store is gone, errStuck that it doesn't answer,
+// errStarting that what it holds isn't known yet.
 var (
-	errLost  = errors.New("the store of the bus is lost")
-	errStuck = errors.New("the store of the bus does not answer")
+	errLost     = errors.New("the store of the bus is lost")
+	errStuck    = errors.New("the store of the bus does not answer")
+	errStarting = errors.New("the bus is being provisioned")
 )
 
 // Serve runs a server, keeps it provisioned and watches over its store until
@@ -52,12 +54,14 @@ func Serve(ctx context.Context, o Options, ready func(*Server)) error {
 		return err
 	}
 	for {
-		err := s.keep(ctx, ready)
+		s.options.Waiting(errStarting)
+		err := s.keep(ctx, func(s *Server) { s.options.Waiting(nil); ready(s) })
 		ready = func(*Server) {}
 		stopped := s.Stop()
 		if ctx.Err() != nil {
 			return stopped
 		}
+		s.options.Waiting(err)
 		if !errors.Is(err, errLost) && !errors.Is(err, errStuck) {
 			return errors.Join(err, stopped)
 		}

@@ -26,10 +26,14 @@ const (
 // Options say where and how a server runs.
 type Options struct {
 	Dir      string   // everything that it owns is here
+	Keys     string   // folder of the users' keys; default: keys in Dir
 	Host     string   // to listen on; default 127.0.0.1
 	Port     int      // to listen on; -1: any free one; default 4222
 	Clusters []string // whose services get users and consumers; default local
 	Log      *slog.Logger
+	// Waiting, where set, is told what keeps the bus from working, and nil once
+	// it does. It must not block.
+	Waiting func(error)
 	// Features are feature flags of the server, as in its configuration.
 	Features map[string]bool
 }
@@ -40,6 +44,12 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Port == 0 {
 		o.Port = 4222
+	}
+	if o.Keys == "" {
+		o.Keys = filepath.Join(o.Dir, "keys")
+	}
+	if o.Waiting == nil {
+		o.Waiting = func(error) {}
 	}
 	if len(o.Clusters) == 0 {
 		o.Clusters = []string{"local"}
@@ -80,7 +90,7 @@ func prepare(o Options) error {
 	if err := os.MkdirAll(o.Dir, 0o700); err != nil {
 		return err
 	}
-	users, err := natsconfig.UsersConf(o.Clusters, keys(filepath.Join(o.Dir, "keys")).public)
+	users, err := natsconfig.UsersConf(o.Clusters, keys(o.Keys).public)
 	if err != nil {
 		return err
 	}
@@ -132,9 +142,13 @@ func (s *Server) await(ctx context.Context) error {
 	return nil
 }
 
-// URL is where clients connect.
+// URL is where clients on this machine connect.
 func (s *Server) URL() string {
-	return "nats://" + net.JoinHostPort(s.options.Host, strconv.Itoa(s.options.Port))
+	host := s.options.Host
+	if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+		host = "127.0.0.1"
+	}
+	return "nats://" + net.JoinHostPort(host, strconv.Itoa(s.options.Port))
 }
 
 // Port is where it listens.
@@ -142,7 +156,7 @@ func (s *Server) Port() int { return s.options.Port }
 
 // Creds is the file with the key of a user.
 func (s *Server) Creds(user string) string {
-	return keys(filepath.Join(s.options.Dir, "keys")).path(user)
+	return keys(s.options.Keys).path(user)
 }
 
 // Store is the folder of the JetStream store.

@@ -10,7 +10,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/metadata"
@@ -77,7 +76,7 @@ func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config
 	a.inventories = newInventories(a.dynamic)
 	a.observer = &observer{
 		metadata: a.metadata, dynamic: a.dynamic, log: log, told: a.told, rewound: a.rewound,
-		root: ctx, kinds: map[schema.GroupKind]*kindWatch{},
+		root: ctx, reach: cfg.Namespaces, kinds: map[watchScope]*kindWatch{},
 	}
 	return a, nil
 }
@@ -125,6 +124,9 @@ func (a *applier) observation(kind, application string, about events.Event) even
 	cause.ID = fmt.Sprintf("applier/%s/%s/%s/%d/%d", a.cluster, application, kind, time.Now().UnixNano(), a.ids.Add(1))
 	return cause
 }
+
+// reach is the namespaces that the applier is held to.
+func (a *applier) reach() reach { return a.observer.reach }
 
 // address is where an application's events go.
 func (a *applier) address(application string) events.Address {

@@ -4,6 +4,8 @@ package applier
 
 import (
 	"context"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -18,6 +20,7 @@ type Config struct {
 	Cluster    string        // the name that the fleet gives the cluster
 	Kubeconfig string        // file; empty: the service account of the pod
 	Identity   string        // file with the age identity that opens sealed Secrets; empty: none can be opened
+	Namespaces []string      // that it is held to; empty: the whole cluster
 	Resync     time.Duration // how often the level is read again
 
 	grace    time.Duration
@@ -35,6 +38,7 @@ func (c *Config) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Cluster, "cluster", "local", "the cluster, as the fleet names it")
 	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "how to reach the cluster; default: the service account of the pod")
 	fs.StringVar(&c.Identity, "age-identity", "", "file with the age identity that opens the cluster's sealed Secrets")
+	fs.StringSliceVar(&c.Namespaces, "namespaces", nil, "the namespaces to apply to, where the applier may write and watch in those alone; default: the whole cluster")
 	fs.DurationVar(&c.Resync, "resync", 10*time.Minute, "how often everything is looked at again, events or not")
 }
 
@@ -52,6 +56,10 @@ func (c Config) withDefaults() (Config, error) {
 	switch {
 	case c.Cluster == "":
 		return c, process.Usagef("--cluster is empty: give the cluster's name in the fleet")
+	case slices.Contains(c.Namespaces, ""):
+		return c, process.Usagef("--namespaces %s: an empty name is none; leave the flag out for the whole cluster", strings.Join(c.Namespaces, ","))
+	case slices.Contains(c.Namespaces, systemNamespace):
+		return c, process.Usagef("--namespaces %s: %s is Plumbline's own", strings.Join(c.Namespaces, ","), systemNamespace)
 	case c.Resync < time.Second:
 		return c, process.Usagef("--resync %s: want a second or more", c.Resync)
 	}

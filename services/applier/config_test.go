@@ -118,7 +118,7 @@ func TestExplainsWithoutValues(t *testing.T) {
 
 func TestAListThatIsOlderShowsARestore(t *testing.T) {
 	rewound, told := 0, 0
-	w := newKindWatch(schema.GroupKind{Kind: "ConfigMap"}, func(string, string) { told++ }, func() { rewound++ })
+	w := newKindWatch(watchScope{GroupKind: schema.GroupKind{Kind: "ConfigMap"}}, func(string, string) { told++ }, func() { rewound++ })
 	object := func(name, version string) *metav1.PartialObjectMetadata {
 		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", ResourceVersion: version, Labels: map[string]string{"plumbline.dev/application": "shop"}}}
 	}

@@ -197,7 +197,7 @@ func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
 // for that and nothing shows that it is there. It is no object of the bundle:
 // it is not in the inventory and never pruned.
 func (a *applier) makeNamespace(ctx context.Context, d events.Declaration, plan Plan, live map[string]Live) error {
-	if !d.CreateNamespace || d.Namespace == "" {
+	if !d.CreateNamespace || d.Namespace == "" || len(a.reach()) > 0 { // one that we are held to is there
 		return nil
 	}
 	needed := false

@@ -11,7 +11,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/metadata"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -102,6 +101,9 @@ func (a *applier) desire(ctx context.Context, name string, at events.Order, m *e
 			continue
 		}
 		switch {
+		case !a.reach().holds(t.Object):
+			refuse(events.ReasonForbidden, a.reach().deny(t.Object))
+			continue
 		case t.Namespace == systemNamespace || t.Kind == "Namespace" && t.Group == "" && t.Name == systemNamespace:
 			refuse(events.ReasonNotPermitted, fmt.Sprintf("%s: the namespace %s is Plumbline's own; put it into another", t.Object, systemNamespace))
 			continue
@@ -159,13 +161,15 @@ func (a *applier) watchAll(ctx context.Context, objs []events.Object) error {
 // watchServed watches the kinds that discovery says are served. Its error is
 // errUnknownKind where one of them is not.
 func (a *applier) watchServed(ctx context.Context, objs []events.Object) error {
-	kinds := map[schema.GroupKind]events.Object{}
+	kinds := map[watchScope]events.Object{}
 	for _, o := range objs {
-		kinds[schema.GroupKind{Group: o.Group, Kind: o.Kind}] = o
+		if a.reach().holds(o) { // what else an inventory holds is looked up
+			kinds[a.observer.scope(o)] = o
+		}
 	}
 	var wait []*kindWatch
 	for kind, o := range kinds {
-		if w := a.observer.watched(kind); w != nil {
+		if w := a.observer.watched(o); w != nil {
 			wait = append(wait, w)
 			continue
 		}

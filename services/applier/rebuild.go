@@ -62,7 +62,20 @@ func (a *applier) rebuildKind(ctx context.Context, inv Inventory, gv schema.Grou
 	if derivedKinds[gv.Group+"/"+r.Kind] {
 		return nil
 	}
-	client := a.metadata.Resource(gv.WithResource(r.Name))
+	for _, namespace := range a.reach().lists() {
+		if namespace != "" && !r.Namespaced {
+			return nil
+		}
+		if err := a.rebuildIn(ctx, inv, gv, r, namespace); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rebuildIn adds what there is of a kind in one namespace, or in all of them.
+func (a *applier) rebuildIn(ctx context.Context, inv Inventory, gv schema.GroupVersion, r metav1.APIResource, namespace string) error {
+	client := a.metadata.Resource(gv.WithResource(r.Name)).Namespace(namespace)
 	list, err := client.List(ctx, metav1.ListOptions{LabelSelector: manifest.LabelApplication + "=" + inv.Application})
 	if apierrors.IsNotFound(err) || apierrors.IsForbidden(err) || apierrors.IsMethodNotSupported(err) {
 		return nil

@@ -9,7 +9,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -100,7 +99,7 @@ const removalWait = 2 * time.Second
 
 // forget drops an object from what the watch knows.
 func (a *applier) forget(o events.Object) {
-	if w := a.observer.watched(schema.GroupKind{Group: o.Group, Kind: o.Kind}); w != nil {
+	if w := a.observer.watched(o); w != nil {
 		w.drop(o.Key())
 	}
 }

@@ -29,11 +29,24 @@ import (
 // watchAgain is how long after its end a watch is started again.
 const watchAgain = 500 * time.Millisecond
 
+// watchScope is what one watch sees: a kind, everywhere or in one namespace.
+type watchScope struct {
+	schema.GroupKind
+	namespace string // empty: everywhere
+}
+
+func (s watchScope) String() string {
+	if s.namespace == "" {
+		return s.GroupKind.String()
+	}
+	return s.GroupKind.String() + " in the namespace " + s.namespace
+}
+
 // kindWatch is the watch of one kind, label-filtered for what Plumbline owns:
 // metadata alone, or whole objects where health needs status, of which only
 // the health is kept. It is a cache.ReflectorStore.
 type kindWatch struct {
-	kind schema.GroupKind
+	kind watchScope
 	told func(application, key string)
 
 	mu      sync.RWMutex
@@ -63,7 +76,7 @@ func (w *kindWatch) await(ctx context.Context) error {
 		if apierrors.IsForbidden(err) {
 			return &trouble{
 				Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
-				Message: fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind),
+				Message: w.denied(),
 			}
 		}
 		if apierrors.IsNotFound(err) {
@@ -78,7 +91,15 @@ func (w *kindWatch) await(ctx context.Context) error {
 	}
 }
 
-func newKindWatch(kind schema.GroupKind, told func(application, key string), rewound func()) *kindWatch {
+// denied says, for people, what to grant.
+func (w *kindWatch) denied() string {
+	if w.kind.namespace == "" {
+		return fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind)
+	}
+	return fmt.Sprintf("the applier may not list and watch %s; grant it that there, or take the namespace out of --namespaces", w.kind)
+}
+
+func newKindWatch(kind watchScope, told func(application, key string), rewound func()) *kindWatch {
 	return &kindWatch{kind: kind, told: told, rewound: rewound, seen: map[string]sighting{}, synced: make(chan struct{})}
 }
 
@@ -216,15 +237,21 @@ type observer struct {
 	log      *slog.Logger
 	told     func(application, key string)
 	rewound  func()
+	reach    reach
 
 	mu    sync.Mutex
 	root  context.Context // of the watches
 	done  sync.WaitGroup
-	kinds map[schema.GroupKind]*kindWatch
+	kinds map[watchScope]*kindWatch
+}
+
+// scope is what is watched to see o.
+func (o *observer) scope(object events.Object) watchScope {
+	return watchScope{schema.GroupKind{Group: object.Group, Kind: object.Kind}, o.reach.scope(object)}
 }
 
 // start starts the watch of a kind unless it runs.
-func (o *observer) start(kind schema.GroupKind, r resource) *kindWatch {
+func (o *observer) start(kind watchScope, r resource) *kindWatch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	w, ok := o.kinds[kind]
@@ -236,16 +263,16 @@ func (o *observer) start(kind schema.GroupKind, r resource) *kindWatch {
 	return w
 }
 
-// watched returns the watch of a kind, or nil.
-func (o *observer) watched(kind schema.GroupKind) *kindWatch {
+// watched returns the watch that sees an object, or nil.
+func (o *observer) watched(object events.Object) *kindWatch {
 	o.mu.Lock()
 	defer o.mu.Unlock()
-	return o.kinds[kind]
+	return o.kinds[o.scope(object)]
 }
 
 // get returns an object as last seen.
 func (o *observer) get(object events.Object) (sighting, bool) {
-	w := o.watched(schema.GroupKind{Group: object.Group, Kind: object.Kind})
+	w := o.watched(object)
 	if w == nil {
 		return sighting{}, false
 	}
@@ -287,7 +314,7 @@ func (o *observer) lister(w *kindWatch, r resource) cache.ListerWatcher {
 		return options
 	}
 	if needsStatus(w.kind.Group, w.kind.Kind) {
-		client := o.dynamic.Resource(r.GroupVersionResource)
+		client := o.dynamic.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
 		return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 				return client.List(watchList(ctx), filter(options))
@@ -297,7 +324,7 @@ func (o *observer) lister(w *kindWatch, r resource) cache.ListerWatcher {
 			},
 		}, o.dynamic)
 	}
-	client := o.metadata.Resource(r.GroupVersionResource)
+	client := o.metadata.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
 			return client.List(watchList(ctx), filter(options))

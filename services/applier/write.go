@@ -9,7 +9,6 @@ import (
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
 
@@ -115,7 +114,7 @@ func (r *run) patch(ctx context.Context, s Step) (Result, error) {
 	if needsStatus(s.Group, s.Kind) {
 		seen.Health = healthOf(u)
 	}
-	if w := r.observer.watched(schema.GroupKind{Group: s.Group, Kind: s.Kind}); w != nil {
+	if w := r.observer.watched(s.Object); w != nil {
 		w.keep(seen)
 	}
 	action := map[Op]events.Action{OpCreate: events.ActionCreated, OpUpdate: events.ActionConfigured, OpAdopt: events.ActionAdopted}[s.Op]

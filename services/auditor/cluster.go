@@ -39,10 +39,18 @@ type cluster struct {
 	discovered time.Time // when the kinds were last asked for anew
 }
 
-// loadConfig reads a kubeconfig. One that runs commands, or that does not
+// loadConfig reads a kubeconfig; an empty path means the service account of the
+// pod. One that runs commands, or that does not
 // verify the server, is refused: whoever can write the file would own the
 // auditor, or read what it reads.
 func loadConfig(path string) (*rest.Config, error) {
+	if path == "" {
+		config, err := rest.InClusterConfig()
+		if err != nil {
+			return nil, fmt.Errorf("no --kubeconfig, and no service account: %w", err)
+		}
+		return config, nil
+	}
 	raw, err := clientcmd.LoadFromFile(path)
 	if err != nil {
 		if errors.Is(err, os.ErrNotExist) {

@@ -4,6 +4,7 @@ package auditor
 
 import (
 	"context"
+	"os"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -16,7 +17,7 @@ import (
 type Config struct {
 	Bus        bus.Config
 	Cluster    string // the cluster to audit, as the fleet names it
-	Kubeconfig string // of a read-only identity, see [ReadOnlyRole]
+	Kubeconfig string // of a read-only identity, see [ReadOnlyRole]; empty: the service account of the pod
 	// DigestKey is the file with the cluster's digest key; empty: the values
 	// of Secrets are not compared.
 	DigestKey string
@@ -32,7 +33,7 @@ type Config struct {
 func (c *Config) Flags(fs *pflag.FlagSet) {
 	c.Bus.Flags(fs)
 	fs.StringVar(&c.Cluster, "cluster", "local", "the cluster to audit, as the fleet names it")
-	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig of an identity that may get, list and watch what is applied, and nothing else")
+	fs.StringVar(&c.Kubeconfig, "kubeconfig", "", "kubeconfig of an identity that may get, list and watch what is applied, and nothing else; default: the service account of the pod")
 	fs.StringVar(&c.DigestKey, "digest-key", "", "file with the cluster's digest key, to compare the values of Secrets; without it only their names are compared")
 	fs.DurationVar(&c.Resync, "resync", 10*time.Minute, "how often to read the log again although no event came")
 	fs.DurationVar(&c.FullCompare, "full-compare", 6*time.Hour, "how often to compare every object in full although nothing tells of a change")
@@ -42,7 +43,7 @@ func (c Config) withDefaults() (Config, error) {
 	if c.Cluster == "" {
 		return c, process.Usagef("--cluster is empty: give the name in the fleet of the cluster to audit")
 	}
-	if c.Kubeconfig == "" {
+	if c.Kubeconfig == "" && os.Getenv("KUBERNETES_SERVICE_HOST") == "" { // which every pod has
 		return c, process.Usagef("--kubeconfig is missing: give the file of a read-only identity")
 	}
 	if c.Resync <= 0 {
