@@ -63,6 +63,8 @@ type rig struct {
 	timeout  time.Duration
 	resync   time.Duration
 	patience time.Duration
+	// namespaces that it is held to
+	namespaces []string
 
 	mu   sync.Mutex
 	seen []events.Event
@@ -152,7 +154,7 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	conn := r.nats.Connect(r, "applier-local")
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
-	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience}
+	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience, Namespaces: r.namespaces}
 	identity := r.identity
 	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), nil) }()
 	var once sync.Once

@@ -93,10 +93,11 @@ func (w *kindWatch) await(ctx context.Context) error {
 
 // denied says, for people, what to grant.
 func (w *kindWatch) denied() string {
-	if w.kind.namespace == "" {
-		return fmt.Sprintf("the applier may not list and watch %s; grant it that in every namespace", w.kind)
+	grant := "a ClusterRole"
+	if w.kind.namespace != "" {
+		grant = "a Role there"
 	}
-	return fmt.Sprintf("the applier may not list and watch %s; grant it that there, or take the namespace out of --namespaces", w.kind)
+	return fmt.Sprintf("the applier may not list and watch %s: grant it get, list, watch, create, patch and delete of it in %s", w.kind, grant)
 }
 
 func newKindWatch(kind watchScope, told func(application, key string), rewound func()) *kindWatch {
