@@ -20,7 +20,7 @@ import (
 const root = "../.."
 
 // overlays are the kustomizations that somebody applies.
-var overlays = []string{"deploy/kubernetes/overlays/namespaced", "deploy/kubernetes/overlays/cluster-wide"}
+var overlays = []string{"deploy/kubernetes/overlays/namespaced", "deploy/kubernetes/overlays/cluster-wide", "tilt/kubernetes"}
 
 // render is what 'kustomize build' makes of a folder of the repository.
 func render(t *testing.T, folder string) []*unstructured.Unstructured {
