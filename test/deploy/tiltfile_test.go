@@ -97,7 +97,7 @@ func (e *tilt) file(name string) (starlark.StringDict, error) {
 	thread := &starlark.Thread{Name: name, Load: func(_ *starlark.Thread, module string) (starlark.StringDict, error) {
 		path, ok := strings.CutPrefix(module, "./")
 		if !ok {
-			return nil, fmt.Errorf("load %s: only files of the repository are loaded, as ./...", module)
+			return nil, fmt.Errorf("load %s: want a file of the repository, as ./name", module)
 		}
 		return e.file(path)
 	}}

@@ -18,7 +18,11 @@ func TestTakesAMessageAndShowsIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer s.Close()
+	t.Cleanup(func() {
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+	})
 	handler, err := handler(s)
 	if err != nil {
 		t.Fatal(err)
