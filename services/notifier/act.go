@@ -183,7 +183,7 @@ func (n *notifier) wait(ctx context.Context, until time.Time) (bool, error) {
 // delivered is the event that Slack took an alert.
 func (n *notifier) delivered(found state, alert events.AlertDelivered) events.Draft {
 	d := n.draft(found, &alert)
-	d.Variant = fmt.Sprintf("%d %s %s", alert.Place, alert.Thread, alert.Message)
+	d.Variant = fmt.Sprintf("%d %s", alert.Place, alert.Says)
 	return d
 }
 

@@ -108,7 +108,7 @@ func (r *rig) publish(user string, a events.Address, p events.Payload) events.Ev
 		r.conns[user] = c
 	}
 	r.count++
-	cause := events.Cause{ID: fmt.Sprintf("test/%s/%d", r.t.Name(), r.count), Traceparent: trace, Correlation: a.Application + "@c"}
+	cause := events.Cause{ID: fmt.Sprintf("test/%d", r.count), Traceparent: trace, Correlation: a.Application + "@c"}
 	all, err := c.Publish(r.t.Context(), cause, events.Draft{Data: p, Address: a})
 	if err != nil {
 		r.t.Fatalf("publish %T: %v", p, err)

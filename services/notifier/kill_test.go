@@ -1,0 +1,179 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package notifier
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/internal/process"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
+)
+
+const childEnv = "NOTIFIER_TEST_CHILD"
+
+// child is what a child process is to do.
+type child struct {
+	Config Config
+	Timing string
+}
+
+// day is the pace that Slack asks for, with a window that a test has time for.
+var day = timing{
+	pace: defaultTiming.pace, settle: defaultTiming.settle, window: 6 * time.Second, few: defaultTiming.few,
+	resync: 10 * time.Minute, token: time.Second, request: 3 * time.Second,
+}
+
+var timings = map[string]timing{"quick": quick, "day": day}
+
+// TestMain lets the test's own binary be the notifier that is killed.
+func TestMain(m *testing.M) {
+	if text := os.Getenv(childEnv); text != "" {
+		fmt.Fprintln(os.Stderr, runChild(text))
+		os.Exit(1)
+	}
+	os.Exit(m.Run())
+}
+
+func runChild(text string) error {
+	var c child
+	if err := json.Unmarshal([]byte(text), &c); err != nil {
+		return err
+	}
+	cfg, err := c.Config.withDefaults()
+	if err != nil {
+		return err
+	}
+	env := process.Env{Name: "notifier", Version: "test", Log: slog.New(slog.NewTextHandler(os.Stderr, nil)), Health: &process.Health{}}
+	return run(context.Background(), env, cfg, timings[c.Timing])
+}
+
+// spawn runs a notifier in a process of its own. Kill kills it as kill -9 does
+// and waits until it is gone.
+func (r *rig) spawn(timing string) (kill func()) {
+	r.t.Helper()
+	text, err := json.Marshal(child{r.cfg, timing})
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	cmd := exec.Command(os.Args[0], "-test.run=^$") //nolint:gosec // the test's own binary
+	cmd.Env = append(os.Environ(), childEnv+"="+string(text))
+	cmd.Stderr = r.t.Output()
+	if err := cmd.Start(); err != nil {
+		r.t.Fatal(err)
+	}
+	var once sync.Once
+	kill = func() {
+		once.Do(func() {
+			_ = cmd.Process.Kill()
+			_ = cmd.Wait() //nolint:errcheck // it was killed
+		})
+	}
+	r.t.Cleanup(kill)
+	return kill
+}
+
+// Killed between Slack's answer and the event about it, the notifier tells that
+// one message once more, and no other.
+func TestKilledAfterSlackTookIt(t *testing.T) {
+	r := newRig(t)
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	r.slack.Stored(func(slackserver.Message) { select {} })
+	kill := r.spawn("quick")
+	bustest.Eventually(t, "Slack has it", func() bool { return len(r.slack.Messages()) == 1 })
+	kill()
+	r.slack.Stored(nil)
+	if n := len(r.alerts(shop.scope(incident.Render))); n != 0 {
+		t.Fatalf("%d alerts are in the log already", n)
+	}
+	kill = r.spawn("quick")
+	r.told(shop.scope(incident.Render), open)
+	if n := r.quiet(); n != 2 {
+		t.Errorf("%d messages, want the one and its duplicate:\n%s", n, r.slack)
+	}
+	kill()
+	r.spawn("quick")
+	if n := r.quiet(); n != 2 {
+		t.Errorf("%d messages after another restart:\n%s", n, r.slack)
+	}
+}
+
+// Killed at any time, it tells everything, and no more than one message twice
+// for each time that it was killed.
+func TestKilledAtAnyTime(t *testing.T) {
+	r := newRig(t)
+	random := rand.New(rand.NewPCG(1, 2))
+	var apps []*app
+	for n := range 8 {
+		a := r.app(fmt.Sprintf("app-%d", n))
+		a.commit("a")
+		apps = append(apps, a)
+	}
+	const kills = 6
+	for n := range kills {
+		kill := r.spawn("quick")
+		before := len(r.slack.Calls())
+		for _, a := range apps {
+			if n%2 == 0 {
+				a.renderFailed(fmt.Sprint("no ", n))
+			} else {
+				a.commit("b")
+				a.rendered()
+			}
+		}
+		// A kill a few calls on, at a moment that nothing chooses.
+		calls := before + 1 + random.IntN(10)
+		bustest.Eventually(t, "some calls", func() bool { return len(r.slack.Calls()) >= calls })
+		kill()
+	}
+	r.start()
+	for _, a := range apps {
+		r.told(a.scope(incident.Render), over)
+	}
+	alerts := map[string]bool{}
+	for _, a := range apps {
+		for _, e := range r.alerts(a.scope(incident.Render)) {
+			alerts[e.ID] = true
+		}
+	}
+	if extra := len(r.slack.Messages()) - len(alerts); extra < 0 || extra > kills {
+		t.Errorf("%d messages of %d alerts, after %d kills:\n%s", len(r.slack.Messages()), len(alerts), kills, r.slack)
+	}
+}
+
+// An orderly end tells nothing twice, and nothing is lost.
+func TestStoppedAtAnyTime(t *testing.T) {
+	r := newRig(t)
+	shop := r.app("shop-web")
+	shop.commit("a")
+	for n := range 6 {
+		stop := r.start()
+		before := len(r.slack.Calls())
+		if n%2 == 0 {
+			shop.renderFailed(fmt.Sprint("no ", n))
+		} else {
+			shop.commit("b")
+			shop.rendered()
+		}
+		bustest.Eventually(t, "a call", func() bool { return len(r.slack.Calls()) > before })
+		stop()
+	}
+	r.start()
+	r.told(shop.scope(incident.Render), over)
+	alerts := r.alerts(shop.scope(incident.Render))
+	if n := r.quiet(); n != len(alerts) {
+		t.Errorf("%d messages of %d alerts:\n%s", n, len(alerts), r.slack)
+	}
+}
