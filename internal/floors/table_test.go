@@ -28,6 +28,7 @@ var floors = []struct {
 	{"internal/manifest/...", 0},
 	{"internal/seal/...", 0},
 	{"internal/status", 0},
+	{"internal/timeline", 0},
 	{"deploy/nats/...", 0},
 	{"docs/playbooks", 0},
 
@@ -133,6 +134,11 @@ var never = []struct {
 		"internal/incident",
 		[]string{"k8s.io", "github.com/nats-io", "github.com/go-git", "net/http"},
 		"incidents are a pure fold over events",
+	},
+	{
+		"internal/timeline",
+		[]string{"k8s.io", "github.com/nats-io", "github.com/go-git", "net/http"},
+		"a timeline is a pure fold over events",
 	},
 	{
 		"internal/bus",
