@@ -23,14 +23,19 @@ import (
 var update = flag.Bool("update", false, "write the wanted outputs of the scripts anew")
 
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){"plumbline": main})
+	testscript.Main(m, map[string]func(){"plumbline": func() {
+		if now, err := time.Parse(time.RFC3339, os.Getenv("CLOCK")); err == nil {
+			clock = func() time.Time { return now }
+		}
+		main()
+	}})
 }
 
 // Each script speaks to a bus of its own, where the command
 //
 //	history NAME
 //
-// publishes one of the histories below under the services' own users, and
+// publishes one of the histories below under the services' own users,
 //
 //	scrub
 //
@@ -62,7 +67,15 @@ func TestScripts(t *testing.T) {
 							ts.Check(h(p))
 						}
 					},
-					"scrub": scrub,
+					"scene": func(ts *testscript.TestScript, _ bool, args []string) {
+						s := newScene(t, server)
+						for _, name := range args {
+							ts.Check(scenes[name](s))
+						}
+						ts.Setenv("CLOCK", sceneClock.Format(time.RFC3339))
+					},
+					"scrub":    scrub,
+					"recorded": recorded,
 				},
 			})
 		})

@@ -5,7 +5,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 
@@ -37,18 +36,21 @@ func (t *target) look(ctx context.Context, stderr io.Writer) (sight, error) {
 	return s, nil
 }
 
+// latest is how every application stands.
+func latest(ctx context.Context, conn *bus.Conn) (*status.View, error) {
+	var view status.View
+	return &view, readView(ctx, conn, &view, 0, "plumbline.v1.>")
+}
+
 // readView adds the last event on each subject that a filter matches, and the
 // fleet lists that they name, to a view. until, where set, is the last place in
 // the log to look at: what comes after it is for who follows.
 func readView(ctx context.Context, conn *bus.Conn, view *status.View, until uint64, filters ...string) error {
-	add := addTo(view, until)
 	records, err := conn.Latest(ctx, filters...)
-	if errors.Is(err, bus.ErrTooMany) {
-		_, err = conn.Read(ctx, bus.Range{}, add)
-	}
 	if err != nil {
 		return err
 	}
+	add := addTo(view, until)
 	for _, r := range records {
 		_ = add(r) // it never fails
 	}

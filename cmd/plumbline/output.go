@@ -99,6 +99,29 @@ func fit(text string, n int) string {
 	return string([]rune(text)[:n-1]) + "…"
 }
 
+// middle shortens text to n columns in its middle: names that belong together
+// differ in their ends.
+func middle(text string, n int) string {
+	runes := []rune(text)
+	if len(runes) <= n || n < 3 {
+		return fit(text, n)
+	}
+	tail := (n - 1) / 2
+	return string(runes[:n-1-tail]) + "…" + string(runes[len(runes)-tail:])
+}
+
+// columns is how wide what is printed to w may be: the terminal's width,
+// within reason.
+func columns(w io.Writer) int {
+	const least, most = 72, 160
+	if f, ok := w.(*os.File); ok {
+		if n, _, err := term.GetSize(int(f.Fd())); err == nil {
+			return min(max(n, least), most)
+		}
+	}
+	return width
+}
+
 // pad fills text up to n columns.
 func pad(text string, n int) string {
 	return text + strings.Repeat(" ", max(0, n-utf8.RuneCountInString(text)))

@@ -3,10 +3,13 @@
 package bus
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"time"
 
@@ -23,6 +26,7 @@ import (
 const (
 	readSubject = "$JS.API.DIRECT.GET." + natsconfig.StreamEvents
 	readBatch   = 256
+	latestBatch = 512 // subjects by name: a request stays well below a message's size
 	// readTick is how often [Conn.Follow] looks although nothing was heard.
 	readTick = 2 * time.Second
 )
@@ -41,6 +45,9 @@ type Range struct {
 	Filter string    // subjects, wildcards allowed; empty: every event
 	From   uint64    // the first sequence
 	Since  time.Time // the earliest time, where From is 0
+	// Holding leaves out messages without this text, before they are decoded:
+	// to find few among many.
+	Holding string
 }
 
 // ErrTooMany says that a filter matches more subjects than the server answers
@@ -69,14 +76,16 @@ func (c *Conn) Read(ctx context.Context, r Range, fn func(Record) error) (next u
 			return next, err
 		}
 		for _, m := range messages {
-			record, err := decodeRecord(m)
+			stored, err := storedAt(m)
 			if err != nil {
 				return next, err
 			}
-			if err := fn(record); err != nil {
-				return next, err
+			if r.holds(m) {
+				if err := fn(decodeRecord(m, stored)); err != nil {
+					return next, err
+				}
 			}
-			next = record.Stored + 1
+			next = stored + 1
 		}
 		if len(messages) < readBatch {
 			return next, nil
@@ -86,9 +95,35 @@ func (c *Conn) Read(ctx context.Context, r Range, fn func(Record) error) (next u
 }
 
 // Latest returns the last message of each subject that one of the filters
-// matches, in the order of the log. Its error wraps [ErrTooMany] where they
-// match more than a thousand subjects.
+// matches, in the order of the log.
 func (c *Conn) Latest(ctx context.Context, filters ...string) ([]Record, error) {
+	records, err := c.latest(ctx, filters)
+	if !errors.Is(err, ErrTooMany) {
+		return records, err
+	}
+	// More than the server answers for at once: by name, some at a time.
+	var subjects []string
+	for _, filter := range filters {
+		some, err := c.Subjects(ctx, filter)
+		if err != nil {
+			return nil, err
+		}
+		subjects = append(subjects, some...)
+	}
+	slices.Sort(subjects)
+	for some := range slices.Chunk(slices.Compact(subjects), latestBatch) {
+		more, err := c.latest(ctx, some)
+		if err != nil {
+			return nil, err
+		}
+		records = append(records, more...)
+	}
+	slices.SortFunc(records, func(a, b Record) int { return cmp.Compare(a.Stored, b.Stored) })
+	return records, nil
+}
+
+// latest is [Conn.Latest] as far as one answer goes.
+func (c *Conn) latest(ctx context.Context, filters []string) ([]Record, error) {
 	type query struct {
 		Last  []string `json:"multi_last"`
 		Batch int      `json:"batch"`
@@ -99,11 +134,11 @@ func (c *Conn) Latest(ctx context.Context, filters ...string) ([]Record, error) 
 	}
 	records := make([]Record, 0, len(messages))
 	for _, m := range messages {
-		record, err := decodeRecord(m)
+		stored, err := storedAt(m)
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, record)
+		records = append(records, decodeRecord(m, stored))
 	}
 	return records, nil
 }
@@ -228,12 +263,21 @@ func endOfBatch(m *nats.Msg) (ended bool, err error) {
 	}
 }
 
-func decodeRecord(m *nats.Msg) (Record, error) {
-	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
+// holds reports whether a message may be one of those that r asks for.
+func (r Range) holds(m *nats.Msg) bool {
+	return r.Holding == "" || bytes.Contains(m.Data, []byte(r.Holding)) || m.Header.Get("ce-id") != ""
+}
+
+func storedAt(m *nats.Msg) (uint64, error) {
+	stored, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
 	if err != nil {
-		return Record{}, fmt.Errorf("read the log: an answer has no sequence: %w", err)
+		return 0, fmt.Errorf("read the log: an answer has no sequence: %w", err)
 	}
-	r := Record{Subject: m.Header.Get("Nats-Subject"), Stored: seq, Body: m.Data}
-	r.Event, r.Err = events.Decode(r.Subject, m.Header, m.Data, seq)
-	return r, nil
+	return stored, nil
+}
+
+func decodeRecord(m *nats.Msg, stored uint64) Record {
+	r := Record{Subject: m.Header.Get("Nats-Subject"), Stored: stored, Body: m.Data}
+	r.Event, r.Err = events.Decode(r.Subject, m.Header, m.Data, stored)
+	return r
 }

@@ -3,6 +3,7 @@
 package bus_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -104,16 +105,48 @@ func TestLatest(t *testing.T) {
 	}
 }
 
-func TestLatestSaysWhenItIsTooMany(t *testing.T) {
+// More subjects than the server answers for at once are asked for by name.
+func TestLatestOfVeryManySubjects(t *testing.T) {
 	s := bustest.Start(t)
 	operator := s.Connect(t, "operator")
-	for i := range 1100 {
+	const many = 1100
+	for i := range many {
 		if _, err := operator.Publish(t.Context(), events.Cause{ID: "many"}, lookNow(fmt.Sprintf("app-%d", i))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if got, err := operator.Latest(t.Context(), "plumbline.v1.>"); !errors.Is(err, bus.ErrTooMany) {
-		t.Errorf("Latest = %d records, %v; want ErrTooMany", len(got), err)
+	again, err := operator.Publish(t.Context(), events.Cause{ID: "again"}, lookNow("app-7"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := operator.Latest(t.Context(), "plumbline.v1.>", "plumbline.v1.sync.>")
+	if err != nil || len(got) != many {
+		t.Fatalf("Latest = %d records, %v; want %d", len(got), err, many)
+	}
+	if !slices.IsSortedFunc(got, func(a, b bus.Record) int { return cmp.Compare(a.Stored, b.Stored) }) {
+		t.Error("they are not in the order of the log")
+	}
+	if last := got[many-1]; last.Stored != again[0].Stored {
+		t.Errorf("the last one is %d, want the newest of app-7, %d", last.Stored, again[0].Stored)
+	}
+}
+
+// Messages without a text are passed over, and what comes after them is found.
+func TestReadHolding(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	fill(t, operator, 0, 600)
+	published, err := operator.Publish(t.Context(), events.Cause{ID: "wanted"}, lookNow("wanted"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []uint64
+	next, err := operator.Read(t.Context(), bus.Range{Holding: published[0].ID}, func(r bus.Record) error {
+		got = append(got, r.Stored)
+		return nil
+	})
+	if want := published[0].Stored; err != nil || !slices.Equal(got, []uint64{want}) || next != want+1 {
+		t.Errorf("Read = %d, %d, %v; want %d", got, next, err, want)
 	}
 }
 

@@ -17,8 +17,8 @@ var floors = []struct {
 	{"internal/bus/bustest", support}, // an embedded server for tests
 	{"internal/floors", support},      // these tests
 	{"test/...", support},
-	{"tilt/...", support}, // what stands in for the outside in the inner loop
-	{"tools/...", support}, // generators; they run, nobody imports them
+	{"tilt/...", support},          // what stands in for the outside in the inner loop
+	{"tools/...", support},         // generators; they run, nobody imports them
 	{"docs/examples/...", support}, // programs to read
 
 	{"events/...", 0},

@@ -103,3 +103,15 @@ func (d *Divergence) Lasted(now time.Time) time.Duration {
 	}
 	return max(0, now.Sub(d.Since))
 }
+
+func divergenceOf(e events.Event) *events.Divergence {
+	switch p := e.Data.(type) {
+	case *events.DivergenceDetected:
+		return &p.Divergence
+	case *events.DivergencePersisted:
+		return &p.Divergence
+	case *events.DivergenceResolved:
+		return &p.Divergence
+	}
+	return nil
+}

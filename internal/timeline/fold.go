@@ -161,3 +161,22 @@ func (h horizons) forgotten(r *Revision) bool {
 	}
 	return false
 }
+
+// Of is the revision that an event is about: one that it is a part of the life
+// of, or that live differs from; nil where there is none among them.
+func (h History) Of(e events.Event) *Revision {
+	at, ok := placeOf(e)
+	for i := range h.Revisions {
+		r := &h.Revisions[i]
+		if r.Cluster != e.Cluster || r.Application != e.Application || r.began > e.Stored {
+			continue
+		}
+		if ok && (at.refused == 0 && r.Epoch == at.epoch && r.Sequence == at.sequence || at.refused > 0 && r.began == at.refused) {
+			return r
+		}
+		if d := divergenceOf(e); d != nil && r.Commit == d.Revision.Commit {
+			return r
+		}
+	}
+	return nil
+}

@@ -164,7 +164,7 @@ func (w *walk) hold(e events.Event, p *events.ConvergenceHeld) {
 		return
 	}
 	s := stageOf(Hold, e)
-	s.Start, s.End, s.Reason, s.Message = ended(e), time.Time{}, p.Reason, p.Message
+	s.Start, s.End, s.Reason, s.Message, s.Hold = ended(e), time.Time{}, p.Reason, p.Message, p.Hold
 	w.Stages = append(w.Stages, s)
 }
 
@@ -210,7 +210,7 @@ func (w *walk) afterwards(e events.Event, c *events.Converging) {
 		}
 	case *events.ConvergenceHeld:
 		s := stageOf(Hold, e)
-		s.Reason, s.Message = p.Reason, p.Message
+		s.Reason, s.Message, s.Hold = p.Reason, p.Message, p.Hold
 		w.Later = append(w.Later, s)
 	case *events.ConvergenceCompleted:
 		if n := len(w.Later); n > 0 && w.Later[n-1].Failed {

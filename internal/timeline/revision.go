@@ -95,6 +95,7 @@ type Stage struct {
 	Reason   events.Reason `json:"reason,omitempty"`
 	Message  string        `json:"message,omitempty"`
 	Failures []Failure     `json:"failures,omitempty"`
+	Hold     string        `json:"hold,omitempty"` // the digest to approve
 	Work     Work          `json:"work,omitzero"`
 	Event    string        `json:"event,omitempty"` // id of the event that ended it
 }
