@@ -15,6 +15,11 @@ import (
 
 const statusHelp = `Shows how each application stands, or one of them in detail.
 
+Without APP it is a table of all of them, what needs attention first. --watch leaves
+it open: on a terminal in place, else a line for whatever changes (with -o json an
+object). It redraws on events and asks the bus for nothing meanwhile; while the bus
+is away it says so and shows what was known.
+
 The state is the worst of what is so:
   failed       the newest revision can't be rendered, or the cluster refuses it
   held         something waits for an approval, or for a valid declaration
@@ -27,14 +32,23 @@ The state is the worst of what is so:
 func statusCommand() *cobra.Command {
 	var at target
 	var out format
+	var watch bool
 	cmd := &cobra.Command{
 		Use:     "status [APP]",
 		GroupID: "ask",
 		Short:   "Show how applications stand",
 		Long:    statusHelp,
-		Example: "  plumbline status\n  plumbline status shop-web\n  plumbline status -o json | jq -r '.[] | select(.state != \"converged\") | .application'",
+		Example: "  plumbline status\n  plumbline status shop-web\n  plumbline status --watch\n  plumbline status -o json | jq -r '.[] | select(.state != \"converged\") | .application'",
 		Args:    between(0, 1, "at most one APP"),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if watch {
+				conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+				if err != nil {
+					return err
+				}
+				defer conn.Close()
+				return watchStatus(cmd, conn, out, args)
+			}
 			now, err := at.look(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
@@ -42,18 +56,19 @@ func statusCommand() *cobra.Command {
 			defer now.end()
 			view := now.view
 			if len(args) == 0 {
-				if err := printStatuses(cmd.OutOrStdout(), out, view.All(), time.Now()); err != nil || out == formatJSON {
+				if err := printStatuses(cmd.OutOrStdout(), out, view.All(), clock()); err != nil || out == formatJSON {
 					return err
 				}
-				return printRefusals(cmd.OutOrStdout(), view.Refusals(), time.Now())
+				return printRefusals(cmd.OutOrStdout(), view.Refusals(), clock())
 			}
 			one := view.Of(args[0])
 			if len(one) == 0 {
 				return unknown(view, args[0])
 			}
-			return printDetails(cmd.OutOrStdout(), out, one, time.Now())
+			return printDetails(cmd.OutOrStdout(), out, one, clock())
 		},
 	}
+	cmd.Flags().BoolVarP(&watch, "watch", "w", false, "stay, and show what changes, until interrupted")
 	at.flags(cmd)
 	out.flags(cmd)
 	return cmd
@@ -86,21 +101,10 @@ func printStatuses(w io.Writer, out format, all []status.Status, now time.Time) 
 		_, err := fmt.Fprintln(w, "No application is known yet: has the fleet been read? See 'plumbline events'.")
 		return err
 	}
-	colours := painter(w)
-	app, cluster := len("APPLICATION"), len("CLUSTER")
-	for _, s := range all {
-		app, cluster = max(app, len(s.Application)), max(cluster, len(s.Cluster))
-	}
-	app, cluster = min(app, 28), min(cluster, 14)
-	rest := width - app - cluster - len("unreachable") - len("123456789012") - len("120s") - 5*2
-	line := func(colour, name, on, state, commit, since, text string) {
-		row := pad(fit(printable(name), app), app) + "  " + pad(fit(printable(on), cluster), cluster) + "  " +
-			colours.in(colour, pad(state, 11)) + "  " + pad(commit, 12) + "  " + pad(since, 4) + "  " + fit(printable(text), rest)
-		fmt.Fprintln(w, strings.TrimRight(row, " "))
-	}
-	line(faint, "APPLICATION", "CLUSTER", "STATE", "COMMIT", "FOR", "")
-	for _, s := range all {
-		line(colourOf(s.State), s.Application, or(s.Cluster, "-"), string(s.State), or(status.Short(s.Commit), "-"), age(now.Sub(s.Since)), remark(s))
+	t := newStatusTable(all, width, painter(w))
+	fmt.Fprintln(w, t.head())
+	for _, s := range urgent(all) {
+		fmt.Fprintln(w, t.row(s, now))
 	}
 	return nil
 }
