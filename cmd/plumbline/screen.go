@@ -22,20 +22,22 @@ const (
 
 // screen shows a table in place on a terminal.
 type screen struct {
-	out    io.Writer
-	size   func() (columns, rows int, err error)
-	paint  paint
-	all    []status.Status
-	missed string // what is said of the bus while it is away
-	drawn  string // what the terminal shows
+	out   io.Writer
+	size  func() (columns, rows int, err error)
+	paint paint
+	all   []status.Status
+	// refused counts what is refused in the fleet and holds no application.
+	refused int
+	missed  string // what is said of the bus while it is away
+	drawn   string // what the terminal shows
 }
 
 func newScreen(out io.Writer, size func() (int, int, error)) *screen {
 	return &screen{out: out, size: size, paint: painter(out)}
 }
 
-func (s *screen) show(all, _ []status.Status, now time.Time) error {
-	s.all = all
+func (s *screen) show(how standing, now time.Time) error {
+	s.all, s.refused = how.all, how.refused
 	return s.draw(now)
 }
 
@@ -73,6 +75,9 @@ func (s *screen) draw(now time.Time) error {
 // lines are at most rows lines of at most so many columns.
 func (s *screen) lines(columns, rows int, now time.Time) []string {
 	head := []string{fit(tally(s.all), columns)}
+	if s.refused > 0 {
+		head = append(head, s.paint.in(yellow, fit(count(s.refused, "declaration")+" refused in the fleet: plumbline status", columns)))
+	}
 	if s.missed != "" {
 		head = append(head, s.paint.in(red, fit(printable(s.missed), columns)))
 	}

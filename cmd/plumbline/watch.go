@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,10 +31,17 @@ const (
 	relisting = 5 * time.Second
 )
 
+// standing is how applications stand, what needs attention first.
+type standing struct {
+	all  []status.Status
+	gone []status.Status // that were there before
+	// refused counts what is refused in the fleet and holds no application.
+	refused int
+}
+
 // display shows how applications stand.
 type display interface {
-	// show shows all of them; gone are those that were there before.
-	show(all, gone []status.Status, now time.Time) error
+	show(standing, time.Time) error
 	// away says that the bus doesn't answer, and why; nil: it does again.
 	away(why error, now time.Time) error
 	// pass is called as time passes and nothing happens.
@@ -239,7 +247,7 @@ func (w *watching) show(ctx context.Context) error {
 		gone = append(gone, end)
 	}
 	w.shown = shown
-	return w.display.show(urgent(all), urgent(gone), clock())
+	return w.display.show(standing{urgent(all), urgent(gone), len(w.view.Refusals())}, clock())
 }
 
 func nameOfStatus(s status.Status) string { return s.Cluster + "/" + s.Application }
@@ -266,11 +274,11 @@ func newLines(out, err io.Writer) *appender {
 	return c
 }
 
-func (c *appender) show(all, gone []status.Status, now time.Time) error {
+func (c *appender) show(how standing, now time.Time) error {
 	if c.known == nil {
 		c.known = map[string]status.Status{}
 	}
-	for _, s := range append(all, gone...) {
+	for _, s := range slices.Concat(how.all, how.gone) {
 		before, known := c.known[nameOfStatus(s)]
 		c.known[nameOfStatus(s)] = s
 		if known && sameStatus(before, s) {
@@ -280,7 +288,7 @@ func (c *appender) show(all, gone []status.Status, now time.Time) error {
 			return err
 		}
 	}
-	for _, s := range gone {
+	for _, s := range how.gone {
 		delete(c.known, nameOfStatus(s))
 	}
 	return nil

@@ -153,12 +153,12 @@ type counting struct {
 	last  time.Time
 }
 
-func (c *counting) show(all, gone []status.Status, now time.Time) error {
+func (c *counting) show(how standing, now time.Time) error {
 	if c.begun.IsZero() {
 		c.begun = time.Now()
 	}
 	c.shows, c.last = c.shows+1, time.Now()
-	return c.appender.show(all, gone, now)
+	return c.appender.show(how, now)
 }
 
 // However fast events come, they are shown at a bounded rate, and the last of
@@ -237,7 +237,7 @@ func TestScreenIsDrawnInPlaceAndGivenBack(t *testing.T) {
 		defer out.Reset()
 		return out.String()
 	}
-	if got := draw(s.show(someStatuses(3), nil, now)); !strings.HasPrefix(got, screenOpen+screenHome+"3 applications: 1 failed, 2 converged") || !strings.HasSuffix(got, screenEnd) {
+	if got := draw(s.show(standing{all: someStatuses(3)}, now)); !strings.HasPrefix(got, screenOpen+screenHome+"3 applications: 1 failed, 2 converged") || !strings.HasSuffix(got, screenEnd) {
 		t.Errorf("first %q", got)
 	}
 	if got := draw(s.pass(now)); got != "" {
