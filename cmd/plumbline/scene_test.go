@@ -146,10 +146,10 @@ func (a app) applied(ago time.Duration, cause string, counts events.Counts, requ
 	}
 }
 
-func (a app) completed(ago, after time.Duration) func() error {
+func (a app) completed(ago time.Duration, cause string, after time.Duration) func() error {
 	return func() error {
 		return a.put("applier-local", "applier/local", a.at(""), span{ago, time.Millisecond},
-			&events.ConvergenceCompleted{Converging: a.converging("revision"), Counts: events.Counts{Configured: 1, Unchanged: 2}, After: events.Duration(after)})
+			&events.ConvergenceCompleted{Converging: a.converging(cause), Counts: events.Counts{Configured: 1, Unchanged: 2}, After: events.Duration(after)})
 	}
 }
 
@@ -178,6 +178,7 @@ func (a app) healed(ago time.Duration) func() error {
 		return a.steps(
 			a.diverge(ago, &events.DivergenceDetected{Divergence: d}),
 			a.applied(ago-60*time.Millisecond, "heal", events.Counts{Configured: 1, Unchanged: 2}, 1),
+			a.completed(ago-200*time.Millisecond, "heal", 0),
 			a.diverge(ago-318*time.Millisecond, &events.DivergenceResolved{Divergence: d, After: events.Duration(320 * time.Millisecond), How: "healed"}),
 		)
 	}
@@ -257,18 +258,18 @@ var scenes = map[string]func(*scene) error{
 			web.observed(180*time.Minute, commitA, "Begin", "Ada Lovelace", "start"),
 			web.rendered(180*time.Minute-260*ms, bundleX),
 			web.applied(180*time.Minute-400*ms, "revision", events.Counts{Created: 3}, 3),
-			web.completed(180*time.Minute-1240*ms, 1240*ms),
+			web.completed(180*time.Minute-1240*ms, "revision", 1240*ms),
 			web.observed(65*time.Minute, commitB, "Two probes", "Grace Hopper", "webhook"),
 			web.renderFailed(65*time.Minute-250*ms),
 			api.observed(50*time.Minute, commitA, "Begin", "Ada Lovelace", "start"),
 			api.rendered(50*time.Minute-260*ms, bundleX),
 			api.applied(50*time.Minute-400*ms, "revision", events.Counts{Created: 3}, 3),
-			api.completed(50*time.Minute-1240*ms, 1240*ms),
+			api.completed(50*time.Minute-1240*ms, "revision", 1240*ms),
 			web.observed(40*time.Minute, commitC, "Revert \"Two probes\"", "Grace Hopper", "webhook"),
 			web.observed(40*time.Minute-150*ms, commitD, "Five replicas", "Grace Hopper", "webhook"),
 			web.rendered(40*time.Minute-420*ms, bundleY),
 			web.applied(40*time.Minute-560*ms, "revision", events.Counts{Configured: 1, Unchanged: 2}, 1),
-			web.completed(40*time.Minute-1760*ms, 1610*ms),
+			web.completed(40*time.Minute-1760*ms, "revision", 1610*ms),
 			web.healed(25*time.Minute),
 			db.observed(15*time.Minute, commitE, "Serve on port 0", "Alan Turing", "poll"),
 			db.rendered(15*time.Minute-260*ms, bundleY),
