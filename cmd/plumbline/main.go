@@ -125,7 +125,7 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		upCommand(), natsCommand(), keysCommand(),
-		statusCommand(), traceCommand(), historyCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
+		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		versionCommand(),
 	)
 	return root

@@ -13,6 +13,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/incident"
 )
 
 // sceneClock is the time at which the commands look at a scene.
@@ -241,6 +242,16 @@ func (a app) refusedCommit(ago time.Duration, commit string) func() error {
 	}
 }
 
+// told is an alert that was delivered about an incident of the application.
+func (a app) told(ago time.Duration, kind incident.Kind, key, thread string) func() error {
+	return func() error {
+		about := incident.Scope{Kind: kind, Address: a.at(key)}
+		return a.put("notifier", "notifier", about.Alert(), span{ago, 90 * time.Millisecond}, &events.AlertDelivered{
+			Channel: "#deploys", Thread: thread, Event: a.last.ID, Place: a.last.Stored, Since: a.last.Time,
+		})
+	}
+}
+
 // scenes are what scripts and docs/cli.md look at.
 var scenes = map[string]func(*scene) error{
 	// twin is a commit that begins like one of the shop's, and is refused.
@@ -274,10 +285,14 @@ var scenes = map[string]func(*scene) error{
 			db.observed(15*time.Minute, commitE, "Serve on port 0", "Alan Turing", "poll"),
 			db.rendered(15*time.Minute-260*ms, bundleY),
 			db.refused(15*time.Minute-400*ms),
+			db.told(15*time.Minute-900*ms, incident.Convergence, "", "1773488700.000100"),
+			db.refused(10*time.Minute),
 			mail.observed(12*time.Minute, commitE, "Leave the old queues", "Alan Turing", "poll"),
 			mail.rendered(12*time.Minute-260*ms, bundleX),
 			mail.held(12*time.Minute-400*ms),
+			mail.told(12*time.Minute-900*ms, incident.Hold, "", "1773488880.000200"),
 			api.persists(4*time.Minute),
+			api.told(2*time.Minute-300*ms, incident.Divergence, "0a0b0c", "1773489480.000300"),
 			pay.observed(3*time.Second, commitE, "Raise the limit", "Alan Turing", "webhook"),
 		)
 	},

@@ -189,6 +189,13 @@ func (d details) line(name, value string) {
 	}
 }
 
+// whole prints what is to be copied: in one line, however long it is.
+func (d details) whole(name, value string) {
+	if value != "" {
+		fmt.Fprintf(d.w, "  %s%s\n", pad(name, 11), printable(value))
+	}
+}
+
 func colourOf(s status.State) string {
 	switch s {
 	case status.Converged:
