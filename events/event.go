@@ -51,6 +51,9 @@ type Draft struct {
 	Expect *Expectation
 	// Trace replaces the cause's traceparent; empty keeps it.
 	Trace string
+	// Begins has the event begin a trace of its own, linked to that of this
+	// traceparent; empty: it doesn't.
+	Begins string
 }
 
 // Order places a revision: the log's life and the sequence in it.
@@ -73,6 +76,9 @@ type Cause struct {
 	Traceparent string // empty: a new trace starts
 	Correlation string
 	Order
+	// Began is when the work on an observation began that is published without
+	// a consumer; zero: when it is published.
+	Began time.Time
 }
 
 // CauseOf is the cause that e is for what it leads to.

@@ -47,6 +47,8 @@ type ConvergenceFailed struct {
 	// counts them all.
 	Failures []ObjectFailure `json:"failures,omitempty"`
 	Failed   int             `json:"failed"` // how many objects are at fault
+	// After is the time from the revision's observation, where that is known.
+	After Duration `json:"after,omitempty"`
 }
 
 // ObjectFailure is why one object did not converge.

@@ -95,7 +95,7 @@ func upCommand() *cobra.Command {
 	fs.StringVar(&o.slackChannel, "slack-channel", "", "Slack channel to tell what is wrong (default: none is told)")
 	fs.StringVar(&o.slackTokenFile, "slack-token-file", "", "file with the bot token of a Slack app that is in the channel")
 	fs.StringVar(&o.slackURL, "slack-url", notifier.DefaultURL, "where Slack's Web API begins")
-	fs.StringVar(&o.healthListen, "health-listen", "", "address to answer GET /healthz and /readyz on (default: none)")
+	fs.StringVar(&o.healthListen, "health-listen", "", "address to answer GET /healthz, /readyz and /metrics on (default: none)")
 	o.logging.Flags(fs)
 	return cmd
 }
@@ -159,8 +159,17 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 		health := &process.Health{}
 		group, ctx := errgroup.WithContext(ctx)
 		var begun []*process.Health
+		var scrape *process.Scrape
+		if o.healthListen != "" {
+			scrape = process.NewScrape()
+			health.Scraped(scrape.Handler())
+		}
 		for _, s := range o.services() {
-			env := s.env(log)
+			env, flush, err := s.env(log).Measured(ctx, scrape, true)
+			if err != nil {
+				return err
+			}
+			defer flush()
 			health.Check(s.name, env.Health.Ready)
 			begun = append(begun, env.Health)
 			group.Go(func() error { return supervise(ctx, env, s.run(url, p)) })

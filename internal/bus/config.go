@@ -8,6 +8,7 @@ import (
 	"github.com/spf13/pflag"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // Config says where the bus is and as whom to speak there.
@@ -25,6 +26,9 @@ type Config struct {
 	// Waiting, where set, is told what keeps the bus away, for people, at each
 	// try that fails, and nil once it is there. It must not block.
 	Waiting func(error) `json:"-"`
+
+	// Telemetry takes spans and metrics; the zero value forgets them.
+	Telemetry telemetry.Providers `json:"-"`
 }
 
 // Flags registers --nats-url and --nats-creds.

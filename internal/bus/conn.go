@@ -42,9 +42,8 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{}), absence: newAbsence(cfg, log)}
-	if c.meter, err = newMeters(); err != nil {
-		return nil, err
-	}
+	c.meter = newMeters(cfg.Telemetry)
+	c.wire.meter = c.meter
 	c.wire.nc, err = dial(ctx, cfg, c.absence, callbacks{
 		changed: c.change,
 		failed:  c.wire.denials.told,

@@ -32,12 +32,8 @@
 //
 // The bus creates neither streams nor consumers: internal/provision does.
 //
-// Metrics, by the global OpenTelemetry meter:
-//
-//	plumbline.bus.consumed     inputs by consumer, type and outcome
-//	plumbline.bus.published    events by type; duplicates by their own attribute
-//	plumbline.bus.duration     seconds from the handler's call to the acknowledgement
-//	plumbline.bus.redeliveries inputs that came again, by consumer
-//	plumbline.bus.quarantined  inputs that were counted out, by consumer
-//	plumbline.bus.outages      outages, by consumer and dependency
+// Each event belongs to a trace: its cause's, or one of its own that its cause
+// begins, under an identity derived from the cause. Spans and metrics go to
+// the providers of [Config]; without any, the ids are there all the same. See
+// the package telemetry, and docs/telemetry.md.
 package bus

@@ -13,6 +13,7 @@ import (
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -28,32 +29,41 @@ var ErrConflict = errors.New("another event came first")
 // before that one are stored then. Where one of the drafts can't be an event, as
 // it is too large, none is stored.
 func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
-	now := time.Now()
-	return c.publish(ctx, cause, stage{now, now}, drafts)
+	s := stage{cause.Began, time.Now()}
+	if s.start.IsZero() {
+		s.start = s.end
+	}
+	return c.publish(ctx, cause, s, drafts)
 }
 
 // stage encloses the work that led to an event.
 type stage struct{ start, end time.Time }
 
-func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) ([]events.Event, error) {
-	letters := make([]letter, 0, len(drafts))
-	for _, d := range drafts {
-		e, err := c.event(ctx, cause, s, d)
-		if err != nil {
-			return nil, err
-		}
-		m, err := message(e, d.Expect)
-		if err != nil {
-			return nil, err
-		}
-		letters = append(letters, letter{e, m})
+func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) (published []events.Event, err error) {
+	if cause.Traceparent == "" && len(drafts) > 0 {
+		var span trace.Span
+		ctx, span, cause.Traceparent = c.beginTrace(ctx, newTraceparent(cause.ID), drafts[0], s)
+		defer func() { endTrace(span, err) }()
 	}
-	published := make([]events.Event, 0, len(drafts))
+	var letters []letter
+	defer func() {
+		for _, l := range letters[len(published):] { // what was not sent
+			endTrace(l.span, err)
+		}
+	}()
+	for _, d := range drafts {
+		l, err := c.write(ctx, cause, s, d)
+		if err != nil {
+			return nil, err
+		}
+		letters = append(letters, l)
+	}
 	for _, l := range letters {
-		e, err := c.put(ctx, l)
+		e, err := c.put(l.ctx, l)
 		if err != nil {
 			return published, err
 		}
+		endTrace(l.span, nil)
 		published = append(published, e)
 	}
 	return published, nil
@@ -63,6 +73,24 @@ func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts 
 type letter struct {
 	event   events.Event
 	message *nats.Msg
+	ctx     context.Context // of its trace
+	span    trace.Span      // the first of the trace that it begins; nil: it begins none
+}
+
+// write makes the event that a draft stands for and encodes it, in its cause's
+// trace or in one that it begins.
+func (c *Conn) write(ctx context.Context, cause events.Cause, s stage, d events.Draft) (l letter, err error) {
+	l.ctx = ctx
+	if l.event, err = c.event(ctx, cause, s, d); err != nil {
+		return l, err
+	}
+	if d.Begins != "" {
+		l.ctx, l.span, l.event.Traceparent = c.beginTrace(ctx, newTraceparent(l.event.ID), d, s)
+	}
+	if l.message, err = message(l.event, d.Expect); err != nil {
+		endTrace(l.span, err)
+	}
+	return l, err
 }
 
 // message encodes e.
@@ -106,9 +134,6 @@ func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.
 	if d.Revision != (events.Order{}) {
 		e.Epoch, e.Sequence = d.Revision.Epoch, d.Revision.Sequence
 	}
-	if e.Traceparent == "" {
-		e.Traceparent = newTraceparent(cause.ID)
-	}
 	if placesRevision(t) {
 		c.epoch.forget() // its own place is in the log as it is now
 		e.Epoch, e.Sequence = "", 0
@@ -137,7 +162,7 @@ func first(a, b string) string {
 // put stores an event and fills in where it is.
 func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 	e, m := l.event, l.message
-	ctx, span := startPublishing(ctx, e, m.Header)
+	ctx, span := c.startPublishing(ctx, e, m.Header)
 	defer span.End()
 	s, err := c.wire.store(ctx, m)
 	var api *jetstream.APIError
@@ -148,6 +173,10 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 		return events.Event{}, err
 	}
 	c.meter.published.Add(ctx, 1, metric.WithAttributes(attribute.String("type", e.Type.Name()), attribute.Bool("duplicate", s.Duplicate)))
+	if !s.Duplicate {
+		c.meter.sending(ctx, "event", len(m.Data))
+		c.meter.count(ctx, e)
+	}
 	e.Stored = s.Sequence
 	if placesRevision(e.Type) {
 		e.Sequence = s.Sequence

@@ -38,6 +38,7 @@ type observation struct {
 	cause    events.Cause
 	fn       func(context.Context) ([]events.Draft, error)
 	failures int
+	trace    string // the traceparent of the attempt in work
 }
 
 // delivery is one delivery of a message.

@@ -89,7 +89,9 @@ func original(m jetstream.Msg) []byte {
 func causeOf(t *task) events.Cause {
 	switch {
 	case t.observation != nil:
-		return t.observation.cause
+		cause := t.observation.cause
+		cause.Traceparent = t.observation.trace
+		return cause
 	case t.broken == nil:
 		return events.CauseOf(t.in)
 	}

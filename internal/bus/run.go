@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -15,6 +16,7 @@ import (
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 const (
@@ -46,6 +48,7 @@ type schedule struct {
 	pullAfter time.Time
 	pullDelay time.Duration
 	group     sync.WaitGroup
+	inHand    atomic.Int64 // how many inputs the queues hold
 }
 
 // outage is a pause while a dependency is out.
@@ -80,6 +83,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 		}
 		return err
 	}
+	defer s.measure()()
 	s.loop(ctx)
 	s.drain()
 	return nil
@@ -128,6 +132,7 @@ func (s *schedule) loop(ctx context.Context) {
 	heartbeat := time.NewTicker(max(s.worker.backoff.after(1)/3, 10*time.Millisecond))
 	defer heartbeat.Stop()
 	for ctx.Err() == nil {
+		s.inHand.Store(int64(len(s.queues.held)))
 		s.dispatch(ctx)
 		s.pull(ctx)
 		select {
@@ -222,13 +227,13 @@ func (s *schedule) weather(ctx context.Context, r result) {
 	case r.keep && o == nil:
 		s.outage = &outage{dependency: r.dependency, key: r.task.key, wait: outageFirst, next: now.Add(outageFirst), since: now}
 		s.conn.meter.outages.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", s.name), attribute.String("dependency", r.dependency)))
-		s.log.Warn("a dependency is out: paused until it is back", "dependency", r.dependency, "error", r.cause)
+		s.log.WarnContext(telemetry.Within(ctx, causeOf(r.task).Traceparent), "a dependency is out: paused until it is back", "dependency", r.dependency, "error", r.cause)
 	case r.keep && o.probing && r.task.key == o.key:
 		o.probing, o.dependency = false, r.dependency
 		o.wait = min(2*o.wait, outageMost)
 		o.next = now.Add(o.wait)
 	case !r.keep && o != nil && o.probing && r.task.key == o.key:
-		s.log.Info("the dependency is back", "dependency", o.dependency, "after", now.Sub(o.since))
+		s.log.InfoContext(telemetry.Within(ctx, causeOf(r.task).Traceparent), "the dependency is back", "dependency", o.dependency, "after", now.Sub(o.since))
 		s.outage = nil
 	}
 }

@@ -4,11 +4,11 @@ package bus_test
 
 import (
 	"context"
+	"log/slog"
 	"os"
 	"slices"
 	"testing"
 
-	"go.opentelemetry.io/otel"
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
@@ -17,20 +17,33 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
+
+// connect is a connection with telemetry.
+func connect(t *testing.T, s *bustest.Server, user string, given telemetry.Providers) *bus.Conn {
+	t.Helper()
+	cfg := s.Config(user)
+	cfg.Telemetry = given
+	conn, err := bus.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	return conn
+}
 
 // One trace per commit, through every hop; the span of a hop is linked to the
 // one that published its input.
 func TestTraceAndMetrics(t *testing.T) {
 	spans, reader := tracetest.NewSpanRecorder(), sdkmetric.NewManualReader()
-	tracers, meters := otel.GetTracerProvider(), otel.GetMeterProvider()
-	otel.SetTracerProvider(sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)))
-	otel.SetMeterProvider(sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)))
-	defer func() { otel.SetTracerProvider(tracers); otel.SetMeterProvider(meters) }()
-
+	given := telemetry.Providers{
+		Tracers: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
+		Meters:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
+	}
 	s := bustest.Start(t)
-	in := publish(t, s.Connect(t, "watcher"), commit("shop", "a"))[0]
-	stop := bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+	in := publish(t, connect(t, s, "watcher", given), commit("shop", "a"))[0]
+	stop := bustest.Run(t, connect(t, s, "renderer", given).Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
 		return []events.Draft{failed(in.Application)}, nil
 	}, bus.Options{}))
 	s.Idle(t, "renderer")
@@ -46,7 +59,7 @@ func TestTraceAndMetrics(t *testing.T) {
 		}
 	}
 	slices.Sort(names)
-	if want := []string{"handle commit.observed", "publish commit.observed", "publish render.failed"}; !slices.Equal(names, want) {
+	if want := []string{"ack renderer", "commit", "handle commit.observed", "publish commit.observed", "publish render.failed"}; !slices.Equal(names, want) {
 		t.Fatalf("spans %q, want %q", names, want)
 	}
 	handle := byName["handle commit.observed"]

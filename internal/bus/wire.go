@@ -34,6 +34,7 @@ type wire struct {
 	nc      *nats.Conn
 	log     *slog.Logger
 	denials denials
+	meter   meters
 }
 
 // answer is what every answer of the JetStream API may hold.
@@ -187,7 +188,9 @@ func (w *wire) info(ctx context.Context, stream string, options any) (*jetstream
 
 // Write stores one chunk of a blob.
 func (w *wire) Write(ctx context.Context, m *nats.Msg) (exists bool, err error) {
-	_, err = w.store(ctx, m)
+	if _, err = w.store(ctx, m); err == nil {
+		w.meter.sending(ctx, "blob", len(m.Data))
+	}
 	var api *jetstream.APIError
 	if ctx.Err() == nil && errors.As(err, &api) && api.ErrorCode == codeStoreFailed {
 		return true, nil

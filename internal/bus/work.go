@@ -13,10 +13,12 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/codes"
 	"go.opentelemetry.io/otel/metric"
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/fault"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // result is what a worker tells the schedule.
@@ -44,7 +46,7 @@ func (w *worker) work(ctx context.Context, t *task) result {
 		return w.observe(ctx, t)
 	}
 	if w.stale(ctx, t) {
-		w.log.Info("an event of a log that is gone is left out: the new one brings what is due", "id", t.in.ID)
+		w.log.InfoContext(telemetry.Within(ctx, t.in.Traceparent), "an event of a log that is gone is left out: the new one brings what is due", "id", t.in.ID)
 		return result{task: t}
 	}
 	if t.broken != nil {
@@ -92,7 +94,7 @@ func (w *worker) ledger() ledger { return ledger{w.conn.wire, w.name} }
 // handle calls the handler, publishes and acknowledges.
 func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	start := time.Now()
-	ctx, span := startHandling(ctx, w.name, t.in, t.latest().msg.Headers())
+	ctx, span := w.startHandling(ctx, t.in, t.latest().msg.Headers())
 	defer span.End()
 	drafts, err := w.call(ctx, t.received, func(ctx context.Context) ([]events.Draft, error) { return w.handler(ctx, t.in) })
 	s := stage{start, time.Now()}
@@ -115,6 +117,7 @@ func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	}
 	if err != nil {
 		span.SetStatus(codes.Error, string(c))
+		span.SetAttributes(semconv.ErrorTypeKey.String(string(c)))
 	}
 	return w.settle(trace.ContextWithSpan(w.io, span), t, c, r, v, err, start)
 }
@@ -127,7 +130,7 @@ func (w *worker) settle(ctx context.Context, t *task, c class, before record, v 
 		v.record.ID = t.in.ID
 		if before.Open || v.record.Failures > 0 {
 			if e := w.ledger().write(ctx, t.id.stored, v.record); e != nil {
-				w.log.Warn("the count of an event's failures is not kept", "id", t.in.ID, "error", e)
+				w.log.WarnContext(ctx, "the count of an event's failures is not kept", "id", t.in.ID, "error", e)
 			}
 		}
 	}
@@ -154,6 +157,8 @@ func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
 	var err error
 	switch v.ack {
 	case ackDone:
+		ctx, span := telemetry.Start(ctx, "ack "+w.name)
+		defer span.End()
 		// Waits until the server knows: an ack that is lost brings the event
 		// back after the outputs may have left the window for duplicates.
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -169,7 +174,7 @@ func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
 		err = w.nak(d, delay)
 	}
 	if err != nil {
-		w.log.Debug("acknowledgement not heard: the event comes again", "id", t.in.ID, "error", err)
+		w.log.DebugContext(ctx, "acknowledgement not heard: the event comes again", "id", t.in.ID, "error", err)
 	}
 }
 
@@ -188,7 +193,7 @@ func (w *worker) giveBack(t *task, err error) result {
 	if errors.Is(err, context.Canceled) {
 		v.listed = false // the consumer ends
 	} else {
-		w.log.Warn("an event is given back", "id", t.in.ID, "error", err)
+		w.log.WarnContext(telemetry.Within(w.io, t.in.Traceparent), "an event is given back", "id", t.in.ID, "error", err)
 	}
 	w.acknowledge(w.io, t, v)
 	return result{task: t}
@@ -198,7 +203,7 @@ func (w *worker) giveBack(t *task, err error) result {
 func (w *worker) call(ctx context.Context, received time.Time, fn func(context.Context) ([]events.Draft, error)) (drafts []events.Draft, err error) {
 	defer func() {
 		if p := recover(); p != nil {
-			w.log.Error("panic in a handler", "panic", p, "stack", string(debug.Stack()))
+			w.log.ErrorContext(ctx, "panic in a handler", "panic", p, "stack", string(debug.Stack()))
 			drafts, err = nil, errors.New("panic in the handler, see the log above")
 		}
 	}()
@@ -245,7 +250,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 		if !errors.Is(err, events.ErrInvalid) && !errors.Is(err, events.ErrTooLarge) {
 			return err
 		}
-		w.log.Error("the event about a failure can't be published: the input is rejected instead", "id", t.in.ID, "error", err)
+		w.log.ErrorContext(ctx, "the event about a failure can't be published: the input is rejected instead", "id", t.in.ID, "error", err)
 	}
 	d, err := w.rejected(w.io, t, reason, message, attempts)
 	if err != nil {
@@ -289,7 +294,7 @@ func (w *worker) lift(t *task, err error) result {
 	if err != nil {
 		return w.giveBack(t, err)
 	}
-	w.log.Info("a newer event lifts the quarantine of this one", "id", t.in.ID, "application", t.in.Application)
+	w.log.InfoContext(telemetry.Within(w.io, t.in.Traceparent), "a newer event lifts the quarantine of this one", "id", t.in.ID, "application", t.in.Application)
 	w.acknowledge(w.io, t, verdict{ack: ackDone})
 	return result{task: t}
 }
@@ -322,19 +327,22 @@ func (w *worker) observe(ctx context.Context, t *task) result {
 	w.alone.RLock()
 	defer w.alone.RUnlock()
 	start := time.Now()
+	ctx, span := w.startObserving(ctx, t.observation)
 	drafts, err := w.call(ctx, t.received, t.observation.fn)
 	s := stage{start, time.Now()}
 	if err == nil {
 		err = w.publish(ctx, t, s, drafts)
 	}
 	c := classify(err, ctx.Err() != nil)
+	span.SetAttributes(attribute.Bool(telemetry.Idle, len(drafts) == 0 && c != classTerminal))
+	defer telemetry.End(span, err, string(c))
 	if c == classTerminal {
 		if e := w.publishFailure(ctx, t, s, err); e != nil {
 			err, c = e, classify(e, ctx.Err() != nil)
 		}
 	}
 	asked, _ := fault.Delay(err)
-	w.report(w.io, t, c, decide(c, record{Failures: t.observation.failures}, asked), err, start)
+	w.report(trace.ContextWithSpan(w.io, span), t, c, decide(c, record{Failures: t.observation.failures}, asked), err, start)
 	switch c {
 	case classOutage:
 		dependency, _ := fault.AsOutage(err)

@@ -37,6 +37,7 @@ var floors = []struct {
 	{"internal/natsserver", 1},
 	{"internal/process", 1},
 	{"internal/provision", 1},
+	{"internal/telemetry/...", 1},
 
 	{"services/...", 2},
 
@@ -90,6 +91,11 @@ var onlyIn = []struct {
 		"github.com/slack-go/slack",
 		[]string{"services/notifier"},
 		"only the notifier holds the Slack token",
+	},
+	{
+		"go.opentelemetry.io/otel/sdk",
+		[]string{"internal/telemetry/export"},
+		"one place exports; everyone else measures and traces with what they are given",
 	},
 	{
 		"github.com/spf13/cobra",

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
 // Package process is what every binary of Plumbline shares around its
-// service: flags, logging, signals, the health listener, the exit code.
+// service: flags, logging, signals, the health listener, telemetry, the exit
+// code.
 //
 // It consumes and emits no events and owns no state. It doesn't read a
-// service's configuration, restarts nothing (that is for whoever runs the
-// process), and sets up no telemetry exporter: OpenTelemetry's global
-// providers stay the no-op ones unless a binary installs others before
-// [Main], so a service measures and traces without asking whether anyone
-// looks.
+// service's configuration and restarts nothing: that is for whoever runs the
+// process. Where spans and metrics go is said by the standard OTEL_
+// environment variables; docs/telemetry.md has them.
 package process

@@ -19,6 +19,14 @@ type Health struct {
 	mu      sync.Mutex
 	checks  map[string]func() error
 	waiting error // why nothing is checked yet
+	metrics http.Handler
+}
+
+// Scraped has GET /metrics answered by handler.
+func (h *Health) Scraped(handler http.Handler) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.metrics = handler
 }
 
 // Waiting says what a service that is still starting waits for, for people;
@@ -93,10 +101,18 @@ func (h *Health) Begun() bool {
 }
 
 // ServeHTTP answers GET /healthz (200 while the process runs at all) and GET
-// /readyz (200, or 503 and a line for each thing that is missing).
+// /readyz (200, or 503 and a line for each thing that is missing), and GET
+// /metrics where metrics are kept to be scraped.
 func (h *Health) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.Method != http.MethodGet && r.Method != http.MethodHead {
 		http.Error(w, "GET only", http.StatusMethodNotAllowed)
+		return
+	}
+	h.mu.Lock()
+	metrics := h.metrics
+	h.mu.Unlock()
+	if r.URL.Path == "/metrics" && metrics != nil {
+		metrics.ServeHTTP(w, r)
 		return
 	}
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")

@@ -22,7 +22,8 @@ func (l *Logging) Flags(fs *pflag.FlagSet) {
 	fs.StringVar(&l.Format, "log-format", "text", "text or json")
 }
 
-// Logger returns a logger that writes to w.
+// Logger returns a logger that writes to w. A line that belongs to a trace has
+// its id, as trace_id.
 func (l Logging) Logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {
@@ -31,9 +32,9 @@ func (l Logging) Logger(w io.Writer) (*slog.Logger, error) {
 	options := &slog.HandlerOptions{Level: level}
 	switch l.Format {
 	case "text":
-		return slog.New(slog.NewTextHandler(w, options)), nil
+		return slog.New(traced{slog.NewTextHandler(w, options)}), nil
 	case "json":
-		return slog.New(slog.NewJSONHandler(w, options)), nil
+		return slog.New(traced{slog.NewJSONHandler(w, options)}), nil
 	}
 	return nil, fmt.Errorf("--log-format %q: want text or json", l.Format)
 }

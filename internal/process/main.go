@@ -13,6 +13,8 @@ import (
 	"syscall"
 
 	"github.com/spf13/pflag"
+
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // Env is what a service is given of its surroundings.
@@ -24,6 +26,9 @@ type Env struct {
 	// Health is told by the service when it can do its work. A nil Health
 	// takes what it is told and forgets it.
 	Health *Health
+	// Telemetry takes the service's spans and metrics; the zero value forgets
+	// them.
+	Telemetry telemetry.Providers
 }
 
 // RunFunc is a service: it runs until ctx ends and returns when everything
@@ -69,7 +74,7 @@ func (p program) run(args []string) int {
 	service := p.command(fs)
 	var o options
 	o.logging.Flags(fs)
-	fs.StringVar(&o.health, "health-listen", "", "address to answer GET /healthz and /readyz on, as 127.0.0.1:8081 (default: none)")
+	fs.StringVar(&o.health, "health-listen", "", "address to answer GET /healthz, /readyz and /metrics on, as 127.0.0.1:8081 (default: none)")
 	fs.BoolVar(&o.version, "version", false, "print the version and exit")
 
 	if err := fs.Parse(args); err != nil {
@@ -107,6 +112,16 @@ func (p program) serve(service RunFunc, env Env, health string) error {
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal meets the default action
 
+	var scrape *Scrape
+	if health != "" {
+		scrape = NewScrape()
+		env.Health.Scraped(scrape.Handler())
+	}
+	env, flush, err := env.Measured(ctx, scrape, false)
+	if err != nil {
+		return err
+	}
+	defer flush()
 	if health != "" {
 		listener, err := env.Health.Listen(health)
 		if err != nil {
