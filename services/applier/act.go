@@ -68,7 +68,7 @@ func (r *run) carryOut(ctx context.Context, plan Plan) error {
 				steps = append(steps, s)
 			}
 		}
-		if err := r.batches(ctx, steps, r.write); err != nil {
+		if err := r.batches(ctx, steps, r.step(r.write)); err != nil {
 			return err
 		}
 		if p == phaseGround {
@@ -85,7 +85,7 @@ func (r *run) carryOut(ctx context.Context, plan Plan) error {
 				steps = append(steps, s)
 			}
 		}
-		if err := r.batches(ctx, steps, r.remove); err != nil {
+		if err := r.batches(ctx, steps, r.step(r.remove)); err != nil {
 			return err
 		}
 	}

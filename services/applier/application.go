@@ -47,12 +47,14 @@ type application struct {
 	complete bool // nothing is held, failed or left to apply
 	expected []events.Object
 	about    events.Event // what health events go on with
-	said     events.Converging
-	counts   events.Counts
-	pending  bool            // a health event is being published
-	waits    []events.Object // what is being deleted and stands in the way
-	look     *time.Timer     // when its health is looked at although nothing changed
-	retry    *time.Timer     // when it is converged again
+	// waitsFrom is when the wait for health began that no span tells of yet.
+	waitsFrom time.Time
+	said      events.Converging
+	counts    events.Counts
+	pending   bool            // a health event is being published
+	waits     []events.Object // what is being deleted and stands in the way
+	look      *time.Timer     // when its health is looked at although nothing changed
+	retry     *time.Timer     // when it is converged again
 }
 
 // manifestsOf returns the payload of manifests.rendered and .unchanged.
@@ -148,6 +150,9 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 	defer app.mu.Unlock()
 	app.about, app.said, app.counts = last["applied"], applied.Converging, applied.Counts
 	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time.Add(timeout)}
+	if app.waitsFrom.IsZero() {
+		app.waitsFrom = last["applied"].Time
+	}
 	failure, _ := last["failed"].Data.(*events.ConvergenceFailed)
 	switch {
 	case newest == last["completed"].Stored:
@@ -159,6 +164,9 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 	case newest == last["failed"].Stored: // if that is over, it is said
 		app.health, app.unsaid = healthState{}, fence.Applied
 	}
+	if app.health.Phase != healthWaiting {
+		app.waitsFrom = time.Time{}
+	}
 	return nil
 }
 
@@ -168,6 +176,7 @@ func (app *application) awaitHealth(about events.Event, said events.Converging, 
 	defer app.mu.Unlock()
 	app.about, app.said, app.counts = about, said, counts
 	app.health = healthState{Phase: healthWaiting, Deadline: deadline}
+	app.waitsFrom = time.Now()
 }
 
 // expect sets what should be there, and whether that is all.

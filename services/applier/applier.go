@@ -62,6 +62,7 @@ func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config
 	rc.QPS, rc.Burst = -1, 0 // the API server's priority and fairness governs
 	rc.UserAgent = "plumbline-applier"
 	rc.Wrap(a.meter.wrap)
+	rc.Wrap(measured(cfg.Bus.Telemetry.Counter("plumbline.kubernetes.requests")))
 	var err error
 	if a.dynamic, err = dynamic.NewForConfig(rc); err != nil {
 		return nil, fmt.Errorf("connect to cluster %s: %w", cfg.Cluster, err)

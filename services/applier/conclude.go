@@ -42,7 +42,7 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 		}
 		drafts = append(drafts, a.draft(t, &events.ConvergenceApplied{Converging: t.said, Counts: counts, Objects: list, Requests: done.requests}))
 		t.app.unsaid = false
-		t.app.awaitHealth(t.event, t.said, counts, time.Now().Add(t.m.Declaration.Converge.Timeout.Std()))
+		t.app.awaitHealth(t.about(), t.said, counts, time.Now().Add(t.m.Declaration.Converge.Timeout.Std()))
 	}
 	held, err := a.hold(ctx, t, plan)
 	if err != nil {

@@ -25,6 +25,7 @@ type task struct {
 	m     *events.Manifests
 	cause string
 	hold  string // the digest of what an approval lets go
+	trace string // traceparent of what is said of it
 
 	admission Admission
 	said      events.Converging
@@ -33,14 +34,21 @@ type task struct {
 func (a *applier) newTask(app *application, e events.Event, cause string) *task {
 	m := manifestsOf(e)
 	return &task{
-		app: app, event: e, m: m, cause: cause,
+		app: app, event: e, m: m, cause: cause, trace: e.Traceparent,
 		said: events.Converging{Revision: m.Revision, Digest: m.Digest, Cause: cause},
 	}
 }
 
+// about is the event that this convergence is of, in its trace.
+func (t *task) about() events.Event {
+	e := t.event
+	e.Traceparent = t.trace
+	return e
+}
+
 // draft is an event of this convergence: of its revision, whatever caused it.
 func (a *applier) draft(t *task, p events.Payload) events.Draft {
-	d := events.Draft{Data: p, Address: a.address(t.app.name), Revision: order(t.event), Trace: t.event.Traceparent}
+	d := events.Draft{Data: p, Address: a.address(t.app.name), Revision: order(t.event), Trace: t.trace}
 	if t.cause != causeHeal { // which is told of its divergence
 		d.Correlation = t.event.CorrelationID
 	}
@@ -69,6 +77,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 			t.app.recalled = false
 			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
 		}
+		a.timeFailures(ctx, t, drafts)
 		if len(drafts) > 0 {
 			t.app.recalled = false // whether they were published, the log knows
 		}
@@ -99,7 +108,7 @@ func (a *applier) claimObserved(ctx context.Context, t *task) error {
 	}
 	bundle, err := a.load(ctx, t.m)
 	if _, _, terminal := fault.AsTerminal(err); terminal {
-		a.log.Warn("it is not known what an application in mode observe declares", "application", t.app.name, "error", err)
+		a.log.WarnContext(ctx, "it is not known what an application in mode observe declares", "application", t.app.name, "error", err)
 		return nil // the event is at fault, and nothing is published of it
 	}
 	if err != nil {

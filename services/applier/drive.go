@@ -7,8 +7,11 @@ import (
 	"maps"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // drive decides and acts, and once more where the first time was the full
@@ -16,11 +19,7 @@ import (
 func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
 	done := t.carried()
 	for pass := 0; ; pass++ {
-		live, err := a.see(ctx, desired, inv)
-		if err != nil {
-			return nil, err
-		}
-		plan, approved, err := a.plan(ctx, t, inv, desired, live)
+		live, plan, approved, err := a.consider(ctx, t, inv, desired)
 		if err != nil {
 			return nil, err
 		}
@@ -31,7 +30,7 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 			}
 			return a.refuse(ctx, t, plan.Refused)
 		}
-		a.log.Debug("decided", "application", t.app.name, "cause", t.cause, "plan", plan)
+		a.log.DebugContext(ctx, "decided", "application", t.app.name, "cause", t.cause, "plan", plan)
 		if inv, err = a.execute(ctx, t, inv, desired, plan, live, &done); err != nil {
 			return nil, err
 		}
@@ -41,6 +40,20 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 			return a.conclude(ctx, t, inv, desired, plan, &done)
 		}
 	}
+}
+
+// consider sees what is there and makes the plan.
+func (a *applier) consider(ctx context.Context, t *task, inv Inventory, desired Desired) (live map[string]Live, plan Plan, approved Inventory, err error) {
+	ctx, span := telemetry.Start(ctx, "plan", attribute.String("plumbline.cause", t.cause))
+	defer func() {
+		span.SetAttributes(attribute.Int("plumbline.objects", len(plan.Steps)), attribute.Int("plumbline.writes", plan.Requests()))
+		telemetry.End(span, err, why(err))
+	}()
+	if live, err = a.see(ctx, desired, inv); err != nil {
+		return nil, plan, inv, err
+	}
+	plan, approved, err = a.plan(ctx, t, inv, desired, live)
+	return live, plan, approved, err
 }
 
 // plan decides, and returns the inventory with what an approval lets go. Only
@@ -147,7 +160,7 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		}
 	}
 	r.inventory, r.confirmed = wide, time.Now()
-	if err := r.carryOut(ctx, plan); err != nil {
+	if err := r.carryOutTraced(ctx, plan); err != nil {
 		return wide, err
 	}
 	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {

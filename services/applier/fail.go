@@ -108,7 +108,7 @@ const maxFailures = 24 << 10
 
 func fingerprint(p *events.ConvergenceFailed, declaration string) string {
 	q := *p
-	q.Cause = ""
+	q.Cause, q.After = "", 0
 	data, err := json.Marshal(q)
 	if err != nil {
 		return "" // never said before

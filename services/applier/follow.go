@@ -8,8 +8,11 @@ import (
 	"slices"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // settleFor is how long changes are gathered before the health of the
@@ -103,7 +106,10 @@ func (a *applier) lookAgainAt(app *application, at time.Time) {
 // reportHealth looks once more, in the application's queue, and returns the
 // event that the look leads to, and the state after it.
 func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.Draft, healthState) {
-	observed := a.observedAt(ctx, app)
+	app.mu.Lock()
+	about := app.about
+	app.mu.Unlock()
+	observed := a.observedAt(ctx, app.name, about)
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	app.pending = false
@@ -112,13 +118,17 @@ func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.
 	next, report := decideHealth(app.health, v, app.complete, a.grace, now)
 	app.health = next
 	a.lookAgainAt(app, next.next(a.grace))
+	if report != reportNothing && !app.waitsFrom.IsZero() {
+		telemetry.Past(ctx, "wait for health", app.waitsFrom, now, attribute.Int("plumbline.objects", len(app.expected)))
+		app.waitsFrom = time.Time{}
+	}
 	message, failures := v.describe()
 	var p events.Payload
 	switch report {
 	case reportCompleted:
 		p = &events.ConvergenceCompleted{Converging: app.said, Counts: app.counts, After: events.Duration(now.Sub(observed).Round(time.Millisecond))}
 	case reportFailed:
-		p = &events.ConvergenceFailed{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures, Failed: len(v.Unhealthy)}
+		p = &events.ConvergenceFailed{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures, Failed: len(v.Unhealthy), After: events.Duration(now.Sub(observed).Round(time.Millisecond))}
 	case reportDegraded:
 		p = &events.ConvergenceDegraded{Converging: app.said, Reason: events.ReasonUnhealthy, Message: message, Failures: failures}
 	default:
@@ -133,16 +143,23 @@ func (a *applier) reportHealth(ctx context.Context, app *application) ([]events.
 // observedAt is when the revision that an application converges to was
 // observed: by the log, or where the log has gone on since, when its bundle
 // was made.
-func (a *applier) observedAt(ctx context.Context, app *application) time.Time {
-	app.mu.Lock()
-	about := app.about
-	app.mu.Unlock()
-	e, err := a.bus.Last(ctx, typeOf(&events.CommitObserved{}).Subject(a.address(app.name)))
+func (a *applier) observedAt(ctx context.Context, name string, about events.Event) time.Time {
+	e, err := a.bus.Last(ctx, typeOf(&events.CommitObserved{}).Subject(a.address(name)))
 	if err == nil && order(e) == order(about) {
 		return e.Time
 	}
 	if err != nil && !errors.Is(err, bus.ErrNone) {
-		a.log.Debug("read when a revision was observed", "application", app.name, "error", err)
+		a.log.DebugContext(ctx, "read when a revision was observed", "application", name, "error", err)
 	}
 	return about.Time
+}
+
+// timeFailures says of a revision that was given up how long after its observation
+// that was.
+func (a *applier) timeFailures(ctx context.Context, t *task, drafts []events.Draft) {
+	for _, d := range drafts {
+		if failed, ok := d.Data.(*events.ConvergenceFailed); ok && t.cause == causeRevision {
+			failed.After = events.Duration(max(0, bus.Now(ctx).Sub(a.observedAt(ctx, t.app.name, t.event))).Round(time.Millisecond))
+		}
+	}
 }

@@ -80,10 +80,12 @@ func (a *applier) heal(ctx context.Context, in events.Event, d *events.Divergenc
 	}
 	f.heal(bus.Now(ctx))
 	if wait := f.until.Sub(bus.Now(ctx)); wait > 0 {
-		a.log.Warn("someone keeps writing an object that Git declares: healing waits", "application", app.name,
+		a.log.WarnContext(ctx, "someone keeps writing an object that Git declares: healing waits", "application", app.name,
 			"object", d.Object.String(), "again", wait.String(), "writer", writer(d))
 	}
-	return a.converge(ctx, a.newTask(app, e, causeHeal))
+	t := a.newTask(app, e, causeHeal)
+	t.trace = in.Traceparent // the heal is of the divergence, and the divergence of the commit
+	return a.converge(ctx, t)
 }
 
 func writer(d *events.Divergence) string {

@@ -22,6 +22,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 const (
@@ -122,7 +123,9 @@ func (s *inventories) holds(application, key string) (holds, known bool) {
 // write stores inv if nobody has written it since it was read, and returns it
 // with its new resourceVersion. Its error is errInventoryChanged where
 // someone has.
-func (s *inventories) write(ctx context.Context, inv Inventory) (Inventory, error) {
+func (s *inventories) write(ctx context.Context, inv Inventory) (written Inventory, err error) {
+	ctx, span := telemetry.Start(ctx, "inventory write")
+	defer func() { telemetry.End(span, err, why(err)) }()
 	body, err := encodeInventory(inv)
 	if err != nil {
 		return inv, err

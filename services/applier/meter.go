@@ -20,8 +20,8 @@ type meterKey struct{}
 // count returns a context whose requests are counted in the number that it
 // returns.
 func count(ctx context.Context) (context.Context, *atomic.Int64) {
-	n := new(atomic.Int64)
-	return context.WithValue(ctx, meterKey{}, n), n
+	t := new(sent)
+	return context.WithValue(ctx, meterKey{}, t), &t.n
 }
 
 // charge counts the requests that carry no context of ours, up to the call of
@@ -29,8 +29,8 @@ func count(ctx context.Context) (context.Context, *atomic.Int64) {
 func (m *meter) charge(ctx context.Context) func() {
 	before := m.stray.Load()
 	return func() {
-		if n, ok := ctx.Value(meterKey{}).(*atomic.Int64); ok {
-			n.Add(m.stray.Load() - before)
+		if t, ok := ctx.Value(meterKey{}).(*sent); ok {
+			t.add(m.stray.Load() - before)
 		}
 	}
 }
@@ -38,9 +38,9 @@ func (m *meter) charge(ctx context.Context) func() {
 // wrap counts what passes through next. It fits rest.Config.Wrap.
 func (m *meter) wrap(next http.RoundTripper) http.RoundTripper {
 	return roundTripper(func(r *http.Request) (*http.Response, error) {
-		switch n, ok := r.Context().Value(meterKey{}).(*atomic.Int64); {
+		switch t, ok := r.Context().Value(meterKey{}).(*sent); {
 		case ok:
-			n.Add(1)
+			t.add(1)
 		case r.URL.Query().Get("watch") == "" && !isWatchList(r.Context()):
 			m.stray.Add(1)
 		}

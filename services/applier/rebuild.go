@@ -28,7 +28,7 @@ func (a *applier) rebuild(ctx context.Context, inv Inventory, desired Desired) (
 	if !lost {
 		return inv, nil
 	}
-	a.log.Warn("the inventory is lost: rebuilding it from labels", "application", desired.Application)
+	a.log.WarnContext(ctx, "the inventory is lost: rebuilding it from labels", "application", desired.Application)
 	_, lists, err := a.discovery.ServerGroupsAndResources()
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
 		return inv, fmt.Errorf("read which kinds the cluster serves: %w", err)

@@ -14,7 +14,8 @@ import (
 
 // pass judges what w names and returns the transitions that follow. It runs in
 // the application's serial queue.
-func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.Time) ([]events.Draft, error) {
+func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.Time) (drafts []events.Draft, err error) {
+	defer func() { a.open.set(app.name, app.ledger.open(drafts)) }()
 	w.begun = time.Now()
 	if w.load || app.view.last == nil {
 		if err := a.load(ctx, app); err != nil {
@@ -31,12 +32,12 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 		return nil, err
 	}
 	if a.fleet.withdrawn(app.name) {
-		return a.withdraw(app, now), nil
+		return a.withdraw(ctx, app, now), nil
 	}
 	if w.all {
 		app.wake = time.Time{}
 	}
-	drafts, failed, err := a.judge(ctx, app, w, now)
+	drafts, failed, err := a.compare(ctx, app, w, now)
 	if errors.Is(err, errAnew) {
 		return nil, err
 	}
@@ -45,11 +46,11 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 	}
 	drafts = append(drafts, a.settled(app, now)...)
 	if w.all {
-		drafts = append(drafts, a.limited(app, now)...)
+		drafts = append(drafts, a.limited(ctx, app, now)...)
 	}
 	a.wakeAt(app)
 	if err != nil && len(drafts) > 0 {
-		a.again(app.name, failed, err)
+		a.again(ctx, app.name, failed, err)
 		err = nil
 	}
 	return drafts, err
@@ -68,7 +69,7 @@ func (a *Auditor) judge(ctx context.Context, app *application, w work, now time.
 			if problem = a.loadAll(ctx, app); problem == nil {
 				fresh = true
 				if a.fleet.withdrawn(app.name) {
-					return a.withdraw(app, now), nil, nil
+					return a.withdraw(ctx, app, now), nil, nil
 				}
 				v, problem = a.examine(ctx, app, key, w, now)
 			}
@@ -152,11 +153,13 @@ func (a *Auditor) transition(app *application, object string, v Verdict, now tim
 // wakes the application for what may come next.
 func (app *application) step(key string, known Known, fresh events.Divergence, t Transition, now time.Time) []events.Draft {
 	var data events.Payload
+	var breaks string // the trace of the commit that it breaks
 	since := known.Divergence.Since
 	switch t.Step {
 	case Detect:
 		known.Correlation = fmt.Sprintf("divergence/%s/%d", key, now.UnixNano())
-		_, _, _, known.Trace = app.view.revision()
+		_, _, _, breaks = app.view.revision()
+		known.Trace = ""
 		data = &events.DivergenceDetected{Divergence: fresh}
 	case Persist:
 		fresh.Since = since
@@ -167,7 +170,7 @@ func (app *application) step(key string, known Known, fresh events.Divergence, t
 		}
 	}
 	d := app.ledger.draft(key, known, data)
-	d.Revision = app.order()
+	d.Revision, d.Begins = app.order(), breaks
 	return []events.Draft{d}
 }
 
@@ -214,13 +217,13 @@ func (app *application) standing() bool {
 }
 
 // withdraw resolves what is open of an application that is no longer declared.
-func (a *Auditor) withdraw(app *application, now time.Time) []events.Draft {
+func (a *Auditor) withdraw(ctx context.Context, app *application, now time.Time) []events.Draft {
 	a.cache.claim(app.name, app.targets, nil)
 	a.readers.need(app.name, nil)
 	app.manifests, app.targets, app.inStep, app.inPlace = nil, nil, map[string]bool{}, ""
 	app.wake = time.Time{}
 	a.wakeAt(app)
-	drafts := a.limited(app, now)
+	drafts := a.limited(ctx, app, now)
 	for key, known := range app.ledger.known {
 		if known.Phase != Closed {
 			drafts = append(drafts, app.step(key, known, known.Divergence, Transition{Step: Resolve, How: Withdrawn}, now)...)

@@ -44,14 +44,14 @@ func (s *said) load(ctx context.Context, conn *bus.Conn, at events.Address) erro
 }
 
 // limited publishes which objects may not be compared, whenever that changes.
-func (a *Auditor) limited(app *application, now time.Time) []events.Draft {
+func (a *Auditor) limited(ctx context.Context, app *application, now time.Time) []events.Draft {
 	limits, known := a.limits(app)
 	if !known || limits.Count == app.said.limits.Count && slices.Equal(limits.Objects, app.said.limits.Objects) {
 		return nil
 	}
 	app.said.loaded = false // it is read again: the log is the state
 	if limits.Count > 0 {
-		a.log.Warn("not everything is audited", "application", app.name, "objects", limits.Count, "first", limits.Objects[0].Message)
+		a.log.WarnContext(ctx, "not everything is audited", "application", app.name, "objects", limits.Count, "first", limits.Objects[0].Message)
 	}
 	return []events.Draft{{
 		Data: &limits, Address: app.ledger.at, Time: now,

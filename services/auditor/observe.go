@@ -155,8 +155,8 @@ func (a *Auditor) wakeAt(app *application) {
 const retryAfter = time.Second
 
 // again looks later at what could not be examined.
-func (a *Auditor) again(application string, keys map[string]bool, why error) {
-	a.log.Warn("some objects could not be compared; they are tried again", "application", application, "objects", len(keys), "error", why)
+func (a *Auditor) again(ctx context.Context, application string, keys map[string]bool, why error) {
+	a.log.WarnContext(ctx, "some objects could not be compared; they are tried again", "application", application, "objects", len(keys), "error", why)
 	time.AfterFunc(retryAfter, func() {
 		a.queue(application, events.Cause{ID: fmt.Sprintf("again/%s/%s/%d", a.cfg.Cluster, application, time.Now().UnixNano())}, work{keys: keys})
 	})

@@ -34,6 +34,7 @@ type Auditor struct {
 	timers  map[string]*time.Timer
 	stopped bool
 	count   uint64 // of levels read, for their causes
+	open    openCount
 }
 
 // Run audits until ctx ends. It returns an error only where it can't begin.
@@ -46,6 +47,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
+	config.Wrap(measured(env.Telemetry.Counter("plumbline.kubernetes.requests")))
 	cluster, err := newCluster(cfg.Cluster, config, env.Version)
 	if err != nil {
 		return err
@@ -56,7 +58,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 			return err
 		}
 	}
-	cfg.Bus.Waiting = env.Health.Waiting
+	cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err
@@ -92,6 +94,7 @@ func (a *Auditor) run(ctx context.Context) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	defer a.stop()
+	defer a.measure()()
 	begun := make(chan struct{})
 	a.level("start", func() { close(begun) })
 	group.Go(func() {

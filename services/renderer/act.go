@@ -8,10 +8,13 @@ import (
 	"errors"
 	"fmt"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // made is what a revision has come to: a failure, or a bundle that is stored.
@@ -57,7 +60,7 @@ func (r *renderer) revise(ctx context.Context, in events.Event, again bool) ([]e
 
 // make finds out what a revision comes to: it is known, or it is rendered.
 func (r *renderer) make(ctx context.Context, a events.Address, c *events.CommitObserved, v view) (made, error) {
-	t, err := r.tree(ctx, c)
+	t, err := r.source(ctx, c)
 	if err != nil {
 		return madeOf(err, nil)
 	}
@@ -67,10 +70,11 @@ func (r *renderer) make(ctx context.Context, a events.Address, c *events.CommitO
 	if err != nil {
 		return madeOf(err, nil)
 	}
+	r.lookedUp(ctx, k != nil)
 	if k != nil {
 		return made{k, true}, nil
 	}
-	res, err := r.pool.render(ctx, t, p.path)
+	res, err := r.render(ctx, t, p.path)
 	if err != nil {
 		return madeOf(err, nil)
 	}
@@ -151,7 +155,10 @@ func (r *renderer) put(ctx context.Context, a events.Address, b manifest.Bundle,
 	if err != nil {
 		return events.Blob{}, err
 	}
-	return r.conn.Blobs().Put(ctx, prefix(a.Cluster), data)
+	ctx, span := telemetry.Start(ctx, "bundle put", attribute.Int("plumbline.bytes", len(data)), attribute.Int("plumbline.objects", len(b.Objects)))
+	stored, err := r.conn.Blobs().Put(ctx, prefix(a.Cluster), data)
+	telemetry.End(span, err, "bus")
+	return stored, err
 }
 
 func prefix(cluster string) string { return blob.Root + ".renderer." + events.EncodeToken(cluster) }

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+	"go.opentelemetry.io/otel/metric"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
@@ -33,6 +34,7 @@ type renderer struct {
 	pool     *pool
 	sources  *sources
 	history  *history
+	lookups  metric.Int64Counter // in the render cache
 }
 
 // Command registers the renderer's flags and returns what runs it.
@@ -49,7 +51,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s.Bus.Service, s.Bus.User, s.Bus.Waiting = "renderer", "renderer", env.Health.Waiting
+	s.Bus.Service, s.Bus.User, s.Bus.Waiting, s.Bus.Telemetry = "renderer", "renderer", env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, s.Bus, env.Log)
 	if err != nil {
 		return err
@@ -67,6 +69,7 @@ func newRenderer(conn *bus.Conn, s settings, env process.Env) *renderer {
 		pool:    newPool(s.Workers, s.limits, env.Log),
 		sources: newSources(sourceBudget),
 		history: newHistory(historyBudget),
+		lookups: env.Telemetry.Counter("plumbline.render.cache"),
 	}
 	// Two more than render wait for blobs or for the bus meanwhile.
 	r.consumer = conn.Consumer("renderer", r.handle, bus.Options{Concurrency: s.Workers + 2, Failed: r.failed})

@@ -25,10 +25,11 @@ func (p *pass) act(ctx context.Context, f finding) error {
 	if err != nil {
 		return err
 	}
+	ctx, traceparent := p.trace(ctx, f)
 	source, err := p.source(ctx, commit.TreeHash)
 	var refused *sourceError
 	if errors.As(err, &refused) {
-		return p.reject(ctx, f, commit, refused)
+		return p.reject(ctx, f, commit, refused, traceparent)
 	}
 	if err != nil {
 		return err
@@ -40,8 +41,8 @@ func (p *pass) act(ctx context.Context, f finding) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
-	out, err := p.hub.ledger.Publish(ctx, p.cause(f), events.Draft{
-		Data: data, Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
+	out, err := p.hub.ledger.Publish(ctx, p.cause(f, traceparent), events.Draft{
+		Data: data, Time: time.Now(), Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
 	})
 	if err = publishing(err); errors.As(err, &refused) {
 		return p.reject(ctx, f, commit, refused)
@@ -55,26 +56,32 @@ func (p *pass) act(ctx context.Context, f finding) error {
 	m := remember(out[0], time.Now())
 	m.checked = true
 	p.last[f.subject()] = m
-	p.hub.logger.Info("revision", "application", f.declaration.Application, "commit", f.tip.String(),
+	p.hub.logger.InfoContext(ctx, "revision", "application", f.declaration.Application, "commit", f.tip.String(),
 		"cause", f.verdict.cause, "forced", f.verdict.forced, "trigger", p.trigger, "sequence", out[0].Stored)
 	return nil
 }
 
 // cause is the observation of a tip: the same tip after another revision is
 // another one, so that A, B, A are three events however fast they follow.
-func (p *pass) cause(f finding) events.Cause {
+func (p *pass) cause(f finding, traceparent string) events.Cause {
 	commit := f.tip.String()
 	return events.Cause{
 		ID: causeID("tip", p.hub.log.epoch(), f.declaration.Source.Repository, f.ref(), commit, f.digest,
 			f.subject(), strconv.FormatUint(f.verdict.expect, 10)),
-		Traceparent: traceparent(f.declaration.Source.URL, commit, f.verdict.previous),
+		Traceparent: traceparent,
+		Began:       p.began,
 		Correlation: f.declaration.Application + "@" + commit,
 	}
 }
 
-// traceparent is the trace of a commit: the same for all applications that it
-// is a revision of (W3C Trace Context, version 00).
-func traceparent(parts ...string) string {
+// traceparent is the identity of the trace of a commit: the same for all
+// applications that it is a revision of (W3C Trace Context, version 00).
+// Another declaration of the same commit is another trace.
+func traceparent(f finding) string {
+	parts := []string{f.declaration.Source.URL, f.tip.String(), f.verdict.previous, f.verdict.cause}
+	if f.verdict.cause != causeCommit {
+		parts = append(parts, f.fleetCommit, strconv.FormatUint(f.verdict.expect, 10))
+	}
 	sum := sha256.Sum256([]byte(strings.Join(parts, "\x00")))
 	sum[0] |= 1
 	sum[16] |= 1 // neither id may be zero
@@ -123,7 +130,7 @@ func clean(s string) string {
 }
 
 // reject says once that a commit is refused; the revision before it stays.
-func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sourceError) error {
+func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sourceError, traceparent string) error {
 	if p.rejected[f.subject()] == f.tip.String() {
 		return nil
 	}
@@ -139,13 +146,13 @@ func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sou
 	}
 	said, ok := last.Data.(*events.CommitRejected)
 	if !ok || said.Commit != data.Commit || said.Reason != data.Reason || said.Ref != data.Ref || last.Stored < f.verdict.expect {
-		cause := p.cause(f)
+		cause := p.cause(f, traceparent)
 		cause.ID = causeID("rejected", cause.ID, string(why.reason), strconv.FormatUint(last.Stored, 10))
 		if _, err := p.hub.ledger.Publish(ctx, cause, events.Draft{Data: data, Address: f.address()}); err != nil {
 			return publishing(err)
 		}
 	}
-	p.hub.logger.Warn("commit rejected", "application", f.declaration.Application, "commit", f.tip.String(), "reason", why.reason, "error", why)
+	p.hub.logger.WarnContext(ctx, "commit rejected", "application", f.declaration.Application, "commit", f.tip.String(), "reason", why.reason, "error", why)
 	p.rejected[f.subject()] = f.tip.String()
 	return nil
 }

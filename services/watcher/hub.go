@@ -39,6 +39,9 @@ type hub struct {
 
 	// inForce is written by the fleet reader alone.
 	inForce atomic.Pointer[inForce]
+	meters  meters
+	started time.Time
+	hooks   sync.Map // repository → span of the webhook that asked for a look
 	asking  sync.Mutex
 
 	mu          sync.Mutex
@@ -61,6 +64,7 @@ func newHub(s settings, l ledger, blobs *blob.Store, log *slog.Logger) *hub {
 	return &hub{
 		settings: s, logger: log, ledger: l, blobs: blobs, heavy: semaphore.NewWeighted(heavyWork),
 		readers: map[string]*reader{}, looked: make(chan struct{}),
+		meters: newMeters(s.Bus.Telemetry), started: time.Now(),
 	}
 }
 
@@ -110,7 +114,7 @@ func (h *hub) newReader(ctx context.Context, name string, e endpoint, interval t
 	r := &reader{
 		hub: h, name: name, root: filepath.Join(h.Mirrors, fmt.Sprintf("%s-%x", events.EncodeToken(name), sum[:6])),
 		remote: &remote{name: name, endpoint: e, directory: h.GitCredentials, maxPack: h.Limits.Pack},
-		wake:   make(chan string, 1), done: make(chan struct{}),
+		wake:   make(chan string, 1), done: make(chan struct{}), begun: map[string]string{},
 	}
 	r.interval.Store(int64(interval))
 	r.assigned.Store(&[]assignment{})

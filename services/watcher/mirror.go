@@ -44,6 +44,8 @@ var errDamaged = errors.New("the mirror is damaged")
 type mirror struct {
 	root  string
 	store *filesystem.Storage
+	// received counts the bytes of all packs that came.
+	received int64
 }
 
 // openMirror opens or makes the mirror in root, and cleans up what a killed
@@ -195,7 +197,9 @@ func (m *mirror) fetch(ctx context.Context, s session, l listing, all []target) 
 	if err != nil {
 		return err
 	}
-	if err := receive(ctx, m.store, s, l, missing, haves); err != nil {
+	n, err := receive(ctx, m.store, s, l, missing, haves)
+	m.received += n
+	if err != nil {
 		return errors.Join(err, m.clean())
 	}
 	return nil
@@ -209,7 +213,8 @@ func (m *mirror) renew(ctx context.Context, s session, l listing, all []target) 
 		return err
 	}
 	store := storage(temp)
-	err = receive(ctx, store, s, l, all, nil)
+	n, err := receive(ctx, store, s, l, all, nil)
+	m.received += n
 	if err = errors.Join(err, store.Close()); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}
@@ -224,7 +229,7 @@ func (m *mirror) renew(ctx context.Context, s session, l listing, all []target) 
 // receive writes the pack of wants into store. The pack's checksum and every
 // object's id are computed from what was received: an object can't be there
 // under another's id.
-func receive(ctx context.Context, store *filesystem.Storage, s session, l listing, targets []target, haves []plumbing.Hash) error {
+func receive(ctx context.Context, store *filesystem.Storage, s session, l listing, targets []target, haves []plumbing.Hash) (n int64, err error) {
 	var wants []plumbing.Hash
 	for _, t := range targets {
 		if !slices.Contains(wants, t.ask) {
@@ -233,29 +238,29 @@ func receive(ctx context.Context, store *filesystem.Storage, s session, l listin
 	}
 	pack, err := fetch(ctx, s, l, wants, haves)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	defer func() { _ = pack.Close() }() // what matters of it was read
 	w, err := store.PackfileWriter()
 	if err != nil {
-		return fmt.Errorf("mirror: %w", err)
+		return 0, fmt.Errorf("mirror: %w", err)
 	}
-	_, copyErr := io.Copy(w, pack)
+	n, copyErr := io.Copy(w, pack)
 	closeErr := w.Close() // indexes, and so checks, the pack
 	switch {
 	case copyErr != nil && ctx.Err() != nil:
-		return ctx.Err()
+		return n, ctx.Err()
 	case copyErr != nil:
-		return received(copyErr)
+		return n, received(copyErr)
 	case closeErr != nil:
-		return received(closeErr)
+		return n, received(closeErr)
 	}
 	for _, t := range targets {
 		if store.HasEncodedObject(t.commit) != nil {
-			return refuse(events.ReasonSourceInvalid, nil, "the server's pack lacks the commit %s", t.commit)
+			return n, refuse(events.ReasonSourceInvalid, nil, "the server's pack lacks the commit %s", t.commit)
 		}
 	}
-	return nil
+	return n, nil
 }
 
 func received(err error) error {

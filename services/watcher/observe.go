@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp/capability"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
@@ -49,7 +50,8 @@ func (r *reader) observe(ctx context.Context, trigger string) (*trouble, error) 
 		return nil, err
 	}
 	r.refresh()
-	p := &pass{reader: r, trigger: trigger, began: time.Now()}
+	p := &pass{reader: r, trigger: trigger, began: time.Now(), hook: r.hookOf(), open: map[string]begun{}}
+	defer p.endTraces()
 	for range maxPasses {
 		again, err := p.run(ctx)
 		if err != nil || !again {
@@ -73,6 +75,9 @@ type pass struct {
 	listing   listing
 	trouble   *trouble
 	ancestry  map[[2]plumbing.Hash]bool // before, tip → whether one is in the other's history
+	hook      trace.SpanContext         // the webhook that asked for it
+	fetches   []fetched
+	open      map[string]begun // by identity: the traces that this look has begun
 }
 
 func (p *pass) run(ctx context.Context) (again bool, err error) {
@@ -178,13 +183,13 @@ func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 			}
 		}
 	}
-	if err := p.mirror.fetch(ctx, p.session, p.listing, all); err != nil {
+	if err := p.timeFetch(ctx, func() error { return p.mirror.fetch(ctx, p.session, p.listing, all) }); err != nil {
 		if len(unlisted) == 0 || ctx.Err() != nil {
 			return false, fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
 		}
 		p.deny(unlisted)
 		p.confirm = p.confirmed
-		p.hub.logger.Warn("commits at no ref not fetched; trying without them", "repository", p.name, "commits", len(unlisted), "error", err)
+		p.hub.logger.WarnContext(ctx, "commits at no ref not fetched; trying without them", "repository", p.name, "commits", len(unlisted), "error", err)
 		return true, nil
 	}
 	return false, p.mirror.settle(tips)

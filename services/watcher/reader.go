@@ -92,6 +92,7 @@ type reader struct {
 	declared   declared                       // the fleet reader's
 	outage     *outage                        // nil: not read yet
 	failures   int
+	begun      map[string]string // traces that were begun → the traceparent to pass on
 }
 
 // look asks for a look soon. Several that wait are one.
@@ -137,21 +138,21 @@ func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 	case ctx.Err() != nil:
 		return 0
 	case errors.As(err, &out):
-		log.Warn("the bus does not answer; looking again", "error", err)
+		log.WarnContext(ctx, "the bus does not answer; looking again", "error", err)
 		return jitter(firstBackoff)
 	case errors.Is(err, errDamaged):
-		log.Warn("mirror rebuilt", "error", err)
+		log.WarnContext(ctx, "mirror rebuilt", "error", err)
 		if err := r.mirror.reset(); err != nil {
-			log.Error("mirror not rebuilt", "error", err)
+			log.ErrorContext(ctx, "mirror not rebuilt", "error", err)
 		}
 		return jitter(firstBackoff)
 	case err != nil:
 		known := classify(err)
 		found = &trouble{reason: known.reason, message: known.message, applications: r.applications()}
-		log.Warn("repository not read", "reason", known.reason, "error", err)
+		log.WarnContext(ctx, "repository not read", "reason", known.reason, "error", err)
 		if r.isFleet {
 			if err := r.hub.adoptRemembered(ctx); err != nil {
-				log.Error("remembered fleet not put in force", "error", err)
+				log.ErrorContext(ctx, "remembered fleet not put in force", "error", err)
 			}
 		}
 	}
@@ -160,7 +161,7 @@ func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 		r.failures = 0
 	}
 	if err := r.report(ctx, found); err != nil {
-		log.Warn("outage not reported; looking again", "error", err)
+		log.WarnContext(ctx, "outage not reported; looking again", "error", err)
 		return jitter(firstBackoff)
 	}
 	return r.pause(found, r.failures)

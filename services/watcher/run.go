@@ -51,7 +51,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err := cleanMemory(s.Mirrors); err != nil {
 		return fmt.Errorf("--mirrors: %w", err)
 	}
-	s.Bus.Service, s.Bus.Waiting = "watcher", env.Health.Waiting
+	s.Bus.Service, s.Bus.Waiting, s.Bus.Telemetry = "watcher", env.Health.Waiting, env.Telemetry
 	listener, err := listen(s)
 	if err != nil {
 		return err
@@ -61,6 +61,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 		return errors.Join(fmt.Errorf("connect to the bus: %w", err), closeListener(listener))
 	}
 	defer conn.Close()
+	defer conn.MeasureLog()()
 	h := newHub(s, conn, conn.Blobs(), env.Log)
 	env.Health.Check("bus", conn.Ready)
 	env.Health.Check("fleet", h.ready)
@@ -183,7 +184,8 @@ func (h *hub) serve(ctx context.Context, l net.Listener) error {
 	server := &http.Server{
 		Handler: &webhook{
 			directory: h.WebhookSecrets, log: h.logger,
-			look: func(repository string) bool { return h.look(repository, byWebhook) },
+			look:  func(repository string) bool { return h.look(repository, byWebhook) },
+			heard: h.heard, tracer: h.Bus.Telemetry.Tracer(),
 		},
 		ReadHeaderTimeout: 5 * time.Second, ReadTimeout: 15 * time.Second, WriteTimeout: 15 * time.Second,
 		IdleTimeout: time.Minute, MaxHeaderBytes: 16 << 10,

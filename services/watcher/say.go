@@ -24,7 +24,7 @@ func (p *pass) say(ctx context.Context, now *inForce) error {
 		return err
 	}
 	if !now.memory.State.Complete {
-		p.hub.logger.Warn("no list of the fleet is published: a file can't be read, and what it declared before is not known; mend it",
+		p.hub.logger.WarnContext(ctx, "no list of the fleet is published: a file can't be read, and what it declared before is not known; mend it",
 			"commit", now.commit, "rejections", len(now.memory.State.Rejections))
 		return nil
 	}
@@ -93,7 +93,7 @@ func (p *pass) sayRejection(ctx context.Context, commit string, r fleet.Rejectio
 	if err != nil && !errors.Is(err, bus.ErrConflict) { // another watcher said it
 		return publishing(err)
 	}
-	p.hub.logger.Warn("declaration rejected", "file", r.File, "kind", r.Kind, "name", r.Name, "problem", r.Problems[0].Message, "line", r.Problems[0].Line)
+	p.hub.logger.WarnContext(ctx, "declaration rejected", "file", r.File, "kind", r.Kind, "name", r.Name, "problem", r.Problems[0].Message, "line", r.Problems[0].Line)
 	return nil
 }
 
@@ -171,6 +171,6 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 	}
 	next.stored = out[0].Stored
 	p.declared.lists[cluster] = next
-	h.logger.Info("fleet", "cluster", cluster, "applications", next.count, "held", next.held, "commit", next.commit)
+	h.logger.InfoContext(ctx, "fleet", "cluster", cluster, "applications", next.count, "held", next.held, "commit", next.commit)
 	return nil
 }

@@ -132,6 +132,7 @@ func (p *pass) lastOf(ctx context.Context, a assignment) (remembered, error) {
 	if e.Epoch != p.hub.log.epoch() {
 		p.hub.checkLog(ctx)
 	}
+	p.sendAgain(e)
 	m = remember(e, m.read)
 	withdrawn, err := p.hub.ledger.Last(ctx, events.TypeOf(&events.ApplicationWithdrawn{}).Subject(a.address()))
 	if err != nil && !errors.Is(err, bus.ErrNone) {

@@ -8,9 +8,11 @@ import (
 	"fmt"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"go.opentelemetry.io/otel/attribute"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // sourcePrefix is the subject that the chunks of sources are below.
@@ -49,20 +51,25 @@ func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, e
 }
 
 // send packs, encrypts and stores a tree.
-func (r *reader) send(ctx context.Context, name string, tree plumbing.Hash) (events.Blob, error) {
+func (r *reader) send(ctx context.Context, name string, tree plumbing.Hash) (b events.Blob, err error) {
 	h := r.hub
 	if err := h.heavy.Acquire(ctx, 1); err != nil {
 		return events.Blob{}, err
 	}
 	defer h.heavy.Release(1)
+	_, span := telemetry.Start(ctx, "source pack")
 	pack, err := sourcePack(ctx, r.mirror.store, tree, h.Limits)
+	span.SetAttributes(attribute.Int("plumbline.bytes", len(pack)))
+	telemetry.End(span, err, "pack")
 	if err != nil {
 		return events.Blob{}, err
 	}
 	contentName, sealed := h.key.EncryptSource(pack)
 	ctx, cancel := context.WithTimeout(ctx, sendPatience)
 	defer cancel()
-	b, err := h.blobs.PutNamed(ctx, name, sealed)
+	ctx, span = telemetry.Start(ctx, "source put", attribute.Int("plumbline.bytes", len(sealed)))
+	defer func() { telemetry.End(span, err, "bus") }()
+	b, err = h.blobs.PutNamed(ctx, name, sealed)
 	if errors.Is(err, blob.ErrExists) || errors.Is(err, blob.ErrIntegrity) {
 		// The remains of another packing of the same tree are in the way.
 		b, err = h.blobs.PutNamed(ctx, sourcePrefix+"."+contentName, sealed)
@@ -70,6 +77,6 @@ func (r *reader) send(ctx context.Context, name string, tree plumbing.Hash) (eve
 	if err != nil {
 		return events.Blob{}, busError{fmt.Errorf("store the source: %w", err)}
 	}
-	h.logger.Info("source sent", "repository", r.name, "tree", tree.String(), "bytes", b.Size)
+	h.logger.InfoContext(ctx, "source sent", "repository", r.name, "tree", tree.String(), "bytes", b.Size)
 	return b, nil
 }

@@ -15,6 +15,9 @@ import (
 	"strings"
 	"sync"
 	"time"
+
+	semconv "go.opentelemetry.io/otel/semconv/v1.37.0"
+	"go.opentelemetry.io/otel/trace"
 )
 
 const (
@@ -31,6 +34,10 @@ type webhook struct {
 	directory string // of the secrets: DIR/<repository> is a file
 	look      func(repository string) bool
 	log       *slog.Logger
+	// heard is told, before the look, the span of the request that asks for
+	// it; tracer makes it. Both may be nil.
+	heard  func(repository string, span trace.SpanContext)
+	tracer trace.Tracer
 
 	mu     sync.Mutex
 	recent map[string]time.Time // when a repository was last looked at, or will be
@@ -67,11 +74,29 @@ func (h *webhook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "X-Hub-Signature-256 is missing or wrong, or no secret is set for the repository", http.StatusUnauthorized)
 		return
 	}
+	end := h.trace(r, repository)
 	if !h.debounce(repository) {
+		end(http.StatusNotFound)
 		http.Error(w, "the fleet declares no such repository", http.StatusNotFound)
 		return
 	}
+	end(http.StatusAccepted)
 	w.WriteHeader(http.StatusAccepted)
+}
+
+// trace starts the span of a signed request. What others send as a trace of
+// theirs is not gone into.
+func (h *webhook) trace(r *http.Request, repository string) (end func(status int)) {
+	if h.tracer == nil {
+		return func(int) {}
+	}
+	_, span := h.tracer.Start(r.Context(), "POST /webhook/{repository}", trace.WithNewRoot(), trace.WithSpanKind(trace.SpanKindServer),
+		trace.WithAttributes(semconv.HTTPRequestMethodPost, semconv.HTTPRoute("/webhook/{repository}"), semconv.URLPath(r.URL.Path)))
+	h.heard(repository, span.SpanContext())
+	return func(status int) {
+		span.SetAttributes(semconv.HTTPResponseStatusCode(status))
+		span.End()
+	}
 }
 
 // signed checks the one signature header that there has to be. The secret is
