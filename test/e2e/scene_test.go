@@ -44,9 +44,9 @@ func play(t *testing.T, app string, files map[string]string, spec ...string) *sc
 }
 
 // stage raises a rig without starting Plumbline on it.
-func stage(t *testing.T, app string) *scene {
+func stage(t *testing.T, app string, env ...string) *scene {
 	t.Helper()
-	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: binaries, Cluster: kubelab.ForTest(t)})
+	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: binaries, Cluster: kubelab.ForTest(t), Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

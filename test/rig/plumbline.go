@@ -75,7 +75,7 @@ func (r *Rig) service(name string, args ...string) {
 
 func (r *Rig) add(name, binary string, args ...string) {
 	r.processes[name] = &Process{
-		Name: name, Path: filepath.Join(r.options.Bin, binary), Args: args, Dir: filepath.Join(r.Dir, "log"),
+		Name: name, Path: filepath.Join(r.options.Bin, binary), Args: args, Dir: filepath.Join(r.Dir, "log"), Env: r.options.Env,
 	}
 }
 

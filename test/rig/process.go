@@ -21,7 +21,8 @@ type Process struct {
 	Name string
 	Path string
 	Args []string
-	Dir  string // where its log goes
+	Dir  string   // where its log goes
+	Env  []string // added to this process's own
 
 	cmd    *exec.Cmd
 	exited chan struct{} // closed when cmd has been reaped
@@ -39,6 +40,7 @@ func (p *Process) Start() error {
 	defer log.Close()
 	cmd := exec.Command(p.Path, p.Args...)
 	cmd.Stdout, cmd.Stderr = log, log
+	cmd.Env = append(os.Environ(), p.Env...)
 	// Its own group: an interrupt at the terminal reaches the rig alone,
 	// which then stops what it started in order.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -40,6 +40,8 @@ type Options struct {
 	// Resync is how often applier and auditor re-derive their level; default:
 	// their own.
 	Resync time.Duration
+	// Env is added to the environment of every service, as OTEL_….
+	Env []string
 }
 
 // Rig is a running Plumbline. One goroutine at a time may start and stop its
