@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/sha256"
 	"fmt"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"go.opentelemetry.io/otel/attribute"
@@ -84,10 +85,8 @@ func (w *worker) startObserving(ctx context.Context, o *observation) (context.Co
 		o.trace = o.cause.Traceparent
 		return w.conn.tracer().Start(telemetry.Within(ctx, o.trace), name, options)
 	}
-	identity := o.cause.ID
-	if o.failures > 0 { // another attempt is another trace
-		identity = fmt.Sprintf("%s\x00%d", identity, o.failures)
-	}
+	// Each attempt is another trace.
+	identity := fmt.Sprintf("%s\x00%d", o.cause.ID, time.Now().UnixNano())
 	ctx, span, traceparent := telemetry.Root(ctx, w.conn.tracer(), newTraceparent(identity), name, options)
 	o.trace = traceparent
 	return ctx, span

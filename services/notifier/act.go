@@ -8,10 +8,13 @@ import (
 	"fmt"
 	"time"
 
+	"go.opentelemetry.io/otel/attribute"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // tell tells what is due about a scope, and returns what was told. It looks
@@ -134,7 +137,9 @@ func (n *notifier) call(ctx context.Context, kind string, fn func(context.Contex
 	asking, cancel := context.WithTimeout(context.WithoutCancel(ctx), n.timing.request)
 	defer cancel()
 	defer context.AfterFunc(ctx, func() { time.AfterFunc(stopping, cancel) })()
+	asking, span := telemetry.Start(asking, "slack "+kind, attribute.String("plumbline.slack.channel", n.cfg.Channel))
 	err := fn(asking)
+	telemetry.End(span, err, "slack")
 	n.gate = time.Now().Add(n.timing.pace)
 	var wait *tooMany
 	var r *refusal
@@ -145,7 +150,7 @@ func (n *notifier) call(ctx context.Context, kind string, fn func(context.Contex
 	case errors.As(err, &wait):
 		n.meters.waits(ctx, "retry_after")
 		n.gate = time.Now().Add(max(wait.after, n.timing.pace))
-		n.log.Info("Slack asks to wait", "for", wait.after)
+		n.log.InfoContext(ctx, "Slack asks to wait", "for", wait.after)
 	case errors.As(err, &r):
 		if r.all {
 			n.setTrouble(r)
@@ -205,7 +210,7 @@ func (n *notifier) fail(ctx context.Context, found state, r *refusal) []events.D
 		return nil
 	}
 	n.meters.refused(ctx, r.reason)
-	n.log.Error("Slack refuses an alert", "application", found.Application, "kind", found.Kind, "reason", r.reason, "error", r)
+	n.log.ErrorContext(ctx, "Slack refuses an alert", "application", found.Application, "kind", found.Kind, "reason", r.reason, "error", r)
 	d := n.draft(found, &events.AlertFailed{Channel: n.cfg.Channel, Event: found.EventID(), Reason: r.reason, Message: r.message})
 	d.Variant = fmt.Sprintf("%d %s", found.last, r.reason)
 	return []events.Draft{d}

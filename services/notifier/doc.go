@@ -30,9 +30,5 @@
 // pauses, and nobody but the notifier waits. Text from clusters and from Git is
 // escaped: it mentions nobody and makes no link.
 //
-// Metrics, by the global OpenTelemetry meter:
-//
-//	plumbline.notifier.sent    messages that Slack took, by kind: thread, reply, update, digest
-//	plumbline.notifier.delayed messages that had to wait, by cause: rate, retry_after, outage
-//	plumbline.notifier.failed  alerts that Slack refuses for good, by reason
+// Its metrics are in docs/telemetry.md.
 package notifier

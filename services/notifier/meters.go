@@ -4,28 +4,23 @@ package notifier
 
 import (
 	"context"
-	"errors"
 
-	"go.opentelemetry.io/otel"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
-const instrumentation = "github.com/plumbline-dev/plumbline/services/notifier"
-
-// meters are the package's metrics; see the package comment for what they say.
+// meters are the package's metrics; telemetry.Table says what they are.
 type meters struct{ sent, delayed, failed metric.Int64Counter }
 
-func newMeters() (meters, error) {
-	m := otel.Meter(instrumentation)
-	var all meters
-	var errs [3]error
-	all.sent, errs[0] = m.Int64Counter("plumbline.notifier.sent", metric.WithUnit("{message}"))
-	all.delayed, errs[1] = m.Int64Counter("plumbline.notifier.delayed", metric.WithUnit("{message}"))
-	all.failed, errs[2] = m.Int64Counter("plumbline.notifier.failed", metric.WithUnit("{alert}"))
-	return all, errors.Join(errs[:]...)
+func newMeters(t telemetry.Providers) meters {
+	return meters{
+		sent:    t.Counter("plumbline.notifier.sent"),
+		delayed: t.Counter("plumbline.notifier.delayed"),
+		failed:  t.Counter("plumbline.notifier.failed"),
+	}
 }
 
 func (m meters) took(ctx context.Context, kind string) {

@@ -73,10 +73,7 @@ func direct(tb testing.TB, c *bus.Conn, slack *slackserver.Server) bus.Handler {
 	cfg := configFor(tb, nil, slack)
 	times := quick
 	times.pace, times.settle, times.few = 0, 0, 100
-	n, err := newNotifier(cfg, times, bustest.Log(tb), c, newClient(cfg, times.request))
-	if err != nil {
-		tb.Fatal(err)
-	}
+	n := newNotifier(cfg, times, bustest.Log(tb), c, newClient(cfg, times.request))
 	return func(ctx context.Context, in events.Event) ([]events.Draft, error) {
 		if _, err := n.scopes(ctx); err != nil {
 			return nil, err

@@ -67,22 +67,19 @@ func run(ctx context.Context, env process.Env, cfg Config, times timing) error {
 	if _, err := slack.token(); err != nil {
 		return fmt.Errorf("--slack-token-file: %w", err)
 	}
-	cfg.Bus.Waiting = env.Health.Waiting
+	cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err
 	}
 	defer conn.Close()
-	n, err := newNotifier(cfg, times, env.Log, conn, slack)
-	if err != nil {
-		return err
-	}
+	n := newNotifier(cfg, times, env.Log, conn, slack)
 	env.Health.Check("bus", conn.Ready)
 	env.Health.Check("slack", n.ready)
 	return n.run(ctx)
 }
 
-func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, slack *client) (*notifier, error) {
+func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, slack *client) *notifier {
 	n := &notifier{
 		cfg: cfg, timing: times, log: log, conn: conn, slack: slack,
 		known: map[incident.Scope]bool{}, memory: map[incident.Scope]memory{},
@@ -90,12 +87,9 @@ func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, sla
 		// Whoever ran before may have sent something a moment ago.
 		gate: time.Now().Add(times.pace),
 	}
-	var err error
-	if n.meters, err = newMeters(); err != nil {
-		return nil, err
-	}
+	n.meters = newMeters(cfg.Bus.Telemetry)
 	n.consumer = conn.Consumer("notifier", n.handle, bus.Options{})
-	return n, nil
+	return n
 }
 
 // run begins with the level and reads it again from time to time, and when the

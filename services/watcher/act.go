@@ -45,7 +45,7 @@ func (p *pass) act(ctx context.Context, f finding) error {
 		Data: data, Time: time.Now(), Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
 	})
 	if err = publishing(err); errors.As(err, &refused) {
-		return p.reject(ctx, f, commit, refused)
+		return p.reject(ctx, f, commit, refused, traceparent)
 	}
 	if err != nil {
 		return err
