@@ -22,6 +22,8 @@ var floors = []struct {
 	{"docs/examples/...", support}, // programs to read
 
 	{"events/...", 0},
+	{"internal/compare", 0},
+	{"internal/explain", 0},
 	{"internal/fault", 0},
 	{"internal/fleet/...", 0},
 	{"internal/incident", 0},
@@ -34,6 +36,7 @@ var floors = []struct {
 
 	{"internal/blob", 1},
 	{"internal/bus", 1},
+	{"internal/cluster", 1},
 	{"internal/natsserver", 1},
 	{"internal/process", 1},
 	{"internal/provision", 1},
@@ -64,8 +67,8 @@ var onlyIn = []struct {
 	},
 	{
 		"k8s.io/client-go",
-		[]string{"services/applier/...", "services/auditor/..."},
-		"only those that hold a cluster's credentials speak to it",
+		[]string{"services/applier/...", "services/auditor/...", "internal/cluster"},
+		"only those that hold a cluster's credentials speak to it, and what looks into one for a person",
 	},
 	{
 		"filippo.io/age",
@@ -130,6 +133,16 @@ var never = []struct {
 		"internal/fleet",
 		[]string{"k8s.io/client-go", "github.com/nats-io", "github.com/go-git"},
 		"declarations are judged without a cluster, a bus or a repository",
+	},
+	{
+		"internal/compare",
+		[]string{"k8s.io/client-go", "github.com/nats-io", "github.com/go-git"},
+		"bodies are compared without a cluster, a bus or a repository",
+	},
+	{
+		"internal/explain",
+		[]string{"k8s.io/client-go", "github.com/nats-io", "github.com/go-git"},
+		"an explanation is a pure fold over events",
 	},
 	{
 		"internal/status",

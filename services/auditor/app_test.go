@@ -15,6 +15,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -160,7 +161,7 @@ func (a *app) renderBundle(b manifest.Bundle) {
 // server made of it.
 func (a *app) write(o manifest.Object) *unstructured.Unstructured {
 	a.t.Helper()
-	body := stamped(o.Body, a.declaration.Application, o.Digest)
+	body := compare.Stamped(o.Body, a.declaration.Application, o.Digest)
 	return a.applyAs(manifest.FieldManager, body)
 }
 

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 )
 
 // Desired is what Git and the log say of one object.
@@ -186,7 +187,7 @@ func present(d Desired, l Live, digest string) Verdict {
 	}
 	// A comparison that our entry still vouches for holds although others
 	// have written since: what they wrote was not ours.
-	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.whole(d.Rules, d.Object) && marked(d, l, digest) {
+	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
 		return compared(d, l, c)
 	}
 	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
@@ -208,8 +209,8 @@ func marked(d Desired, l Live, digest string) bool {
 
 // compared is the verdict of a comparison that still holds.
 func compared(d Desired, l Live, c *Comparison) Verdict {
-	count, left := counted(d.Rules, d.Object, c.Differences)
-	v := Verdict{State: Same, Digest: c.Digest, Ignored: left, Owned: c.whole(d.Rules, d.Object)}
+	count, left := compare.Counted(d.Rules, d.Object, c.Differences)
+	v := Verdict{State: Same, Digest: c.Digest, Ignored: left, Owned: c.Whole(d.Rules, d.Object)}
 	if len(count) > 0 {
 		v.State, v.Kind, v.Differences = Differs, kindOf(count, l.Digest == "" || l.Digest == c.Digest), count
 	}

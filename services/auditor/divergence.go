@@ -140,6 +140,6 @@ func (app *application) stall(key string, stage Stage, p Progress, now time.Time
 		StageApply:  "Look at the applier: is it running, and does it reach the bus and the API server?",
 		StageHealth: "Look at the applier and at the objects that are not ready.",
 	}[stage]
-	d.Message = fmt.Sprintf("Commit %s was observed%s and is not %s after %s. %s", cut(revision.Commit, 12), clock(p.Observed), stage, now.Sub(p.Observed).Round(time.Second), next)
+	d.Message = fmt.Sprintf("Commit %s was observed%s and is not %s after %s. %s", revision.Commit[:min(12, len(revision.Commit))], clock(p.Observed), stage, now.Sub(p.Observed).Round(time.Second), next)
 	return d
 }

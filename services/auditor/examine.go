@@ -13,7 +13,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 )
 
 // maxLooks bounds how often one object is looked at in one pass: it may change
@@ -87,33 +87,15 @@ func (a *Auditor) compareBody(ctx context.Context, app *application, key string,
 	}
 	observe := app.manifests.Declaration.Converge.Mode == events.ModeObserve
 	if !observe {
-		desired = stamped(desired, app.name, digest)
+		desired = compare.Stamped(desired, app.name, digest)
 	}
-	result := compare(desired, body.Object, Comparing{
-		Owners: ownersOf(body.GetManagedFields()),
+	result := Comparison{Digest: digest, Result: compare.Bodies(desired, body.Object, compare.Comparing{
+		Owners: compare.OwnersOf(body.GetManagedFields()),
 		Intact: !observe && live.Ours.sameFields(app.learnt[key][digest]),
 		Secret: a.digestKey,
-	})
-	result.Digest = digest
+	})}
 	a.cache.compared(key, metaOf(body), result)
 	return true, nil
-}
-
-// stamped is a declared body with what the applier adds to it.
-func stamped(body map[string]any, application, digest string) map[string]any {
-	u := &unstructured.Unstructured{Object: body}
-	u = u.DeepCopy()
-	labels, annotations := u.GetLabels(), u.GetAnnotations()
-	if labels == nil {
-		labels = map[string]string{}
-	}
-	if annotations == nil {
-		annotations = map[string]string{}
-	}
-	labels[manifest.LabelApplication], annotations[manifest.AnnotationObject] = application, digest
-	u.SetLabels(labels)
-	u.SetAnnotations(annotations)
-	return u.Object
 }
 
 // live is what is known of an object.

@@ -15,7 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
-	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -42,13 +42,6 @@ type Entry struct {
 	Time   time.Time // whole seconds
 }
 
-// ours reports whether e records what Plumbline applies. An entry of our
-// manager with the operation Update isn't ours: it holds what an admission
-// webhook changed while we applied, or what someone wrote under our name.
-func ours(e metav1.ManagedFieldsEntry) bool {
-	return e.Manager == manifest.FieldManager && e.Operation == metav1.ManagedFieldsOperationApply && e.Subresource == ""
-}
-
 // metaOf reads the metadata of a live object.
 func metaOf(o metav1.Object) Meta {
 	m := Meta{
@@ -60,13 +53,13 @@ func metaOf(o metav1.Object) Meta {
 	}
 	others, all := sha256.New(), sha256.New()
 	for _, e := range o.GetManagedFields() {
-		line := fmt.Sprintf("%q %q %q %s %s\n", e.Manager, e.Operation, e.Subresource, stamp(e).Format(time.RFC3339), rawOf(e))
+		line := fmt.Sprintf("%q %q %q %s %s\n", e.Manager, e.Operation, e.Subresource, compare.Stamp(e).Format(time.RFC3339), compare.Raw(e))
 		all.Write([]byte(line))
 		switch {
-		case ours(e):
-			raw := rawOf(e)
+		case compare.Ours(e):
+			raw := compare.Raw(e)
 			m.Annotated = annotated(raw)
-			m.Ours = Entry{Fields: hashFields(raw), Time: stamp(e)}
+			m.Ours = Entry{Fields: compare.HashFields(raw), Time: compare.Stamp(e)}
 		case e.Subresource != "status":
 			others.Write([]byte(line))
 		}
@@ -112,124 +105,11 @@ func nextDoubt(doubt int, was, is Meta) int {
 // sameFields reports whether hash, as the applier learnt it, is that of e.
 func (e Entry) sameFields(hash string) bool { return hash != "" && hash == e.Fields }
 
-// Owners are the entries of one object's managedFields with their sets of
-// paths; all but those of the status subresource.
-type Owners []Owner
-
-// Owner is one entry.
-type Owner struct {
-	events.Writer
-	Ours bool
-	Set  *fieldpath.Set
-}
-
-// ownersOf reads managedFields. An entry that can't be read is left out: what
-// it owned then looks unowned, and is compared.
-func ownersOf(entries []metav1.ManagedFieldsEntry) Owners {
-	var out Owners
-	for _, e := range entries {
-		if e.Subresource == "status" {
-			continue
-		}
-		set := &fieldpath.Set{}
-		if err := set.FromJSON(bytes.NewReader(rawOf(e))); err != nil {
-			continue
-		}
-		out = append(out, Owner{
-			Writer: events.Writer{Manager: e.Manager, Operation: string(e.Operation), Subresource: e.Subresource, Time: stamp(e)},
-			Ours:   ours(e), Set: set,
-		})
-	}
-	return out
-}
-
-// ourSet is what we own; nil if we have no entry.
-func (o Owners) ourSet() *fieldpath.Set {
-	var set *fieldpath.Set
-	for _, owner := range o {
-		if !owner.Ours {
-			continue
-		}
-		if set == nil {
-			set = owner.Set
-		} else {
-			set = set.Union(owner.Set)
-		}
-	}
-	return set
-}
-
-// writer is the last recorded foreign writer of a path, nil if there is none.
-func (o Owners) writer(p fieldpath.Path) *events.Writer {
-	var last *events.Writer
-	for i := range o {
-		if o[i].Ours || !covers(o[i].Set, p) {
-			continue
-		}
-		if last == nil || o[i].Time.After(last.Time) {
-			last = &o[i].Writer
-		}
-	}
-	return last
-}
-
-// our is our own entry as a writer, nil if there is none.
-func (o Owners) our() *events.Writer {
-	for i := range o {
-		if o[i].Ours {
-			return &o[i].Writer
-		}
-	}
-	return nil
-}
-
-// covers reports whether set has the path, something below it, or an atomic
-// value above it.
-func covers(set *fieldpath.Set, p fieldpath.Path) bool {
-	if set == nil {
-		return false
-	}
-	for _, element := range p {
-		child := set.WithPrefix(element)
-		if child.Empty() {
-			return set.Members.Has(element)
-		}
-		set = child
-	}
-	return true
-}
-
 var annotationPath = fieldpath.MakePathOrDie("metadata", "annotations", manifest.AnnotationObject)
 
 func annotated(raw []byte) bool {
 	set := &fieldpath.Set{}
 	return set.FromJSON(bytes.NewReader(raw)) == nil && set.Has(annotationPath)
-}
-
-func hashFields(raw []byte) string {
-	set := &fieldpath.Set{}
-	if err := set.FromJSON(bytes.NewReader(raw)); err != nil {
-		return sum(raw)
-	}
-	canonical, err := set.ToJSON()
-	if err != nil {
-		return sum(raw)
-	}
-	return sum(canonical)
-}
-
-func rawOf(e metav1.ManagedFieldsEntry) []byte {
-	if e.FieldsV1 == nil {
-		return nil
-	}
-	return e.FieldsV1.GetRawBytes()
-}
-
-func stamp(e metav1.ManagedFieldsEntry) time.Time {
-	if e.Time == nil {
-		return time.Time{}
-	}
-	return e.Time.UTC()
 }
 
 func surface(labels, annotations map[string]string) string {
@@ -241,9 +121,4 @@ func surface(labels, annotations map[string]string) string {
 		h.Write([]byte{0})
 	}
 	return hex.EncodeToString(h.Sum(nil)[:12])
-}
-
-func sum(b []byte) string {
-	s := sha256.Sum256(b)
-	return "sha256:" + hex.EncodeToString(s[:])
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 )
 
 var configMaps = gvk("", "v1", "ConfigMap")
@@ -42,7 +43,7 @@ func TestDeletionAndRecreation(t *testing.T) {
 	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted")
 	r.applyAs("them", map[string]any{"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "two"}, "data": map[string]any{"k": "other"}})
 	a.quiet("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted")
-	r.applyAs("them", stamped(a.bundle.Objects[1].Body, "gone", a.bundle.Objects[1].Digest))
+	r.applyAs("them", compare.Stamped(a.bundle.Objects[1].Body, "gone", a.bundle.Objects[1].Digest))
 	a.hears("detected ConfigMap/one deleted, resolved ConfigMap/one healed, detected ConfigMap/two deleted, resolved ConfigMap/two reverted")
 }
 
@@ -94,7 +95,7 @@ func TestWriterUnderOurName(t *testing.T) {
 	r.audit()
 	a := r.app("intruded")
 	intrude := func() {
-		body := stamped(a.bundle.Objects[0].Body, "intruded", a.bundle.Objects[0].Digest)
+		body := compare.Stamped(a.bundle.Objects[0].Body, "intruded", a.bundle.Objects[0].Digest)
 		body["data"] = map[string]any{"k": "theirs"}
 		r.applyAs("plumbline", body)
 	}

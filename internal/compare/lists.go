@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 
-package auditor
+package compare
 
 import (
 	"encoding/json"
 	"slices"
+	"strconv"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 	"sigs.k8s.io/structured-merge-diff/v6/value"
@@ -73,17 +74,18 @@ func (w *walk) inOrder(at position, want, have []any) {
 	}
 	w.sees(at)
 	for i := range want {
-		w.value(item(at, i, nil), want[i], have[i], true)
+		w.value(item(at, i, i, nil), want[i], have[i], true)
 	}
 }
 
 // members compares a list that is a set of scalars: what Git names is there.
 func (w *walk) members(at position, want, have []any) {
 	for i, v := range want {
-		member := value.NewValueInterface(v)
-		element := fieldpath.ValueElement(member)
-		here := item(at, i, &element)
-		if slices.ContainsFunc(have, func(live any) bool { return equal(here.pointer, v, live) }) {
+		element := valueElement(v)
+		pointer := at.pointer + "/" + strconv.Itoa(i)
+		j := slices.IndexFunc(have, func(live any) bool { return equal(pointer, v, live) })
+		here := item(at, i, j, &element)
+		if j >= 0 {
 			w.sees(here)
 			continue
 		}
@@ -99,12 +101,12 @@ func (w *walk) byKey(at position, keys []string, want, have []any) {
 		j := partner[i]
 		if j < 0 {
 			element := keyElement(keys, declared)
-			w.differs(item(at, i, &element), v, nil, false)
+			w.differs(item(at, i, j, &element), v, nil, false)
 			continue
 		}
 		live, _ := have[j].(map[string]any)
 		element := keyElement(keys, live)
-		w.object(item(at, i, &element), declared, live)
+		w.object(item(at, i, j, &element), declared, live)
 	}
 }
 
@@ -157,6 +159,10 @@ func keyElement(keys []string, m map[string]any) fieldpath.PathElement {
 	}
 	fields.Sort()
 	return fieldpath.PathElement{Key: &fields}
+}
+
+func valueElement(v any) fieldpath.PathElement {
+	return fieldpath.ValueElement(value.NewValueInterface(plainNumber(v)))
 }
 
 // plainNumber makes of a JSON number what structured-merge-diff knows.
