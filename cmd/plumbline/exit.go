@@ -3,6 +3,8 @@
 package main
 
 import (
+	"fmt"
+
 	"github.com/spf13/cobra"
 
 	"github.com/plumbline-dev/plumbline/internal/process"
@@ -15,19 +17,31 @@ const (
 	exitUsage    = 2
 	exitTimeout  = 3
 	exitOpposite = 4
+
+	exitDiffers = 1 // diff: live is not as Git declares it
+	exitUnknown = 3 // diff: it could not be found out
 )
 
-// exit is an error that ends the process with a code of its own.
+// exit is an error that ends the process with a code of its own. Without an
+// error in it nothing more is said: the output has told.
 type exit struct {
 	code int
 	err  error
 }
 
-func (e *exit) Error() string { return e.err.Error() }
+func (e *exit) Error() string {
+	if e.err == nil {
+		return fmt.Sprintf("exit code %d", e.code)
+	}
+	return e.err.Error()
+}
+
 func (e *exit) Unwrap() error { return e.err }
 
 // usage marks err as a wrong call, as a service does.
 func usage(err error) error { return process.Usage(err) }
+
+func isUsage(err error) bool { return process.IsUsage(err) }
 
 func usagef(format string, args ...any) error { return process.Usagef(format, args...) }
 

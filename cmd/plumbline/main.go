@@ -54,7 +54,9 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	var e *exit
 	switch {
 	case errors.As(err, &e):
-		code = e.code
+		if code = e.code; e.err == nil {
+			return code
+		}
 	case process.IsUsage(err):
 		code = exitUsage
 	}
@@ -125,7 +127,8 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		upCommand(), natsCommand(), keysCommand(),
-		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
+		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(),
+		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		versionCommand(),
 	)
 	return root

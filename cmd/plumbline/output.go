@@ -59,14 +59,20 @@ func printJSON(w io.Writer, v any) error {
 type paint bool
 
 func painter(w io.Writer) paint {
+	return paint(os.Getenv("NO_COLOR") == "" && terminal(w))
+}
+
+// terminal reports whether w is a terminal that takes control sequences.
+func terminal(w io.Writer) bool {
 	f, ok := w.(*os.File)
-	return paint(ok && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd())))
+	return ok && os.Getenv("TERM") != "dumb" && term.IsTerminal(int(f.Fd()))
 }
 
 const (
 	red    = "31"
 	green  = "32"
 	yellow = "33"
+	cyan   = "36"
 	faint  = "2"
 )
 

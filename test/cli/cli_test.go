@@ -1,0 +1,101 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package cli
+
+import (
+	"flag"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+)
+
+var update = flag.Bool("update", false, "write the wanted outputs of the scripts anew")
+
+func TestMain(m *testing.M) { kubelab.Main(m) }
+
+// Each script speaks to a bus of its own and has a namespace of its own, $NS,
+// in the cluster of $KUBECONFIG. The commands of a script are in play_test.go;
+//
+//	scrub
+//
+// leaves what the last command printed in the file scrubbed, without what
+// differs from run to run. go test -update writes the wanted outputs anew.
+func TestScripts(t *testing.T) {
+	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
+	if err != nil || len(files) == 0 {
+		t.Fatalf("no scripts: %v", err)
+	}
+	binary := t.TempDir()
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(binary, "plumbline"), "../../cmd/plumbline")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build plumbline: %v\n%s", err, out)
+	}
+	for _, file := range files {
+		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
+		t.Run(name, func(t *testing.T) {
+			s := newStage(t, bustest.Start(t), kubelab.ForTest(t), name)
+			testscript.Run(t, testscript.Params{
+				Files:               []string{file},
+				RequireExplicitExec: true,
+				UpdateScripts:       *update,
+				Setup:               func(env *testscript.Env) error { return s.prepare(env, binary) },
+				Cmds:                s.commands(),
+			})
+		})
+	}
+}
+
+var scrubs = []struct {
+	find *regexp.Regexp
+	put  string
+}{
+	{regexp.MustCompile(`https://127\.0\.0\.1:\d+`), "https://kubernetes.example.com"},
+	{regexp.MustCompile(`nats://127\.0\.0\.1:\d+`), "nats://127.0.0.1:4222"},
+	{regexp.MustCompile(`\d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC`), "2026-03-01 12:00:00 UTC"},
+	{regexp.MustCompile(`"\d{4}-\d\d-\d\dT[^"]*"`), `"…"`},
+	{regexp.MustCompile(`for \d+s`), "for 9s"},
+	{regexp.MustCompile(`"(uid|digest|resourceVersion)":"[^"]*"`), `"$1":"…"`},
+	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:…"},
+	{regexp.MustCompile(`v1\.\d+\.\d+(-[a-z0-9.]+)?`), "v1.37.2"},
+	{regexp.MustCompile(`epoch [0-9a-f]{20}`), "epoch 5f0c9a3e71b2d4468ac0"},
+}
+
+// scrub writes what the last command printed, without what differs from run to
+// run, and checks that it fits 100 columns.
+func (s *stage) scrub(ts *testscript.TestScript, _ bool, args []string) {
+	got := ts.ReadFile("stdout")
+	got = strings.ReplaceAll(got, s.namespace, "shop")
+	for _, r := range scrubs {
+		got = r.find.ReplaceAllString(got, r.put)
+	}
+	got = strings.ReplaceAll(got, ts.Getenv("WORK"), "/work")
+	for line := range strings.SplitSeq(got, "\n") {
+		if n := len([]rune(line)); n > 100 && !strings.HasPrefix(line, "{") && len(args) == 0 {
+			ts.Fatalf("a line of %d columns: %s", n, line)
+		}
+	}
+	ts.Check(os.WriteFile(ts.MkAbs("scrubbed"), []byte(got), 0o600))
+}
+
+// docs/cli.md shows what the scripts check, word for word.
+func TestRecordingsInTheDocuments(t *testing.T) {
+	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []struct{ script, file string }{
+		{"why.txtar", "recording"}, {"why.txtar", "recording-field"}, {"diff.txtar", "recording"}, {"doctor.txtar", "recording"},
+	} {
+		if got := section(t, filepath.Join("testdata", want.script), want.file); !strings.Contains(string(text), got) {
+			t.Errorf("docs/cli.md doesn't have the %s of %s as it is now:\n%s", want.file, want.script, got)
+		}
+	}
+}
