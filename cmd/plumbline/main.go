@@ -127,7 +127,8 @@ func newRoot() *cobra.Command {
 	)
 	root.AddCommand(
 		upCommand(), natsCommand(), keysCommand(),
-		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(),
+		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(), doctorCommand(),
+		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		versionCommand(),
 	)

@@ -49,12 +49,15 @@ func defaultPlace() string {
 
 // running is what plumbline.json says of the system that runs in its folder.
 type running struct {
-	Server   string    `json:"server"` // the bus
-	Keys     string    `json:"keys"`   // folder of <user>.nk
-	Clusters []string  `json:"clusters"`
-	PID      int       `json:"pid"`
-	Version  string    `json:"version"`
-	Started  time.Time `json:"started"`
+	Server   string   `json:"server"` // the bus
+	Keys     string   `json:"keys"`   // folder of <user>.nk
+	Clusters []string `json:"clusters"`
+	// Kubeconfig is what the applier of an 'up' writes with; empty: no applier
+	// runs here.
+	Kubeconfig string    `json:"kubeconfig,omitempty"`
+	PID        int       `json:"pid"`
+	Version    string    `json:"version"`
+	Started    time.Time `json:"started"`
 }
 
 // announce writes plumbline.json; withdraw removes it.

@@ -154,7 +154,11 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 	if err := p.ensureKeys([]string{local}); err != nil {
 		return err
 	}
-	server := &embedded{data: p, port: o.natsPort, clusters: []string{local}, log: log}
+	kubeconfig, err := filepath.Abs(o.kubeconfig)
+	if err != nil {
+		return err
+	}
+	server := &embedded{data: p, port: o.natsPort, clusters: []string{local}, kubeconfig: kubeconfig, log: log}
 	return server.run(ctx, func(ctx context.Context, url string) error {
 		health := &process.Health{}
 		group, ctx := errgroup.WithContext(ctx)
@@ -275,6 +279,8 @@ type embedded struct {
 	state    busState
 	clusters []string
 	log      *slog.Logger
+
+	kubeconfig string // of the applier that runs next to it; empty: none does
 }
 
 // keysDir is the folder of <user>.nk.
@@ -333,7 +339,7 @@ func (e *embedded) during(ctx context.Context, url string, served chan error, f 
 
 func (e *embedded) announce(url string) error {
 	return e.data.announce(running{
-		Server: url, Keys: e.keysDir(), Clusters: e.clusters,
-		PID: os.Getpid(), Version: process.Version(), Started: time.Now().UTC(),
+		Server: url, Keys: filepath.Dir(e.data.natsKey("operator")), Clusters: e.clusters,
+		Kubeconfig: e.kubeconfig, PID: os.Getpid(), Version: process.Version(), Started: time.Now().UTC(),
 	})
 }

@@ -175,7 +175,7 @@ func (q *inquiry) lookAt(ctx context.Context, conn *bus.Conn, reader *cluster.Re
 		}
 	}
 	a.Unasked = "no --kubeconfig"
-	var seen *sight
+	var seen *glance
 	if reader != nil {
 		var err error
 		if seen, err = observe(ctx, reader, a.Object, all); err != nil {

@@ -21,6 +21,9 @@ var update = flag.Bool("update", false, "write the wanted outputs of the scripts
 
 func TestMain(m *testing.M) { kubelab.Main(m) }
 
+// version is that of the command line and of who plays the renderer.
+const version = "v0.9.0"
+
 // Each script speaks to a bus of its own and has a namespace of its own, $NS,
 // in the cluster of $KUBECONFIG. The commands of a script are in play_test.go;
 //
@@ -34,7 +37,7 @@ func TestScripts(t *testing.T) {
 		t.Fatalf("no scripts: %v", err)
 	}
 	binary := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(binary, "plumbline"), "../../cmd/plumbline")
+	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X github.com/plumbline-dev/plumbline/internal/process.version="+version, "-o", filepath.Join(binary, "plumbline"), "../../cmd/plumbline")
 	if out, err := build.CombinedOutput(); err != nil {
 		t.Fatalf("build plumbline: %v\n%s", err, out)
 	}
@@ -65,6 +68,8 @@ var scrubs = []struct {
 	{regexp.MustCompile(`"(uid|digest|resourceVersion)":"[^"]*"`), `"$1":"…"`},
 	{regexp.MustCompile(`sha256:[0-9a-f]{64}`), "sha256:…"},
 	{regexp.MustCompile(`v1\.\d+\.\d+(-[a-z0-9.]+)?`), "v1.37.2"},
+	{regexp.MustCompile(`\d+ KiB stored`), "12 KiB stored"},
+	{regexp.MustCompile(`is \d+s old`), "is 9s old"},
 	{regexp.MustCompile(`epoch [0-9a-f]{20}`), "epoch 5f0c9a3e71b2d4468ac0"},
 }
 

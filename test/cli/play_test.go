@@ -3,6 +3,7 @@
 package cli
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -32,11 +33,15 @@ import (
 //	diverged APP FILE POINTER GIT LIVE MANAGER   the auditor has seen it
 //	healed APP                  it is put right
 //	held APP                    the applier: a guard stands before what is gone
+//	serve USER...               services that work on what they get, and do nothing
+//	reject APP                  the renderer sets an input aside
+//	fleet                       the watcher has read the fleet
+//	refuse                      the watcher refuses a declaration
 //	unreachable                 the watcher can't read the repository
 func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []string) {
 	plays := map[string]func(*testscript.TestScript, []string) error{
 		"policy": s.policy, "commit": s.commit, "apply": s.apply, "edit": s.edit, "create": s.create, "delete": s.delete,
-		"diverged": s.diverged, "healed": s.healed, "held": s.held, "unreachable": s.unreachable,
+		"diverged": s.diverged, "healed": s.healed, "held": s.held, "unreachable": s.unreachable, "serve": s.serve, "reject": s.reject, "refuse": s.refuse, "fleet": s.fleet,
 	}
 	all := map[string]func(*testscript.TestScript, bool, []string){"scrub": s.scrub}
 	for name, play := range plays {
@@ -145,7 +150,7 @@ func (s *stage) commit(ts *testscript.TestScript, args []string) (err error) {
 	a.bundle = b
 	a.manifests = events.Manifests{
 		Revision: rev, Declaration: s.declaration(a), DeclarationDigest: "sha256:d", Digest: b.Digest(), Bundle: at,
-		Objects: events.DeclaredObjects{Count: len(b.Objects), Items: b.Declared()}, Renderer: "test",
+		Objects: events.DeclaredObjects{Count: len(b.Objects), Items: b.Declared()}, Renderer: version,
 	}
 	_, err = s.publish(s.renderer, events.CauseOf(a.observed), a.at(), &events.ManifestsRendered{Manifests: a.manifests})
 	return err
@@ -343,6 +348,51 @@ func (s *stage) unreachable(_ *testscript.TestScript, _ []string) error {
 	_, err := s.publish(s.watcher, events.Cause{ID: "out"}, events.Address{Key: "shop"}, &events.SourceUnreachable{
 		Repository: "shop", URL: "https://git.example.com/shop.git", Reason: events.ReasonUnauthorized,
 		Message: "it refuses our credentials", Since: time.Now().UTC().Add(-time.Minute), Applications: []string{"shop-web"},
+	})
+	return err
+}
+
+func (s *stage) serve(ts *testscript.TestScript, users []string) error {
+	conns := map[string]*bus.Conn{"watcher": s.watcher, "renderer": s.renderer, "applier-local": s.applier, "auditor-local": s.auditor}
+	for _, user := range users {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		consumer := conns[user].Consumer(user, func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{})
+		go func() { done <- consumer.Run(ctx) }()
+		ts.Defer(func() {
+			cancel()
+			if err := <-done; err != nil {
+				s.t.Errorf("%s: %v", user, err)
+			}
+		})
+		s.bus.Idle(s.t, user)
+	}
+	return nil
+}
+
+func (s *stage) reject(_ *testscript.TestScript, args []string) error {
+	a := s.app(args[0])
+	at := a.at()
+	at.Key = "renderer"
+	_, err := s.publish(s.renderer, events.CauseOf(a.observed), at, &events.MessageRejected{
+		Service: "renderer", Subject: "plumbline.v1.commit.observed.local." + a.name, Stored: a.observed.Stored,
+		Reason: events.ReasonQuarantined, Message: "the render ended without a word", Attempts: 5,
+	})
+	return err
+}
+
+func (s *stage) refuse(_ *testscript.TestScript, _ []string) error {
+	_, err := s.publish(s.watcher, events.Cause{ID: "refused"}, events.Address{Key: "Application/shop-db"}, &events.FleetRejected{
+		Kind: "Application", Name: "shop-db", File: "apps.yaml", Commit: "f1",
+		Problems: []events.Problem{{Line: 4, Field: "spec.source.path", Message: "is missing"}}, Holds: []string{"shop-db"}, HeldCount: 1,
+	})
+	return err
+}
+
+func (s *stage) fleet(_ *testscript.TestScript, _ []string) error {
+	_, err := s.publish(s.watcher, events.Cause{ID: "fleet"}, events.Address{Cluster: "local"}, &events.FleetObserved{
+		URL: "https://git.example.com/fleet.git", Path: ".", Commit: "f1", Count: 1,
+		List: events.Blob{Name: "plumbline.blob.watcher.fleet.local.f", Digest: "sha256:" + strings.Repeat("01", 32), Size: 1, Chunks: 1},
 	})
 	return err
 }

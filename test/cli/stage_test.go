@@ -101,6 +101,11 @@ func (s *stage) prepare(env *testscript.Env, binary string) error {
 	env.Setenv("KUBECONFIG", s.cluster.Kubeconfig())
 	env.Setenv("DIGEST_KEY", s.keyFile)
 	env.Setenv("NS", s.namespace)
+	nobody, err := s.cluster.UserKubeconfig("nobody-" + s.namespace)
+	if err != nil {
+		return err
+	}
+	env.Setenv("NOBODY", nobody)
 	env.Setenv("TZ", "UTC")
 	env.Setenv("HOME", env.WorkDir)
 	return nil

@@ -39,15 +39,15 @@ type presence struct {
 	Declares string   `json:"declares,omitempty"`
 }
 
-// sight is a presence and the body that it was read from.
-type sight struct {
+// glance is a presence and the body that it was read from.
+type glance struct {
 	presence
 	body *unstructured.Unstructured
 }
 
 // observe reads one object and what it belongs to.
-func observe(ctx context.Context, reader *cluster.Reader, o events.Object, all []*explain.Application) (*sight, error) {
-	s := &sight{presence: presence{Server: reader.Server()}}
+func observe(ctx context.Context, reader *cluster.Reader, o events.Object, all []*explain.Application) (*glance, error) {
+	s := &glance{presence: presence{Server: reader.Server()}}
 	live, err := reader.Get(ctx, o)
 	if err != nil {
 		return nil, fmt.Errorf("ask the cluster: %w", err)
@@ -74,7 +74,7 @@ const maxOwners = 5
 
 // climb follows the owner references to what made the object. Where an owner
 // can't be read it stops: the reference alone is told.
-func (s *sight) climb(ctx context.Context, reader *cluster.Reader, from *unstructured.Unstructured, all []*explain.Application) {
+func (s *glance) climb(ctx context.Context, reader *cluster.Reader, from *unstructured.Unstructured, all []*explain.Application) {
 	for range maxOwners {
 		ref := controllerOf(from)
 		if ref == nil {
