@@ -129,7 +129,6 @@ func newRoot() *cobra.Command {
 		upCommand(), natsCommand(), keysCommand(),
 		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(), doctorCommand(),
 		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
-		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		versionCommand(),
 	)
 	return root

@@ -17,6 +17,15 @@ import (
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
+// home is the root of the checkout; scripts run elsewhere.
+var home = func() string {
+	dir, err := filepath.Abs(filepath.Join("..", ".."))
+	if err != nil {
+		panic(err)
+	}
+	return dir
+}()
+
 var update = flag.Bool("update", false, "write the wanted outputs of the scripts anew")
 
 func TestMain(m *testing.M) { kubelab.Main(m) }
@@ -30,7 +39,11 @@ const version = "v0.9.0"
 //	scrub
 //
 // leaves what the last command printed in the file scrubbed, without what
-// differs from run to run. go test -update writes the wanted outputs anew.
+// differs from run to run, and
+//
+//	recorded NAME
+//
+// compares that with docs/cli.md. go test -update writes it anew.
 func TestScripts(t *testing.T) {
 	files, err := filepath.Glob(filepath.Join("testdata", "*.txtar"))
 	if err != nil || len(files) == 0 {
@@ -90,17 +103,25 @@ func (s *stage) scrub(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(os.WriteFile(ts.MkAbs("scrubbed"), []byte(got), 0o600))
 }
 
-// docs/cli.md shows what the scripts check, word for word.
-func TestRecordingsInTheDocuments(t *testing.T) {
-	text, err := os.ReadFile(filepath.Join("..", "..", "docs", "cli.md"))
-	if err != nil {
-		t.Fatal(err)
+// recorded compares what is scrubbed with a recording in docs/cli.md: the block
+// after its name, whose first line is the command itself.
+func recorded(ts *testscript.TestScript, _ bool, args []string) {
+	manual := filepath.Join(home, "docs", "cli.md")
+	text, err := os.ReadFile(manual)
+	ts.Check(err)
+	mark := "<!-- recording: " + args[0] + " -->\n```console\n"
+	before, rest, ok := strings.Cut(string(text), mark)
+	if !ok {
+		ts.Fatalf("%s has no recording %q", manual, args[0])
 	}
-	for _, want := range []struct{ script, file string }{
-		{"why.txtar", "recording"}, {"why.txtar", "recording-field"}, {"diff.txtar", "recording"}, {"doctor.txtar", "recording"},
-	} {
-		if got := section(t, filepath.Join("testdata", want.script), want.file); !strings.Contains(string(text), got) {
-			t.Errorf("docs/cli.md doesn't have the %s of %s as it is now:\n%s", want.file, want.script, got)
-		}
+	block, after, _ := strings.Cut(rest, "```\n")
+	command, want, _ := strings.Cut(block, "\n")
+	got := ts.ReadFile("scrubbed")
+	switch {
+	case want == got:
+	case *update:
+		ts.Check(os.WriteFile(manual, []byte(before+mark+command+"\n"+got+"```\n"+after), 0o600))
+	default:
+		ts.Fatalf("the recording %s of %s differs (-update writes it anew):\n%s\nis now\n%s", args[0], manual, want, got)
 	}
 }

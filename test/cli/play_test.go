@@ -43,7 +43,7 @@ func (s *stage) commands() map[string]func(*testscript.TestScript, bool, []strin
 		"policy": s.policy, "commit": s.commit, "apply": s.apply, "edit": s.edit, "create": s.create, "delete": s.delete,
 		"diverged": s.diverged, "healed": s.healed, "held": s.held, "unreachable": s.unreachable, "serve": s.serve, "reject": s.reject, "refuse": s.refuse, "fleet": s.fleet,
 	}
-	all := map[string]func(*testscript.TestScript, bool, []string){"scrub": s.scrub}
+	all := map[string]func(*testscript.TestScript, bool, []string){"scrub": s.scrub, "recorded": recorded}
 	for name, play := range plays {
 		all[name] = func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(play(ts, args)) }
 	}

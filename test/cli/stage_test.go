@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 	"time"
 
@@ -130,19 +129,4 @@ func (s *stage) resource(u *unstructured.Unstructured) (dynamic.ResourceInterfac
 		return s.objects.Resource(mapping.Resource), nil
 	}
 	return s.objects.Resource(mapping.Resource).Namespace(namespace), nil
-}
-
-// section is a file of a script.
-func section(t *testing.T, script, name string) string {
-	t.Helper()
-	text, err := os.ReadFile(script)
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, body, ok := strings.Cut(string(text), "\n-- "+name+" --\n")
-	if !ok {
-		t.Fatalf("%s has no file %s", script, name)
-	}
-	body, _, _ = strings.Cut(body, "\n-- ")
-	return strings.TrimSuffix(body, "\n")
 }
