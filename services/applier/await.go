@@ -91,10 +91,13 @@ func (w *Awaited) describe(going []events.Object) string {
 // the longer it has waited, the rarer.
 func (a *applier) await(ctx context.Context, app *application, plan Plan) {
 	a.mu.Lock()
-	if plan.Awaited == nil {
-		delete(a.waiting, app.name)
-	} else {
+	switch {
+	case plan.Awaited != nil:
 		a.waiting[app.name] = plan.Awaited.Application
+	case plan.offered() != "":
+		a.waiting[app.name] = plan.offered()
+	default:
+		delete(a.waiting, app.name)
 	}
 	a.mu.Unlock()
 	if plan.Awaited == nil {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -18,6 +19,7 @@ import (
 // known, and the revision that says so.
 type claims struct {
 	keys        map[string]bool // of objects; nil: nothing is known
+	observes    bool            // the application writes none of them
 	at          events.Order
 	line        line
 	commit      string
@@ -47,7 +49,7 @@ func (a *applier) claim(app *application, e events.Event, keys map[string]bool) 
 	if was := app.claims; was.keys == nil || was.at.Epoch != e.Epoch || was.at.Sequence <= e.Sequence {
 		app.claims = claims{
 			keys: keys, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
-			declaration: m.DeclarationDigest, digest: m.Digest,
+			declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
 		}
 	}
 	app.mu.Unlock()
@@ -81,8 +83,9 @@ func (a *applier) claimConverged(app *application, e events.Event, inv Inventory
 }
 
 // claimed returns which of an application's objects another declared
-// application declares.
-func (a *applier) claimed(name string, entries map[string]Entry) map[string]string {
+// application declares, and which of those write nothing. Where several
+// declare one, it is the one that it is offered to already, or the first.
+func (a *applier) claimed(name string, entries map[string]Entry) (claimed map[string]string, observers map[string]bool) {
 	others := map[string]*application{}
 	a.mu.Lock()
 	for other, app := range a.applications {
@@ -91,17 +94,19 @@ func (a *applier) claimed(name string, entries map[string]Entry) map[string]stri
 		}
 	}
 	a.mu.Unlock() // before theirs: who holds one of those may ask for this one
-	claimed := map[string]string{}
-	for other, app := range others {
+	claimed, observers = map[string]string{}, map[string]bool{}
+	for _, other := range slices.Sorted(maps.Keys(others)) {
+		app := others[other]
 		app.mu.Lock()
-		for key := range entries {
-			if app.claims.keys[key] {
+		observers[other] = app.claims.observes
+		for key, e := range entries {
+			if app.claims.keys[key] && (claimed[key] == "" || e.Offered == other) {
 				claimed[key] = other
 			}
 		}
 		app.mu.Unlock()
 	}
-	return claimed
+	return claimed, observers
 }
 
 // taken says that another application claims something that an inventory holds
@@ -117,7 +122,8 @@ func (a *applier) taken(app *application, inv Inventory) bool {
 		}
 	}
 	app.mu.Unlock()
-	return len(left) > 0 && len(a.claimed(app.name, left)) > 0
+	claimed, _ := a.claimed(app.name, left)
+	return len(claimed) > 0
 }
 
 // known says whether claims are those of the application's newest revision,

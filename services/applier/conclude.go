@@ -57,15 +57,18 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	for other := range passedTo(plan) {
 		a.poke(other)
 	}
+	if counts.Adopted > 0 { // it may be what they offer
+		a.wake(func(awaited string) bool { return awaited == t.app.name })
+	}
 	return drafts, nil
 }
 
-// passedTo are the applications that something passes to: they were refused it
-// until now.
+// passedTo are the applications that something passes to, or is offered to now:
+// they were refused it until now.
 func passedTo(plan Plan) map[string]bool {
 	to := map[string]bool{}
 	for _, s := range plan.Steps {
-		if s.Op == OpPass {
+		if s.Op == OpPass || s.Op == OpOffer && !s.Stands {
 			to[s.To] = true
 		}
 	}
@@ -109,7 +112,7 @@ func tally(done *outcome, entries map[string]Entry) (events.Counts, []events.App
 		switch s.Op {
 		case OpHold:
 			o.Action = events.ActionHeld
-		case OpPass:
+		case OpPass, OpOffer:
 			o.Action = events.ActionPassed
 		case OpOrphan:
 			o.Action = events.ActionOrphaned

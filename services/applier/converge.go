@@ -241,7 +241,7 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 		return false
 	}
 	for _, e := range inv.Entries {
-		if e.Released != "" || e.Awaiting || e.Held && t.app.saidHold == "" {
+		if e.Released != "" || e.Awaiting || e.Offered != "" || e.Held && t.app.saidHold == "" {
 			return false
 		}
 		s, ok := a.observer.get(e.Object)

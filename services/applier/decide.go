@@ -139,8 +139,9 @@ func decideLeaving(plan *Plan, desired Desired, leaving []Entry, live map[string
 		if s.Why == whyLocked {
 			plan.Locked = true
 		}
-		if s.Op == OpPass {
+		if s.Op == OpPass || s.Op == OpOffer {
 			s.To = policy.Claimed[e.Key()]
+			s.Stands = e.Offered == s.To
 		}
 		plan.Steps = append(plan.Steps, s)
 	}
@@ -208,7 +209,11 @@ func leave(e Entry, l Live, exists bool, desired Desired, memory Memory, policy 
 	case !exists:
 		return OpForget, "it is gone"
 	case policy.Claimed[e.Key()] != "":
-		return OpPass, policy.Claimed[e.Key()] + " declares it now"
+		to := policy.Claimed[e.Key()]
+		if l.Owner == desired.Application && !policy.Observers[to] {
+			return OpOffer, to + " declares it now, and hasn't taken it yet"
+		}
+		return OpPass, to + " declares it now"
 	case l.Owner != desired.Application:
 		return OpOrphan, "it no longer carries our label"
 	case !policy.Prune:

@@ -311,8 +311,22 @@ func TestDecidePassesOnWhatAnotherApplicationClaims(t *testing.T) {
 	w, _ := converged("a", "b")
 	plan := decide(at(configMaps("a"), 2), w.live, w.memory,
 		Policy{Prune: true, Claimed: map[string]string{"/ConfigMap/ns/b": "other"}}, time.Time{})
+	if ops(plan)["b"] != OpOffer {
+		t.Errorf("not taken yet: got\n%s", plan)
+	}
+	plan = decide(at(configMaps("a"), 2), w.live, w.memory, Policy{
+		Prune: true, Claimed: map[string]string{"/ConfigMap/ns/b": "other"}, Observers: map[string]bool{"other": true},
+	}, time.Time{})
 	if ops(plan)["b"] != OpPass {
-		t.Errorf("got\n%s", plan)
+		t.Errorf("nobody takes it: got\n%s", plan)
+	}
+	taken := w.live["/ConfigMap/ns/b"]
+	taken.Owner = "other"
+	w.live["/ConfigMap/ns/b"] = taken
+	plan = decide(at(configMaps("a"), 2), w.live, w.memory,
+		Policy{Prune: true, Claimed: map[string]string{"/ConfigMap/ns/b": "other"}}, time.Time{})
+	if ops(plan)["b"] != OpPass {
+		t.Errorf("taken: got\n%s", plan)
 	}
 }
 

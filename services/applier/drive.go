@@ -60,7 +60,8 @@ func (a *applier) consider(ctx context.Context, t *task, inv Inventory, desired 
 // where something would be deleted is it asked what the others declare, and
 // then before it is looked at what they claim.
 func (a *applier) plan(ctx context.Context, t *task, inv Inventory, desired Desired, live map[string]Live) (Plan, Inventory, error) {
-	policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal, Claimed: a.claimed(t.app.name, inv.Entries)}
+	policy := Policy{Prune: t.m.Declaration.Converge.Prune, Heal: t.m.Declaration.Audit.Heal}
+	policy.Claimed, policy.Observers = a.claimed(t.app.name, inv.Entries)
 	asked, approved := false, t.hold == ""
 	for {
 		plan := decide(desired, live, a.recollect(t.app, inv), policy, bus.Now(ctx))
@@ -74,7 +75,7 @@ func (a *applier) plan(ctx context.Context, t *task, inv Inventory, desired Desi
 			if policy.Awaited, err = a.awaited(ctx, t); err != nil {
 				return plan, inv, err
 			}
-			policy.Claimed = a.claimed(t.app.name, inv.Entries)
+			policy.Claimed, policy.Observers = a.claimed(t.app.name, inv.Entries)
 		default:
 			return plan, inv, nil
 		}
@@ -195,11 +196,11 @@ func (a *applier) recordCompared(ctx context.Context, inv Inventory, plan Plan) 
 }
 
 // marksDiffer says that a guard holds something that isn't marked so yet, or
-// that something is marked which is declared again.
+// that something is marked which is declared again, or no longer offered.
 func (a *applier) marksDiffer(inv Inventory, plan Plan) bool {
 	for _, s := range plan.Steps {
 		e := inv.Entries[s.Key()]
-		if s.Op == OpHold && !e.Held && plan.Awaited == nil || e.Awaiting != awaits(s, plan) || s.Target != nil && (e.Held || e.Released != "") {
+		if s.Op == OpHold && !e.Held && plan.Awaited == nil || e.Awaiting != awaits(s, plan) || e.Offered != "" && s.Op != OpOffer || s.Op == OpOffer && !s.Stands || s.Target != nil && (e.Held || e.Released != "") {
 			return true
 		}
 	}

@@ -112,12 +112,12 @@ func (s *inventories) all() []Inventory {
 	return list
 }
 
-// holds says whether an application's inventory has an object; known is false
-// where there is no inventory.
-func (s *inventories) holds(application, key string) (holds, known bool) {
+// holds says whether an application's inventory has an object and doesn't offer
+// it to the one that asks; known is false where there is no inventory.
+func (s *inventories) holds(application, key, asks string) (holds, known bool) {
 	inv, found := s.get(application)
-	_, holds = inv.Entries[key]
-	return holds, found
+	e, holds := inv.Entries[key]
+	return holds && (e.Offered == "" || e.Offered != asks), found
 }
 
 // write stores inv if nobody has written it since it was read, and returns it

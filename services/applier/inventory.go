@@ -99,6 +99,10 @@ func (inv Inventory) Widen(desired Desired, plan Plan, kept KeptPolicy) Inventor
 		}
 		e.Held = e.Held || s.Op == OpHold && plan.Awaited == nil
 		e.Awaiting = awaits(s, plan)
+		e.Offered = ""
+		if s.Op == OpOffer {
+			e.Offered = s.To
+		}
 		wide.Entries[s.Key()] = e
 	}
 	return wide
@@ -121,7 +125,7 @@ func (inv Inventory) Settle(plan Plan, results map[string]Result) Inventory {
 		key := s.Key()
 		r := results[key]
 		switch {
-		case s.Op == OpKeep, s.Op == OpHold:
+		case s.Op == OpKeep, s.Op == OpHold, s.Op == OpOffer:
 		case s.Op == OpWait || r.Err != nil:
 			clean = false
 		case s.Op.Writes():

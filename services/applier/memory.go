@@ -30,6 +30,9 @@ type Entry struct {
 	// digest of the bundle for which an approval lets it go all the same.
 	Awaiting bool   `json:"awaiting,omitempty"`
 	Waived   string `json:"waived,omitempty"`
+	// Offered is the application that declares it now, and may take it: it is
+	// kept here until it has, so that it is nobody's at no time.
+	Offered string `json:"offered,omitempty"`
 }
 
 // Memory is everything that the decision knows of the past.
@@ -98,6 +101,9 @@ type Policy struct {
 	// Claimed are objects of this application's inventory that another
 	// declared application declares now: object key to that application.
 	Claimed map[string]string
+	// Observers are applications that claim and write nothing: what is theirs
+	// is let go, and nobody takes it.
+	Observers map[string]bool
 	// Awaited is the application that has to be known before anything is
 	// deleted; nil: all are.
 	Awaited *Awaited

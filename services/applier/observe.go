@@ -241,7 +241,7 @@ func (a *applier) owner(self string, s sighting) string {
 	a.mu.Lock()
 	withdrawn := a.fleet != nil && !a.fleet.has(s.Application)
 	a.mu.Unlock()
-	holds, known := a.inventories.holds(s.Application, s.Key())
+	holds, known := a.inventories.holds(s.Application, s.Key(), self)
 	if withdrawn || known && !holds {
 		return ""
 	}

@@ -22,7 +22,8 @@ const (
 	OpWait   Op = "wait"   // it is being deleted: again when it is gone
 	OpDelete Op = "delete"
 	OpHold   Op = "hold"   // a guard stands before its deletion, or another application may claim it
-	OpPass   Op = "pass"   // another application claims it: out of the inventory
+	OpPass   Op = "pass"   // another application has it: out of the inventory
+	OpOffer  Op = "offer"  // another application claims it, and may take it: until then it stays in the inventory
 	OpOrphan Op = "orphan" // no longer labelled as ours: out of the inventory, it stays
 	OpForget Op = "forget" // gone already: out of the inventory
 )
@@ -43,8 +44,10 @@ type Step struct {
 	UID, ResourceVersion string
 	// Left are the ignored fields that are left out.
 	Left []string
-	// To is the application that it passes to.
-	To string
+	// To is the application that it passes to. Stands says that it is offered
+	// to it already.
+	To     string
+	Stands bool
 }
 
 // Plan is what was decided for an application: applies in the order of the
@@ -89,6 +92,16 @@ func (p Plan) deletes() bool {
 	return slices.ContainsFunc(p.Steps, func(s Step) bool { return s.Op == OpDelete })
 }
 
+// offered is an application that something is offered to; empty: none is.
+func (p Plan) offered() string {
+	for _, s := range p.Steps {
+		if s.Op == OpOffer {
+			return s.To
+		}
+	}
+	return ""
+}
+
 // quiet says that what is held is not said yet: it waits for another
 // application, most often for a moment only.
 func (p Plan) quiet() bool { return p.Awaited != nil && !p.Awaited.Said }
@@ -100,7 +113,7 @@ func (p Plan) Settled() bool {
 		return false
 	}
 	for _, s := range p.Steps {
-		if s.Op != OpKeep && s.Op != OpHold {
+		if s.Op != OpKeep && s.Op != OpHold && s.Op != OpOffer {
 			return false
 		}
 	}

@@ -183,7 +183,8 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	if w.approved() {
 		approved = w.holdOf()
 	}
-	plan := planWithdrawal(w, live, labels, a.claimed(app.name, w.Entries), approved)
+	claimed, _ := a.claimed(app.name, w.Entries)
+	plan := planWithdrawal(w, live, labels, claimed, approved)
 	if plan.Requests() > 0 && approved != w.holdOf() {
 		open, standings, err := a.survey(ctx, f, app.name, claims{}, 0)
 		if err != nil {
@@ -194,7 +195,8 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 				return a.awaitClaim(ctx, app, f, w, plan, other)
 			}
 		}
-		plan = planWithdrawal(w, live, labels, a.claimed(app.name, w.Entries), approved) // with what was learnt meanwhile
+		claimed, _ = a.claimed(app.name, w.Entries)
+		plan = planWithdrawal(w, live, labels, claimed, approved) // with what was learnt meanwhile
 	}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
