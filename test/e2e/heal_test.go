@@ -39,8 +39,19 @@ func TestObserveNeverWrites(t *testing.T) {
 	s := play(t, "observe", one("v"), "converge: {mode: observe}")
 	s.await(0, "manifests.rendered", rig.Of("manifests.rendered", s.app))
 	s.await(0, "divergence.detected", rig.Of("divergence.detected", s.app))
+	mark := s.Bus.Mark()
+	s.commit(one("w"))
+	s.await(mark, "manifests.rendered", rig.Of("manifests.rendered", s.app))
+	if err := s.Drained(s.ctx()); err != nil { // the applier is through with all of it
+		t.Fatal(err)
+	}
 	if got := s.value("cm"); got != "" {
 		t.Errorf("an observed application was written: %q", got)
+	}
+	for _, e := range s.Bus.Since(0) {
+		if e.Type.Noun == "convergence" {
+			t.Errorf("an observed application has %s", e.Type.Name())
+		}
 	}
 }
 
@@ -127,5 +138,10 @@ func TestACommitGoesThroughAFight(t *testing.T) {
 	commit := s.commit(one("1"))
 	s.converged(mark, commit)
 	s.eventually("cm", "1")
-	t.Logf("a commit in the middle of a fight took %s", time.Since(from))
+	took := time.Since(from)
+	t.Logf("a commit in the middle of a fight took %s", took)
+	// By now the object is left alone for 18 s, three times as long each time.
+	if took > 10*time.Second {
+		t.Errorf("the commit took %s: it waited for the end of the fight", took)
+	}
 }

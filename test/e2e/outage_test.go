@@ -34,6 +34,8 @@ func TestAPIServerStopped(t *testing.T) {
 		switch d := e.Data.(type) {
 		case *events.MessageRejected:
 			t.Errorf("an input was rejected for the outage: %+v", d)
+		case *events.ConvergenceFailed:
+			t.Errorf("the outage was held against a revision: %+v", d)
 		case *events.DivergenceDetected:
 			t.Errorf("a divergence was seen that is none: %+v", d)
 		}

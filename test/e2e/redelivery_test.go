@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"fmt"
+	"syscall"
 	"testing"
 	"time"
 
@@ -42,8 +43,9 @@ func TestEveryEventDeliveredAgain(t *testing.T) {
 	}
 }
 
-// Two appliers on one cluster by mistake: the cluster ends at the tip, and no
-// revision comes back.
+// Two appliers on one cluster by mistake, and one that sleeps for a while with
+// revisions in its hands: the cluster ends at the tip, and no revision comes
+// back.
 func TestTwoAppliers(t *testing.T) {
 	s := play(t, "twins", one("0"))
 	s.settled()
@@ -60,27 +62,49 @@ func TestTwoAppliers(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	const last = 12
-	for i := 1; i <= last; i++ {
-		s.commit(one(fmt.Sprint(i)))
-	}
+	const paused, back, last = 6, 12, 13
 	highest := 0
-	deadline := time.NewTimer(patience)
-	defer deadline.Stop()
-	for highest < last {
-		select {
-		case m := <-moments:
-			var n int
-			data, _ := m.Object.Object["data"].(map[string]any)
-			if _, err := fmt.Sscan(fmt.Sprint(data["v"]), &n); err != nil {
+	follow := func(until int) {
+		t.Helper()
+		deadline := time.NewTimer(patience)
+		defer deadline.Stop()
+		for highest < until {
+			select {
+			case m := <-moments:
+				var n int
+				data, _ := m.Object.Object["data"].(map[string]any)
+				if _, err := fmt.Sscan(fmt.Sprint(data["v"]), &n); err != nil {
+					t.Fatal(err)
+				}
+				if n < highest {
+					t.Fatalf("revision %d came back after %d", n, highest)
+				}
+				highest = n
+			case <-deadline.C:
+				t.Fatalf("the cluster stayed at %d of %d", highest, until)
+			}
+		}
+	}
+	for i := 1; i <= back; i++ {
+		s.commit(one(fmt.Sprint(i)))
+		if i == paused { // it holds what came to it, and wakes up when others have done that
+			follow(i)
+			if err := s.Process("applier").Signal(syscall.SIGSTOP); err != nil {
 				t.Fatal(err)
 			}
-			if n < highest {
-				t.Fatalf("revision %d came back after %d", n, highest)
-			}
-			highest = n
-		case <-deadline.C:
-			t.Fatalf("the cluster stayed at %d of %d", highest, last)
+			t.Cleanup(func() { _ = s.Process("applier").Signal(syscall.SIGCONT) }) // it may have ended
 		}
+	}
+	follow(back)
+	if err := s.Process("applier").Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	s.commit(one(fmt.Sprint(last)))
+	follow(last)
+	if err := s.Drained(s.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if got := s.value("cm"); got != fmt.Sprint(last) {
+		t.Errorf("in the end the cluster has %s, Git has %d", got, last)
 	}
 }
