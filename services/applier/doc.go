@@ -47,7 +47,10 @@
 //
 // Before anything is deleted it is known of every other application that the
 // fleet lists what its newest revision declares: what moves between two is
-// passed on, and is never deleted to be created anew. Until then only the
+// passed on, and is never deleted to be created anew. It stays in the
+// inventory, offered, until the other has taken it: one that can't take it, and
+// then no longer declares it, leaves nothing behind that is nobody's. Until
+// all is known only the
 // deletions wait, at first without a word: the other's revision is most often
 // being rendered. It costs nothing where nothing is to be deleted, no request
 // for the applications that have the same commit already, and one for each of
