@@ -171,3 +171,34 @@ func TestBusLostAfterSlacksAnswer(t *testing.T) {
 		t.Errorf("%d messages:\n%s", n, r.slack)
 	}
 }
+
+// The log is lost underneath it: what has a thread goes on in it.
+func TestLogLost(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	for range 5 {
+		shop.commit("a")
+	}
+	shop.renderFailed("no")
+	first := r.told(shop.scope(incident.Render), open)
+	store := r.bus.Store()
+	r.bus.Down(t)
+	if err := os.RemoveAll(store); err != nil {
+		t.Fatal(err)
+	}
+	r.bus.Up(t)
+	shop.commit("a")
+	shop.renderFailed("no")
+	if again := r.told(shop.scope(incident.Render), open); again.Thread != first.Thread {
+		t.Errorf("another thread: %+v", again)
+	}
+	shop.commit("b")
+	shop.rendered()
+	if last := r.told(shop.scope(incident.Render), over); last.Thread != first.Thread {
+		t.Errorf("another thread: %+v", last)
+	}
+	if n := r.quiet(); n != 2 {
+		t.Errorf("%d messages:\n%s", n, r.slack)
+	}
+}

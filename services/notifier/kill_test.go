@@ -153,6 +153,29 @@ func TestKilledAtAnyTime(t *testing.T) {
 	}
 }
 
+// Told to end while Slack has a message in hand, it waits for the answer.
+func TestStoppedBeforeSlacksAnswer(t *testing.T) {
+	r := newRig(t)
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	taken, answer := make(chan struct{}), make(chan struct{})
+	r.slack.Stored(func(slackserver.Message) { close(taken); <-answer })
+	stop := r.start()
+	<-taken
+	r.slack.Stored(nil)
+	r.cancel()
+	close(answer)
+	stop()
+	if n := len(r.alerts(shop.scope(incident.Render))); n != 1 {
+		t.Errorf("%d alerts are in the log", n)
+	}
+	r.start()
+	if n := r.quiet(); n != 1 {
+		t.Errorf("%d messages:\n%s", n, r.slack)
+	}
+}
+
 // An orderly end tells nothing twice, and nothing is lost.
 func TestStoppedAtAnyTime(t *testing.T) {
 	r := newRig(t)

@@ -4,12 +4,16 @@ package notifier
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
@@ -63,6 +67,30 @@ func TestRedelivered(t *testing.T) {
 		if n != told {
 			t.Errorf("%s: %d messages, want %d", name, n, told)
 		}
+	}
+}
+
+// What Slack took and the log lacks is said again, and not told again.
+func TestToldAndNotRecorded(t *testing.T) {
+	r := newRig(t)
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	c := r.bus.Connect(t, "notifier")
+	handler := direct(t, c, r.slack)
+	lost := 0
+	bustest.Run(t, c.Consumer("notifier", func(ctx context.Context, in events.Event) ([]events.Draft, error) {
+		drafts, err := handler(ctx, in)
+		if len(drafts) > 0 && lost < 2 {
+			lost++
+			return nil, fault.RetryAfter(errors.New("not published"), time.Millisecond)
+		}
+		return drafts, err
+	}, bus.Options{}))
+	r.told(shop.scope(incident.Render), open)
+	r.messages(1)
+	if lost != 2 {
+		t.Errorf("%d answers were lost", lost)
 	}
 }
 

@@ -30,15 +30,15 @@ const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
 // rig is a bus, a Slack, and whoever publishes what the notifier reads.
 type rig struct {
-	t       testing.TB
-	bus     *bustest.Server
-	slack   *slackserver.Server
-	cfg     Config
-	timing  timing
-	health  *process.Health
-	conns   map[string]*bus.Conn
-	count   int
-	stopped func()
+	t      testing.TB
+	bus    *bustest.Server
+	slack  *slackserver.Server
+	cfg    Config
+	timing timing
+	health *process.Health
+	conns  map[string]*bus.Conn
+	count  int
+	cancel func() // tells the notifier to end
 }
 
 func newRig(t testing.TB) *rig {
@@ -76,7 +76,7 @@ func configFor(t testing.TB, b *bustest.Server, s *slackserver.Server) Config {
 func (r *rig) start() (stop func()) {
 	r.t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
-	r.health = &process.Health{}
+	r.health, r.cancel = &process.Health{}, cancel
 	done := make(chan error, 1)
 	env := process.Env{Name: "notifier", Version: "test", Log: bustest.Log(r.t), Health: r.health}
 	cfg, err := r.cfg.withDefaults()
