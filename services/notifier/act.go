@@ -92,21 +92,28 @@ func (n *notifier) send(ctx context.Context, found state, do step) (events.Alert
 	err := n.call(ctx, "update", func(ctx context.Context) error {
 		return n.slack.update(ctx, alert.Channel, alert.Thread, first)
 	})
-	if err != nil && !errors.Is(err, errGone) {
+	if err != nil && !gone(err) {
 		return alert, err
 	}
 	if _, err := n.wait(ctx, time.Time{}); err != nil {
 		return alert, err
 	}
 	replied, err := n.post(ctx, alert, n.reply(found), "reply")
-	if !errors.Is(err, errGone) {
+	if !gone(err) {
 		return replied, err
 	}
 	if _, err := n.wait(ctx, time.Time{}); err != nil {
 		return alert, err
 	}
-	alert.Thread = "" // somebody has deleted it
+	alert.Channel, alert.Thread = n.cfg.Channel, ""
 	return n.post(ctx, alert, first, "thread")
+}
+
+// gone reports whether a thread can't be gone on with: somebody has deleted
+// it, or the app is no longer in its channel.
+func gone(err error) bool {
+	var r *refusal
+	return errors.Is(err, errGone) || errors.As(err, &r) && r.reason == events.ReasonChannelMissing
 }
 
 // post posts a message, to alert's thread if it has one.

@@ -95,7 +95,7 @@ func (n *notifier) first(s state) message {
 func (n *notifier) reply(s state) message {
 	emoji, color := sign(s.Incident)
 	if !s.Open() {
-		return message{text: emoji + " " + ended(s), color: color}
+		return message{text: emoji + " " + ended(s), color: color, context: traced(s.Incident)}
 	}
 	return message{text: emoji + " Still: " + subject(s.Incident), color: color, details: details(s.Incident), context: n.context(s.Incident)}
 }
@@ -248,14 +248,22 @@ func origin(i incident.Incident) []string {
 	return lines
 }
 
+// traced is the trace of what it is about, or "".
+func traced(i incident.Incident) string {
+	if trace := i.TraceID(); trace != "" {
+		return "trace " + code(trace, mostName)
+	}
+	return ""
+}
+
 // context is what leads on: when, why in a word, the trace, the playbook.
 func (n *notifier) context(i incident.Incident) string {
 	parts := []string{"since " + i.Since.UTC().Format("2006-01-02 15:04:05 MST")}
 	if i.Reason != "" {
 		parts = append(parts, code(i.Reason, mostName))
 	}
-	if trace := i.TraceID(); trace != "" {
-		parts = append(parts, "trace "+code(trace, mostName))
+	if trace := traced(i); trace != "" {
+		parts = append(parts, trace)
 	}
 	if page := i.Page(); page != "" && n.cfg.Playbooks != "" {
 		parts = append(parts, "<"+entities.Replace(playbooks.URL(n.cfg.Playbooks, page))+"|what to do>")
@@ -306,7 +314,7 @@ func (n *notifier) digestOf(all []state) message {
 			applications[s.Application] = true
 		}
 		if len(lines) < mostInDigest {
-			lines = append(lines, subject(s.Incident)+", "+ended(s))
+			lines = append(lines, strings.TrimSuffix(subject(s.Incident)+", "+ended(s)+" · "+traced(s.Incident), " · "))
 		}
 	}
 	if more := len(all) - len(lines); more > 0 {

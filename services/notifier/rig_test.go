@@ -22,7 +22,7 @@ import (
 
 // quick is what tests have time for.
 var quick = timing{
-	pace: 30 * time.Millisecond, settle: 10 * time.Millisecond, window: 400 * time.Millisecond, few: 3,
+	pace: 30 * time.Millisecond, settle: 10 * time.Millisecond, window: time.Second, few: 3,
 	resync: 10 * time.Minute, token: 50 * time.Millisecond, request: 2 * time.Second,
 }
 

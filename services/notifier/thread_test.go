@@ -41,6 +41,9 @@ func TestOneThreadPerIncident(t *testing.T) {
 	}
 	contains(t, all[1].Text, ":red_circle: Still:")
 	contains(t, all[2].Text, ":white_check_mark: resolved after", "it renders again (commit `ccccccc`)")
+	for _, m := range all {
+		contains(t, strings.Join(m.Body, "\n"), "trace `4bf92f3577b34da6a3ce929d0e0e4736`")
+	}
 	contains(t, all[0].Text, ":white_check_mark: ~*shop-web* (local): can't be rendered~ resolved after")
 	if all[0].Color != green || len(all[0].Updates) != 2 {
 		t.Errorf("the first message is %+v", all[0])
@@ -183,6 +186,31 @@ func TestDeletedMessage(t *testing.T) {
 	last := r.told(shop.scope(incident.Render), over)
 	if all := r.messages(1); all[0].TS != last.Thread || all[0].Color != green {
 		t.Errorf("%+v\n%s", last, r.slack)
+	}
+}
+
+// A notifier that is given another channel goes on in the threads of the old
+// one as long as it may, and then in its own.
+func TestAnotherChannel(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	first := r.told(shop.scope(incident.Render), open)
+	stop()
+	r.slack = listen(t, slackserver.Options{Channels: []string{"other"}})
+	r.slack.Next(slackserver.Refuse("channel_not_found"), slackserver.Refuse("channel_not_found"))
+	r.cfg.URL, r.cfg.Channel = r.slack.URL(), "other"
+	r.start()
+	shop.commit("b")
+	shop.rendered()
+	last := r.told(shop.scope(incident.Render), over)
+	if all := r.messages(1); all[0].Thread != "" || all[0].TS != last.Thread {
+		t.Errorf("%+v, then %+v:\n%s", first, last, r.slack)
+	}
+	if len(r.alerts(shop.scope(incident.Render))) != 2 {
+		t.Error("an alert was refused")
 	}
 }
 
