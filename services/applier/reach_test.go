@@ -79,7 +79,9 @@ func (r *rig) grant(folder string) *rest.Config {
 			_, err = r.client(k.resource, o.GetNamespace()).Apply(r.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "test", Force: true})
 			r.must(err)
 			if o.GetNamespace() == "" && k.kind != "Namespace" { // not for the next test
-				r.Cleanup(func() { _ = r.admin.Resource(k.resource).Delete(context.Background(), o.GetName(), metav1.DeleteOptions{}) })
+				r.Cleanup(func() {
+					_ = r.admin.Resource(k.resource).Delete(context.Background(), o.GetName(), metav1.DeleteOptions{})
+				})
 			}
 		}
 	}
@@ -249,7 +251,9 @@ subjects: [{kind: ServiceAccount, namespace: `+own+`, name: default}]
 	r.create(clusterRoles, "", `{apiVersion: rbac.authorization.k8s.io/v1, kind: ClusterRole,
 		metadata: {name: levers, labels: {plumbline.dev/aggregate-to-applier: "true"}},
 		rules: [{apiGroups: [example.com], resources: [levers], verbs: [get, list, watch, create, patch, delete]}]}`)
-	t.Cleanup(func() { _ = r.admin.Resource(clusterRoles).Delete(context.Background(), "levers", metav1.DeleteOptions{}) })
+	t.Cleanup(func() {
+		_ = r.admin.Resource(clusterRoles).Delete(context.Background(), "levers", metav1.DeleteOptions{})
+	})
 	r.eventually("the role is the sum of what is labelled", func() bool {
 		u, err := r.admin.Resource(clusterRoles).Get(t.Context(), "plumbline-applier", metav1.GetOptions{})
 		r.must(err)
