@@ -37,6 +37,10 @@ func TestMain(m *testing.M) {
 //
 // publishes one of the histories below under the services' own users,
 //
+//	reject WHAT
+//
+// has a service take an input that it can't take, or takes it after all,
+//
 //	scrub
 //
 // leaves what the last command printed in the file scrubbed, without what
@@ -74,6 +78,7 @@ func TestScripts(t *testing.T) {
 						}
 						ts.Setenv("CLOCK", sceneClock.Format(time.RFC3339))
 					},
+					"reject":   func(ts *testscript.TestScript, _ bool, args []string) { ts.Check(reject(t, server, p, args[0])) },
 					"scrub":    scrub,
 					"recorded": recorded,
 				},
@@ -180,7 +185,7 @@ func TestFollowGoesOnWithWhatComes(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	conn := server.Connect(t, "reader")
-	sel := selection{follow: true, since: time.Hour, kind: "*"}
+	sel := selection{follow: true, since: lookback(time.Hour), kind: "*"}
 	go func() { done <- sel.print(ctx, conn, &eventPrinter{out: writer, err: writer, format: formatJSON}) }()
 	next("dev.plumbline.commit.observed.v1")
 	if err := histories["render-failed"](p); err != nil {

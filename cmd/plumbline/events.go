@@ -33,7 +33,7 @@ const eventsExample = `  plumbline events --since 1h
 // selection says which events to print.
 type selection struct {
 	follow bool
-	since  time.Duration
+	since  lookback
 	kind   string
 	app    string
 }
@@ -63,7 +63,7 @@ func eventsCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().BoolVarP(&sel.follow, "follow", "f", false, "go on with what comes, until interrupted")
-	cmd.Flags().DurationVar(&sel.since, "since", 0, "how far back to begin, as 10m or 24h")
+	cmd.Flags().Var(&sel.since, "since", "how far back to begin, as 10m, 24h or 7d")
 	cmd.Flags().StringVar(&sel.kind, "type", "*", "noun.verb, * and ? allowed, as 'divergence.*'")
 	cmd.Flags().StringVar(&sel.app, "app", "", "only those about this application")
 	at.flags(cmd)
@@ -74,9 +74,6 @@ func eventsCommand() *cobra.Command {
 // check refuses what could match nothing.
 func (s *selection) check() error {
 	s.kind = strings.TrimSuffix(strings.TrimPrefix(s.kind, "dev.plumbline."), ".v1")
-	if s.since < 0 {
-		return usagef("--since %s: want how far back, as 10m", s.since)
-	}
 	var names []string
 	for i := range events.Types {
 		name := events.Types[i].Name()
@@ -94,7 +91,7 @@ func (s *selection) print(ctx context.Context, conn *bus.Conn, p *eventPrinter) 
 	r := bus.Range{From: 1}
 	switch {
 	case s.since > 0:
-		r = bus.Range{Since: time.Now().Add(-s.since)}
+		r = bus.Range{Since: clock().Add(-time.Duration(s.since))}
 	case s.follow:
 		l, err := conn.Log(ctx)
 		if err != nil {

@@ -4,7 +4,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -213,23 +212,4 @@ func (t historyTable) revision(r timeline.Revision) {
 	for _, line := range wrap(printable(text), width-indent) {
 		fmt.Fprintln(t.out, strings.Repeat(" ", indent)+line)
 	}
-}
-
-// errNoTime says that a time can't be read.
-var errNoTime = errors.New("want how far back, as 24h, or a day, as 2026-03-14")
-
-// sinceWhen reads how far back somebody wants to look.
-func sinceWhen(text string, now time.Time) (time.Time, error) {
-	if text == "" {
-		return time.Time{}, nil
-	}
-	if d, err := time.ParseDuration(text); err == nil && d > 0 {
-		return now.Add(-d), nil
-	}
-	for _, layout := range []string{time.DateOnly, time.RFC3339, "2006-01-02 15:04"} {
-		if t, err := time.ParseInLocation(layout, text, time.Local); err == nil {
-			return t, nil
-		}
-	}
-	return time.Time{}, errNoTime
 }

@@ -128,7 +128,7 @@ func newRoot() *cobra.Command {
 	root.AddCommand(
 		upCommand(), natsCommand(), keysCommand(),
 		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(), doctorCommand(),
-		eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
+		deadLettersCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
 		versionCommand(),
 	)
 	return root

@@ -122,6 +122,11 @@ func request(cmd *cobra.Command, at target, out format, draft func(*status.View)
 	if err != nil {
 		return err
 	}
+	return ask(cmd, now, out, d, said)
+}
+
+// ask publishes one event as the operator, and says so.
+func ask(cmd *cobra.Command, now sight, out format, d events.Draft, said string) error {
 	// The cause is this very call, so each call is an event of its own.
 	cause := events.Cause{ID: fmt.Sprintf("%s/%d/%s", operator(), os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano))}
 	published, err := now.conn.Publish(now.ctx, cause, d)
