@@ -68,13 +68,13 @@ func (t *target) connect(ctx context.Context, stderr io.Writer) (*bus.Conn, erro
 	if err != nil {
 		return nil, err
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience)
-	defer cancel()
-	var refused error
+	ctx, end := context.WithTimeout(ctx, patience)
+	defer end()
+	ctx, cancel := context.WithCancelCause(ctx)
+	defer cancel(nil)
 	c.Waiting = func(err error) {
 		if errors.Is(err, bus.ErrRefused) { // nothing will have changed a moment later
-			refused = err
-			cancel()
+			cancel(err)
 		}
 	}
 	log := slog.New(slog.NewTextHandler(stderr, &slog.HandlerOptions{Level: slog.LevelError}))
@@ -82,7 +82,7 @@ func (t *target) connect(ctx context.Context, stderr io.Writer) (*bus.Conn, erro
 	if err == nil {
 		return conn, nil
 	}
-	if refused != nil {
+	if refused := context.Cause(ctx); errors.Is(refused, bus.ErrRefused) {
 		return nil, fmt.Errorf("the bus at %s doesn't take the key in %s: give --creds the seed of operator or reader, in a file of that user's name (%w)", c.URL, c.Creds, refused)
 	}
 	if !errors.Is(err, context.DeadlineExceeded) && ctx.Err() == nil {
