@@ -17,7 +17,7 @@ var (
 	entities = strings.NewReplacer("&", "&amp;", "<", "&lt;", ">", "&gt;")
 	// Signs of mrkdwn can't be escaped: what looks the same stands for them.
 	// A joiner keeps an address from becoming a link, a name from a mention.
-	signs = strings.NewReplacer("`", "ˋ", "*", "∗", "~", "∼", "://", ":\u2060//", "@", "@\u2060", "#", "#\u2060", "mailto:", "mailto\u2060:")
+	signs = strings.NewReplacer("`", "ˋ", "*", "∗", "~", "∼", "://", ":\u2060//", "@", "@\u2060", "mailto:", "mailto\u2060:")
 	ticks = strings.NewReplacer("`", "ˋ")
 )
 
