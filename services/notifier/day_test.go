@@ -22,6 +22,7 @@ import (
 // incident has one thread, in the order in which they began, and one message is
 // there twice.
 func TestDay(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	const rate = time.Second
 	r.slack = listen(t, slackserver.Options{Rate: rate})

@@ -125,6 +125,7 @@ func TestDigestOverARestart(t *testing.T) {
 // meanwhile goes to the digest, what is open has a thread, and what was open
 // and is over has its reply.
 func TestBacklogAfterAnOutage(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	shop := r.app("shop-web")

@@ -16,6 +16,7 @@ import (
 
 // However Slack fails, each message arrives once and in order.
 func TestFaultsOfSlack(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]slackserver.Fault{
 		"500": slackserver.Status(500), "503": slackserver.Status(503), "html": slackserver.HTML(), "hang": slackserver.Hang(),
 		"internal_error": slackserver.Refuse("internal_error"), "404": slackserver.Status(404),
@@ -45,6 +46,7 @@ func TestFaultsOfSlack(t *testing.T) {
 // A Slack that is out delays the notifier alone, and only its own consumer
 // stands still.
 func TestOutageDelaysOnlySlack(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.slack.Down(slackserver.HTML())
 	r.start()
@@ -64,6 +66,7 @@ func TestOutageDelaysOnlySlack(t *testing.T) {
 
 // Retry-After is obeyed, whoever else has something to tell.
 func TestRetryAfter(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	r.start()
 	shop := r.app("shop-web")
@@ -125,6 +128,7 @@ func TestRefusedToken(t *testing.T) {
 }
 
 func TestRefusals(t *testing.T) {
+	t.Parallel()
 	for code, want := range map[string]events.Reason{
 		"channel_not_found": events.ReasonChannelMissing, "not_in_channel": events.ReasonChannelMissing, "invalid_auth": events.ReasonTokenRefused,
 		"missing_scope": events.ReasonAlertRefused, "msg_too_long": events.ReasonAlertRefused, "something_new": events.ReasonAlertRefused,
@@ -153,6 +157,7 @@ func TestRefusals(t *testing.T) {
 // The bus goes away between Slack's answer and the event about it: the alert
 // is in the log once the bus is back, and in Slack once.
 func TestBusLostAfterSlacksAnswer(t *testing.T) {
+	t.Parallel()
 	r := newRig(t)
 	shop := r.app("shop-web")
 	shop.commit("a")

@@ -11,6 +11,8 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/incident"
@@ -79,8 +81,17 @@ type state struct {
 	last       uint64 // the place of the last event about its alerts
 }
 
-// observe reads how an incident stands.
+// observe tells how an incident stands.
 func (n *notifier) observe(ctx context.Context, s incident.Scope) (state, error) {
+	found, err := n.read(ctx, s)
+	if err == nil {
+		n.remember(s, &found)
+	}
+	return found, err
+}
+
+// read reads from the log how an incident stands.
+func (n *notifier) read(ctx context.Context, s incident.Scope) (state, error) {
 	var view incident.View
 	for _, subject := range s.Subjects() {
 		subjects := []string{subject}
@@ -103,9 +114,24 @@ func (n *notifier) observe(ctx context.Context, s incident.Scope) (state, error)
 	}
 	i, ok := view.Of(s)
 	i.Scope = s
-	found := state{Incident: i, exists: ok, told: i.Told(), last: max(i.Delivered.Stored, i.Failed.Stored)}
-	n.remember(s, &found)
-	return found, nil
+	return state{Incident: i, exists: ok, told: i.Told(), last: max(i.Delivered.Stored, i.Failed.Stored)}, nil
+}
+
+// atOnce is how many scopes of the level are read at once.
+const atOnce = 16
+
+// readAll reads how several incidents stand, in their order.
+func (n *notifier) readAll(ctx context.Context, scopes []incident.Scope) ([]state, error) {
+	all := make([]state, len(scopes))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, s := range scopes {
+		group.Go(func() (err error) {
+			all[i], err = n.read(ctx, s)
+			return err
+		})
+	}
+	return all, group.Wait()
 }
 
 // remember puts in what the log doesn't tell yet, or no longer.
@@ -169,13 +195,16 @@ func (n *notifier) readLevel(ctx context.Context) error {
 		return err
 	}
 	var due []state
-	for _, s := range scopes {
-		found, err := n.observe(ctx, s)
+	for some := range slices.Chunk(scopes, 16*atOnce) {
+		states, err := n.readAll(ctx, some)
 		if err != nil {
 			return err
 		}
-		if found.unrecorded || decide(found, time.Now()) != nothing {
-			due = append(due, found)
+		for _, found := range states {
+			n.remember(found.Scope, &found)
+			if found.unrecorded || decide(found, time.Now()) != nothing {
+				due = append(due, found)
+			}
 		}
 	}
 	slices.SortFunc(due, byPlace)
