@@ -49,12 +49,11 @@
 // fleet lists what its newest revision declares: what moves between two is
 // passed on, and is never deleted to be created anew. It stays in the
 // inventory, offered, until the other has taken it: one that can't take it, and
-// then no longer declares it, leaves nothing behind that is nobody's. Until
-// all is known only the
-// deletions wait, at first without a word: the other's revision is most often
-// being rendered. It costs nothing where nothing is to be deleted, no request
-// for the applications that have the same commit already, and one for each of
-// the others.
+// then no longer declares it, leaves nothing behind that is nobody's. Until all
+// is known only the deletions wait, at first without a word: the other's
+// revision is most often being rendered. It costs nothing where nothing is to
+// be deleted, no request for the applications that have the same commit
+// already, and one for each of the others.
 //
 // An application that the fleet's complete list lacks is withdrawn by the
 // policy in its inventory. More than 30 % of the cluster's applications at
