@@ -29,10 +29,10 @@ type trees struct {
 
 type tree struct {
 	root  oteltrace.SpanID
-	order []oteltrace.SpanID // as they began
-	ended map[oteltrace.SpanID]trace.ReadOnlySpan
-	over  bool // the first span has ended
-	idle  bool // and all of it is left out
+	order []oteltrace.SpanID                      // as they began
+	ended map[oteltrace.SpanID]trace.ReadOnlySpan // nil: lost
+	over  bool                                    // the first span has ended
+	idle  bool                                    // and all of it is left out
 }
 
 func newTrees(next trace.SpanProcessor) *trees {
@@ -83,16 +83,22 @@ func (t *trees) end(s trace.ReadOnlySpan) []trace.ReadOnlySpan {
 		return []trace.ReadOnlySpan{s}
 	}
 	if id != in.root {
-		if len(in.ended) < maxTree {
-			in.ended[id] = s
+		if len(in.ended) >= maxTree {
+			s = nil
 		}
+		in.ended[id] = s
 		return nil
 	}
 	in.ended[id] = s
 	in.over, in.idle = true, isIdle(s)
 	var out []trace.ReadOnlySpan
 	for _, each := range in.order {
-		if ended := in.ended[each]; ended != nil {
+		ended, over := in.ended[each]
+		if !over {
+			continue // it goes on by itself when it ends
+		}
+		delete(t.of, each)
+		if ended != nil {
 			out = append(out, ended)
 		}
 	}
