@@ -7,17 +7,22 @@ import (
 	"log/slog"
 	"os"
 	"slices"
+	"strings"
 	"testing"
+	"time"
 
 	sdkmetric "go.opentelemetry.io/otel/sdk/metric"
 	"go.opentelemetry.io/otel/sdk/metric/metricdata"
+	"go.opentelemetry.io/otel/sdk/resource"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
+	"github.com/plumbline-dev/plumbline/internal/telemetry/export"
 )
 
 // connect is a connection with telemetry.
@@ -86,6 +91,60 @@ func TestTraceAndMetrics(t *testing.T) {
 	}
 	if sums["plumbline.bus.consumed"] != 1 || sums["plumbline.bus.published"] != 2 || sums["plumbline.bus.redeliveries"] != 0 {
 		t.Errorf("metrics: %v", sums)
+	}
+}
+
+// What has a trace of its own is linked to the one that it is about, every
+// parent is sent, and what comes to nothing is not.
+func TestOwnTrace(t *testing.T) {
+	sent := tracetest.NewInMemoryExporter()
+	tracers := export.NewTracerProvider(sent, resource.Empty())
+	defer func() { _ = tracers.Shutdown(context.WithoutCancel(t.Context())) }() // nothing is left
+	s := bustest.Start(t)
+	about := publish(t, connect(t, s, "watcher", telemetry.Providers{Tracers: tracers}), commit("shop", "a"))[0]
+	auditor := connect(t, s, "auditor-local", telemetry.Providers{Tracers: tracers})
+	consumer := auditor.Consumer("auditor-local", func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{})
+	stop := bustest.Run(t, consumer)
+	key := strings.Repeat("ab", 16)
+	said := make(chan struct{})
+	consumer.Observe("shop", events.Cause{ID: "nothing"}, func(context.Context) ([]events.Draft, error) { return nil, nil })
+	consumer.Observe("shop", events.Cause{ID: "edit"}, func(context.Context) ([]events.Draft, error) {
+		defer close(said)
+		return []events.Draft{{
+			Data:    &events.DivergenceDetected{Divergence: events.Divergence{Kind: events.DivergenceChanged, Since: time.Now()}},
+			Address: events.Address{Cluster: "local", Application: "shop", Key: key}, Begins: about.Traceparent,
+		}}, nil
+	})
+	<-said
+	s.Idle(t, "auditor-local")
+	stop()
+	detected, err := s.Connect(t, "auditor-local").Last(t.Context(), events.TypeNamed("divergence.detected").Subject(events.Address{Cluster: "local", Application: "shop", Key: key}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if traceID(detected.Traceparent) == traceID(about.Traceparent) {
+		t.Error("the divergence is in the trace of the commit")
+	}
+	if err := tracers.ForceFlush(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	there, observed, linked := map[trace.SpanID]bool{}, 0, false
+	for _, span := range sent.GetSpans() {
+		there[span.SpanContext.SpanID()] = true
+		if span.Name == "observe auditor" {
+			observed++
+		}
+		if span.Name == "divergence" {
+			linked = slices.ContainsFunc(span.Links, func(l sdktrace.Link) bool { return l.SpanContext.TraceID().String() == traceID(about.Traceparent) })
+		}
+	}
+	if observed != 1 || !linked {
+		t.Errorf("%d observations were sent, want the one that led to something; the divergence is linked: %v", observed, linked)
+	}
+	for _, span := range sent.GetSpans() {
+		if span.Parent.SpanID().IsValid() && !there[span.Parent.SpanID()] {
+			t.Errorf("%s is an orphan", span.Name)
+		}
 	}
 }
 

@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"os"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strings"
@@ -19,6 +20,7 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
 	"github.com/plumbline-dev/plumbline/test/rig"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
 // A commit is one trace, over all processes: every stage of it is there, no
@@ -33,10 +35,19 @@ func TestOneTraceACommit(t *testing.T) {
 func oneTraceACommit(t *testing.T, protocol string) {
 	otlp := receiver(t)
 	s := stage(t, "traced", append(otlp.Env(protocol), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test")...)
-	scrapes := s.scraped()
+	all := append(slices.Clone(rig.Services), "notifier")
+	processes := map[string]*rig.Process{"notifier": s.notifier(append(otlp.Env(protocol), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test"))}
+	for _, name := range rig.Services {
+		processes[name] = s.Process(name)
+	}
+	scrapes := s.scraped(processes)
 	if err := s.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	if err := processes["notifier"].Start(); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = processes["notifier"].Stop() }) // it ends below, unless the test fails
 	s.commit(configMaps(3, "0"))
 	s.declare()
 	s.settled()
@@ -78,7 +89,7 @@ func oneTraceACommit(t *testing.T, protocol string) {
 		t.Errorf("the divergence is detected in trace %s and resolved in %s; the commit's is %s", broken, traceID(resolved.Traceparent), id)
 	}
 	s.shows(otlp, broken, "auditor: divergence", "auditor: publish divergence.detected", "applier: handle divergence.detected",
-		"applier: apply ConfigMap/item-0", "applier: publish convergence.applied", "auditor: publish divergence.resolved")
+		"applier: apply ConfigMap/item-0", "applier: publish convergence.applied", "auditor: publish divergence.resolved", "notifier: publish alert.delivered", "notifier: handle divergence.detected")
 	for _, span := range otlp.Of(broken) {
 		if span.Name == "divergence" && !slices.ContainsFunc(span.Links, func(l otlpserver.Link) bool { return l.Trace == id }) {
 			t.Errorf("the divergence is not linked to the commit that it breaks: %+v", span.Links)
@@ -87,8 +98,8 @@ func oneTraceACommit(t *testing.T, protocol string) {
 	s.waterfalls(otlp, id, broken)
 	s.linesOf(id)
 	s.measured(otlp, scrapes)
-	for _, service := range rig.Services { // what is left is sent
-		if err := s.Stop(service); err != nil {
+	for _, service := range all { // what is left is sent
+		if err := processes[service].Stop(); err != nil {
 			t.Error(err)
 		}
 	}
@@ -190,11 +201,29 @@ func (s *scene) linesOf(id string) {
 	}
 }
 
+// notifier is the fifth process, with a Slack to speak to.
+func (s *scene) notifier(env []string) *rig.Process {
+	s.t.Helper()
+	slack, err := slackserver.Listen(slackserver.Options{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(func() { _ = slack.Close() }) // nothing hangs on it
+	token := filepath.Join(s.Dir, "slack-token")
+	if err := os.WriteFile(token, []byte(slackserver.Token), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+	return &rig.Process{
+		Name: "notifier", Path: filepath.Join(binaries, "notifier"), Dir: filepath.Join(s.Dir, "log"), Env: env,
+		Args: []string{"--nats-url", s.URL, "--nats-creds", s.Creds("notifier"), "--slack-channel", "#deploys", "--slack-token-file", token, "--slack-url", slack.URL()},
+	}
+}
+
 // scraped gives every service a health listener, and returns where.
-func (s *scene) scraped() map[string]string {
+func (s *scene) scraped(processes map[string]*rig.Process) map[string]string {
 	s.t.Helper()
 	where := map[string]string{}
-	for _, service := range rig.Services {
+	for service, p := range processes {
 		l, err := net.Listen("tcp", "127.0.0.1:0")
 		if err != nil {
 			s.t.Fatal(err)
@@ -203,7 +232,6 @@ func (s *scene) scraped() map[string]string {
 		if err := l.Close(); err != nil {
 			s.t.Fatal(err)
 		}
-		p := s.Process(service)
 		p.Args = append(slices.Clone(p.Args), "--health-listen", where[service])
 	}
 	return where
@@ -240,7 +268,7 @@ func (s *scene) measured(otlp *otlpserver.Server, scrapes map[string]string) {
 			}
 		}
 	}
-	rare := []string{"plumbline_bus_redeliveries_total", "plumbline_bus_quarantined_total", "plumbline_bus_outages_total"}
+	rare := []string{"plumbline_bus_redeliveries_total", "plumbline_bus_quarantined_total", "plumbline_bus_outages_total", "plumbline_notifier_delayed_total", "plumbline_notifier_failed_total"}
 	for _, i := range telemetry.Table {
 		if !shown[i.Prometheus()] && !slices.Contains(rare, i.Prometheus()) {
 			s.t.Errorf("no service shows %s", i.Prometheus())
