@@ -4,7 +4,6 @@ package bus_test
 
 import (
 	"context"
-	"log/slog"
 	"os"
 	"slices"
 	"strings"
@@ -30,7 +29,7 @@ func connect(t *testing.T, s *bustest.Server, user string, given telemetry.Provi
 	t.Helper()
 	cfg := s.Config(user)
 	cfg.Telemetry = given
-	conn, err := bus.Connect(t.Context(), cfg, slog.New(slog.DiscardHandler))
+	conn, err := bus.Connect(t.Context(), cfg, bustest.Log(t))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -106,22 +105,21 @@ func TestOwnTrace(t *testing.T) {
 	consumer := auditor.Consumer("auditor-local", func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{})
 	stop := bustest.Run(t, consumer)
 	key := strings.Repeat("ab", 16)
-	said := make(chan struct{})
 	consumer.Observe("shop", events.Cause{ID: "nothing"}, func(context.Context) ([]events.Draft, error) { return nil, nil })
 	consumer.Observe("shop", events.Cause{ID: "edit"}, func(context.Context) ([]events.Draft, error) {
-		defer close(said)
 		return []events.Draft{{
-			Data:    &events.DivergenceDetected{Divergence: events.Divergence{Kind: events.DivergenceChanged, Since: time.Now()}},
+			Data:    &events.DivergenceDetected{Divergence: events.Divergence{Key: key, Kind: events.DivergenceChanged, Since: time.Now(), Object: &events.Object{Version: "v1", Kind: "ConfigMap", Name: "web"}}},
 			Address: events.Address{Cluster: "local", Application: "shop", Key: key}, Begins: about.Traceparent,
 		}}, nil
 	})
-	<-said
+	var detected events.Event
+	bustest.Eventually(t, "the divergence is said", func() bool {
+		var err error
+		detected, err = auditor.Last(t.Context(), events.TypeNamed("divergence.detected").Subject(events.Address{Cluster: "local", Application: "shop", Key: key}))
+		return err == nil
+	})
 	s.Idle(t, "auditor-local")
 	stop()
-	detected, err := s.Connect(t, "auditor-local").Last(t.Context(), events.TypeNamed("divergence.detected").Subject(events.Address{Cluster: "local", Application: "shop", Key: key}))
-	if err != nil {
-		t.Fatal(err)
-	}
 	if traceID(detected.Traceparent) == traceID(about.Traceparent) {
 		t.Error("the divergence is in the trace of the commit")
 	}
