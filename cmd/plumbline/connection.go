@@ -34,6 +34,11 @@ func (t *target) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&t.data, "data", defaultPlace(), "folder of the 'up' or 'nats serve' to speak to")
 	cmd.Flags().StringVar(&t.server, "server", "", "address of the bus instead, as nats://127.0.0.1:4222; needs --creds")
 	cmd.Flags().StringVar(&t.creds, "creds", "", "file with the nkey seed to speak with: operator.nk, or reader.nk to read only")
+	grouped(cmd, flagsSystem, "data", "server", "creds")
+	cmd.ValidArgsFunction = cobra.NoFileCompletions
+	if takesApplication(cmd) {
+		completeApplications(cmd, t)
+	}
 }
 
 // config finds the bus and the key to it.

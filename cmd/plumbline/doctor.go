@@ -100,6 +100,7 @@ func doctorCommand() *cobra.Command {
 	cmd.Flags().StringSliceVar(&x.clusters, "cluster", nil, "cluster to check; may be given several times (default: those of the log)")
 	cmd.Flags().StringVar(&x.applier.kubeconfig, "applier-kubeconfig", "", "the applier's kubeconfig, to check its cluster and its rights")
 	cmd.Flags().StringVar(&x.auditor.kubeconfig, "auditor-kubeconfig", "", "the auditor's kubeconfig (default: the identity that 'up' made)")
+	grouped(cmd, flagsCluster, "cluster", "applier-kubeconfig", "auditor-kubeconfig")
 	x.at.flags(cmd)
 	x.out.flags(cmd)
 	return cmd

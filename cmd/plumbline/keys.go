@@ -13,6 +13,11 @@ func keysCommand() *cobra.Command {
 		Use:     "keys",
 		GroupID: "run",
 		Short:   "Make the keys of a separate deployment",
+		Long: `The keys that keep what travels on the bus unreadable there: of sources, which
+watcher and renderer share, and of Secrets, which only the cluster's applier opens.
+'plumbline up' makes its own; each service of a deployment in parts is given a file.
+The keys of the bus's users are another matter: 'plumbline nats serve' makes those.`,
+		Example: "  plumbline keys init --data /var/lib/plumbline\n  plumbline keys init --help",
 		Args:    between(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}

@@ -20,6 +20,7 @@ type lens struct {
 func (l *lens) flags(cmd *cobra.Command) {
 	cmd.Flags().StringVar(&l.kubeconfig, "kubeconfig", "", "the cluster to look into (default: the auditor's read-only identity, where 'up' has made one)")
 	cmd.Flags().StringVar(&l.context, "context", "", "context of --kubeconfig (default: its current one)")
+	grouped(cmd, flagsCluster, "kubeconfig", "context")
 }
 
 // open opens the cluster that serves is; nil where there is no kubeconfig to

@@ -4,8 +4,9 @@
 // bus in one process (up), or the bus alone (nats serve), and asks and tells a
 // running system as its operator.
 //
-// It reads the log and publishes sync.requested and approval.given; it never
-// speaks to a cluster or a repository itself.
+// It reads the log and publishes sync.requested and approval.given; why, diff and
+// doctor also read a cluster, with the kubeconfig that they are given. It never
+// writes to a cluster itself, nor speaks to a repository.
 package main
 
 import (
@@ -79,16 +80,25 @@ Commands that ask a running system find it by --data, the folder of an 'up' or a
 
 const rootExample = `  plumbline up --fleet https://git.example.com/fleet.git
   plumbline status
+  plumbline why deploy/web -n shop .spec.replicas
+  plumbline diff shop-web
   plumbline events --follow --type 'divergence.*'
   plumbline wait shop-web --for converged --commit "$(git rev-parse HEAD)"`
 
 const exitHelp = `
 Exit codes:
-  0  done{{if eq .Name "wait"}}: it is reached{{end}}
-  1  failed: the message says why and what to do
+{{- if eq .Name "diff"}}
+  0  live has what Git declares
+  1  something differs
   2  a wrong call
+  3  it could not be found out: the message says why and what to do
+{{- else}}
+  0  done{{if eq .Name "wait"}}: it is reached{{else if eq .Name "doctor"}}: nothing fails, though there may be warnings{{end}}
+  1  failed: {{if eq .Name "doctor"}}a check did, or none could be made{{else}}the message says why and what to do{{end}}
+  2  a wrong call
+{{- end}}
 {{- if not .HasParent}}
-  3  wait: not reached within --timeout
+  3  wait: not reached within --timeout; diff: it could not be found out
   4  wait: the commit has ended the other way
 {{- else if eq .Name "wait"}}
   3  not reached within --timeout
@@ -118,9 +128,10 @@ func newRoot() *cobra.Command {
 	}
 	root.SuggestionsMinimumDistance = 2
 	root.SetVersionTemplate("plumbline {{.Version}}\n")
-	root.SetUsageTemplate(root.UsageTemplate() + exitHelp)
+	cobra.AddTemplateFunc("usageFlags", usageFlags)
+	root.SetUsageTemplate(usageTemplate(root.UsageTemplate()))
 	root.SetFlagErrorFunc(func(_ *cobra.Command, err error) error { return usage(err) })
-	root.CompletionOptions.HiddenDefaultCmd = true
+	root.CompletionOptions.DisableDefaultCmd = true
 	root.AddGroup(
 		&cobra.Group{ID: "run", Title: "Run it:"},
 		&cobra.Group{ID: "ask", Title: "Ask and tell a running system:"},
@@ -129,7 +140,7 @@ func newRoot() *cobra.Command {
 		upCommand(), natsCommand(), keysCommand(),
 		statusCommand(), traceCommand(), historyCommand(), alertsCommand(), whyCommand(), diffCommand(), doctorCommand(),
 		deadLettersCommand(), eventsCommand(), waitCommand(), syncCommand(), approveCommand(),
-		versionCommand(),
+		versionCommand(), completionCommand(),
 	)
 	return root
 }

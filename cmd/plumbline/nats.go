@@ -22,6 +22,10 @@ func natsCommand() *cobra.Command {
 		Use:     "nats",
 		GroupID: "run",
 		Short:   "Run or provision the bus of a separate deployment",
+		Long: `The bus of a deployment in parts, where 'plumbline up' would have its own inside:
+either a NATS server in this process (serve), or one of yours, whose streams and
+consumers are made and kept as deploy/nats has them (provision).`,
+		Example: "  plumbline nats serve --data /var/lib/plumbline\n  plumbline nats provision --server nats://nats.example.com:4222 --creds provisioner.nk",
 		Args:    between(0, 0, ""),
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
@@ -105,7 +109,7 @@ Give --seen a file that lies outside the server's store: run again after the log
 put back from a backup, it notices by that file and turns the log's epoch, so that no
 place in the log stands for two revisions. Without it nobody notices; 'nats serve' and
 'up' keep such a file themselves and look all the time.`,
-		Example: "  plumbline nats provision --server nats://nats.example.com:4222 --creds provisioner.nk --cluster local",
+		Example: "  plumbline nats provision --server nats://nats.example.com:4222 --creds provisioner.nk --cluster local\n  plumbline nats provision --server nats://nats.example.com:4222 --creds provisioner.nk --cluster eu-west --cluster us-east -o json",
 		Args:    between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if server == "" || creds == "" {

@@ -30,6 +30,8 @@ const (
 func (f *format) flags(cmd *cobra.Command) {
 	*f = formatTable
 	cmd.Flags().VarP(f, "output", "o", "table or json")
+	grouped(cmd, flagsOutput, "output")
+	mustComplete(cmd, "output", string(formatTable), string(formatJSON))
 }
 
 // String, Set and Type make format a flag.

@@ -16,7 +16,10 @@ func versionCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "version",
 		Short: "Print the version",
-		Args:  between(0, 0, ""),
+		Long: `Prints the version of this command line, the Go version that it was built with, and
+the platform. 'plumbline doctor' compares it with what the services run.`,
+		Example: "  plumbline version\n  plumbline version -o json | jq -r .version",
+		Args:    between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			v := struct {
 				Version  string `json:"version"`

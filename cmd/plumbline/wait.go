@@ -53,7 +53,7 @@ func waitCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:     "wait APP --for " + strings.Join(aims, "|"),
 		GroupID: "ask",
-		Short:   "Wait until an application has converged, failed, ...",
+		Short:   "Wait until an application has converged, has failed, is held or diverges",
 		Long:    waitHelp,
 		Example: waitExample,
 		Args:    between(1, 1, "one APP"),
@@ -87,6 +87,7 @@ func waitCommand() *cobra.Command {
 		},
 	}
 	cmd.Flags().StringVar((*string)(&goal.For), "for", string(status.ForConverged), strings.Join(aims, ", "))
+	mustComplete(cmd, "for", aims...)
 	cmd.Flags().StringVar(&goal.Commit, "commit", "", "wait for this commit, or a later revision")
 	cmd.Flags().DurationVar(&timeout, "timeout", 5*time.Minute, "how long to wait")
 	at.flags(cmd)

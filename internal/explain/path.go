@@ -113,8 +113,8 @@ func selectIn(tokens []string, body map[string]any) ([]string, bool) {
 	var at any = body
 	out := make([]string, 0, len(tokens))
 	for _, token := range tokens {
-		list, isList := at.([]any)
-		if !isList || !isChoice(token) {
+		list, _ := at.([]any)
+		if !isChoice(token) {
 			out = append(out, token)
 			at = child(at, token)
 			continue
