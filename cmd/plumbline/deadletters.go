@@ -124,7 +124,7 @@ func deadLettersRetry() *cobra.Command {
 due: what 'plumbline sync' asks of that application. The input itself is not
 published again: only its publisher may. What can't be read can't be retried; it is
 said what to do instead.`,
-		Example: "  plumbline dead-letters retry 5f2c",
+		Example: "  plumbline dead-letters retry 5f2c\n  plumbline dead-letters retry 5f2c && plumbline events --follow",
 		Args:    between(1, 1, "one ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return withDeadLetters(cmd, at, func(now sight, letters []deadLetter) error {

@@ -181,7 +181,7 @@ func (x *examination) checkQuarantine(ctx context.Context) []finding {
 		found = append(found, finding{
 			Check: "quarantine", Subject: or(r.Event.Application, "-"), Verdict: verdictWarn,
 			Message: fmt.Sprintf("the %s set aside event %d (%s), %s ago: %s", p.Service, p.Stored, p.Reason, age(time.Since(r.Event.Time)), p.Message),
-			Remedy:  "a newer revision lifts it; or mend what it says and run 'plumbline sync " + r.Event.Application + "'",
+			Remedy:  "a newer revision lifts it; 'plumbline dead-letters list' shows it, and 'retry' asks for it again",
 		})
 	}
 	if len(found) == 0 {

@@ -101,16 +101,20 @@ func runs(t *testing.T, root *cobra.Command, line string) {
 // Every command that asks a running system prints JSON too, and finds the
 // system in the same way.
 func TestCommandsTakeTheSameFlags(t *testing.T) {
-	for _, cmd := range newRoot().Commands() {
-		if cmd.GroupID != "ask" {
-			continue
+	walk(newRoot(), func(cmd *cobra.Command) {
+		group := cmd
+		for group.HasParent() && group.Parent().HasParent() {
+			group = group.Parent()
+		}
+		if group.GroupID != "ask" || cmd.HasSubCommands() {
+			return
 		}
 		for _, name := range []string{"data", "server", "creds", "output"} {
 			if cmd.Flags().Lookup(name) == nil {
-				t.Errorf("%s has no --%s", cmd.Name(), name)
+				t.Errorf("%s has no --%s", cmd.CommandPath(), name)
 			}
 		}
-	}
+	})
 }
 
 // Help shows flags in groups, and leaves none out.
