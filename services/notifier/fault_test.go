@@ -24,7 +24,7 @@ func TestFaultsOfSlack(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			r := newRig(t)
-			r.timing.request = 300 * time.Millisecond
+			r.timing.request = time.Second
 			r.slack.Next(fault, fault)
 			r.start()
 			shop := r.app("shop-web")

@@ -31,7 +31,7 @@ type child struct {
 // day is the pace that Slack asks for, with a window that a test has time for.
 var day = timing{
 	pace: defaultTiming.pace, settle: defaultTiming.settle, window: 6 * time.Second, few: defaultTiming.few,
-	resync: 10 * time.Minute, token: time.Second, request: 3 * time.Second,
+	resync: 10 * time.Minute, token: time.Second, request: 5 * time.Second,
 }
 
 var timings = map[string]timing{"quick": quick, "day": day}
