@@ -15,6 +15,7 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/status"
@@ -283,5 +284,45 @@ func TestMiddle(t *testing.T) {
 	}
 	if got := middle("shop-payments-gateway-production", 15); got != "shop-pa…duction" {
 		t.Errorf("middle = %q", got)
+	}
+}
+
+// A log that is replaced underneath a connection that stays is told by an
+// event of an earlier place, or of another epoch: all is read again.
+func TestWatchReadsAllAgainWhereTheLogWasReplaced(t *testing.T) {
+	server := bustest.Start(t)
+	p := newPublisher(t, server)
+	publish(t, p, "observed-a", "rendered-x")
+	l, err := server.Connect(t, "reader").Log(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, c := range map[string]struct {
+		record bus.Record
+		again  bool
+	}{
+		"an earlier place": {bus.Record{Stored: 2, Event: p.observed}, true},
+		"another epoch":    {bus.Record{Stored: 3, Event: events.Event{Epoch: "another", Type: p.observed.Type, Data: p.observed.Data}}, true},
+		"the next event":   {bus.Record{Stored: 3, Event: p.observed}, false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := watching{conn: server.Connect(t, "reader"), view: &status.View{}, log: l, last: l.Last}
+			changed := w.take(t.Context(), c.record)
+			if changed == c.again || (w.news != nil) != c.again {
+				t.Fatalf("take = %t, read again %t", changed, w.news != nil)
+			}
+			if !c.again {
+				return
+			}
+			defer w.stop()
+			select {
+			case n := <-w.news:
+				if n.view == nil || len(n.view.All()) != 1 || n.log != l {
+					t.Errorf("it has read %+v", n)
+				}
+			case <-time.After(bustest.Timeout):
+				t.Error("nothing was read")
+			}
+		})
 	}
 }
