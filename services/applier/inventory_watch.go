@@ -4,6 +4,7 @@ package applier
 
 import (
 	"context"
+	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -19,6 +20,7 @@ import (
 type inventoryWatch struct {
 	*applier
 	synced chan struct{}
+	away   atomic.Bool // the API server didn't take the last list or watch
 }
 
 func newInventoryWatch(a *applier) *inventoryWatch {
@@ -30,10 +32,14 @@ func (w *inventoryWatch) run(ctx context.Context) {
 	filter := func(o metav1.ListOptions) metav1.ListOptions { o.LabelSelector = labelInventory; return o }
 	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			return client.List(watchList(ctx), filter(o))
+			list, err := client.List(watchList(ctx), filter(o))
+			w.away.Store(err != nil)
+			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(watchList(ctx), filter(o))
+			changes, err := client.Watch(watchList(ctx), filter(o))
+			w.away.Store(err != nil)
+			return changes, err
 		},
 	}, w.dynamic), nil, w, cache.ReflectorOptions{Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories"})
 	told := false

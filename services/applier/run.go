@@ -62,10 +62,13 @@ func serve(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, ide
 	health.Check("cluster", func() error {
 		select {
 		case <-inventories.synced:
-			return nil
 		default:
 			return fmt.Errorf("the API server of cluster %s was not reached yet", cfg.Cluster)
 		}
+		if inventories.away.Load() {
+			return fmt.Errorf("the API server of cluster %s does not answer", cfg.Cluster)
+		}
+		return nil
 	})
 	defer a.observer.done.Wait()
 	defer stop()

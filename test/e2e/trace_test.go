@@ -89,7 +89,8 @@ func oneTraceACommit(t *testing.T, protocol string) {
 		t.Errorf("the divergence is detected in trace %s and resolved in %s; the commit's is %s", broken, traceID(resolved.Traceparent), id)
 	}
 	s.shows(otlp, broken, "auditor: divergence", "auditor: publish divergence.detected", "applier: handle divergence.detected",
-		"applier: apply ConfigMap/item-0", "applier: publish convergence.applied", "auditor: publish divergence.resolved", "notifier: publish alert.delivered", "notifier: handle divergence.detected")
+		"applier: apply ConfigMap/item-0", "applier: publish convergence.applied", "auditor: publish divergence.resolved", "notifier: handle divergence.resolved",
+		"notifier: slack thread", "notifier: publish alert.delivered")
 	for _, span := range otlp.Of(broken) {
 		if span.Name == "divergence" && !slices.ContainsFunc(span.Links, func(l otlpserver.Link) bool { return l.Trace == id }) {
 			t.Errorf("the divergence is not linked to the commit that it breaks: %+v", span.Links)
@@ -215,7 +216,7 @@ func (s *scene) notifier(env []string) *rig.Process {
 	}
 	return &rig.Process{
 		Name: "notifier", Path: filepath.Join(binaries, "notifier"), Dir: filepath.Join(s.Dir, "log"), Env: env,
-		Args: []string{"--nats-url", s.URL, "--nats-creds", s.Creds("notifier"), "--slack-channel", "#deploys", "--slack-token-file", token, "--slack-url", slack.URL()},
+		Args: []string{"--nats-url", s.URL, "--nats-creds", s.Creds("notifier"), "--slack-channel", "ops", "--slack-token-file", token, "--slack-url", slack.URL()},
 	}
 }
 
