@@ -371,3 +371,39 @@ func TestTheCollectorIsAway(t *testing.T) {
 		})
 	}
 }
+
+// A watcher and an applier that are killed before they have sent their spans
+// leave no span without the one above it: the next watcher sends the first one
+// of the commit again.
+func TestNoOrphanAfterAKill(t *testing.T) {
+	otlp := receiver(t)
+	s := stage(t, "killed", append(otlp.Env("http/protobuf"), "OTEL_BSP_SCHEDULE_DELAY=3000")...)
+	if err := s.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.commit(one("0"))
+	s.declare()
+	s.settled()
+	mark := s.Bus.Mark()
+	commit := s.commit(one("1"))
+	observed := s.await(mark, "commit.observed", rig.Of("commit.observed", s.app))
+	if err := s.Kill("watcher"); err != nil {
+		t.Fatal(err)
+	}
+	s.converged(mark, commit)
+	if err := s.Kill("applier"); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"watcher", "applier"} {
+		if err := s.Start(service); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.shows(otlp, traceID(observed.Traceparent), "watcher: commit", "renderer: render")
+	for _, service := range rig.Services {
+		if err := s.Stop(service); err != nil {
+			t.Error(err)
+		}
+	}
+	s.whole(otlp)
+}
