@@ -384,6 +384,10 @@ func TestNoOrphanAfterAKill(t *testing.T) {
 	s.commit(one("0"))
 	s.declare()
 	s.settled()
+	sent := func() bool { return len(otlp.Spans()) > 0 && len(otlp.Orphans()) == 0 }
+	if err := otlp.Wait(s.ctx(), sent); err != nil {
+		t.Fatal(err)
+	}
 	mark := s.Bus.Mark()
 	commit := s.commit(one("1"))
 	observed := s.await(mark, "commit.observed", rig.Of("commit.observed", s.app))
