@@ -61,8 +61,7 @@ func (r *rig) publishFleet() {
 	if err != nil {
 		r.t.Fatal(err)
 	}
-	r.fleets++
-	r.publish(r.watcher, events.Cause{ID: fmt.Sprintf("fleet-%d", r.fleets)}, events.Address{Cluster: "local"},
+	r.publish(r.watcher, events.Cause{ID: fmt.Sprintf("fleet-%d", r.fleets.Add(1))}, events.Address{Cluster: "local"},
 		&events.FleetObserved{Commit: "f", Count: len(entries), List: blob})
 }
 

@@ -3,6 +3,7 @@
 package auditor
 
 import (
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 func (r *rig) on(t testing.TB, s *bustest.Server) *rig {
 	t.Helper()
 	other := *r
-	other.bus, other.fleet, other.fleets = s, nil, 0
+	other.bus, other.fleet, other.fleets = s, nil, &atomic.Int64{}
 	other.watcher, other.renderer = s.Connect(t, "watcher"), s.Connect(t, "renderer")
 	other.applier, other.reader = s.Connect(t, "applier-local"), s.Connect(t, "reader")
 	return &other

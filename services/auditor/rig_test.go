@@ -47,7 +47,7 @@ type rig struct {
 	applier    *bus.Conn
 	reader     *bus.Conn
 	fleet      []string
-	fleets     int // lists published
+	fleets     *atomic.Int64 // lists published, by whatever copy
 }
 
 var namespaces atomic.Int64
@@ -59,7 +59,7 @@ func newRig(t *testing.T) *rig {
 
 func newRigOn(t *testing.T, cluster *kubelab.Cluster) *rig {
 	t.Helper()
-	r := &rig{t: t, bus: bustest.Start(t), cluster: cluster}
+	r := &rig{t: t, bus: bustest.Start(t), cluster: cluster, fleets: &atomic.Int64{}}
 	var err error
 	if r.admin, err = clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig()); err != nil {
 		t.Fatal(err)
