@@ -28,8 +28,8 @@ func main() {
 
 func run(ctx context.Context) (err error) {
 	without := os.Getenv("WITHOUT")
-	if without != "" && !slices.Contains(rig.Services, without) {
-		return fmt.Errorf("WITHOUT=%s: it is one of %s", without, strings.Join(rig.Services, ", "))
+	if services := append(slices.Clone(rig.Services), rig.Notifier); without != "" && !slices.Contains(services, without) {
+		return fmt.Errorf("WITHOUT=%s: it is one of %s", without, strings.Join(services, ", "))
 	}
 	dir, err := os.MkdirTemp("", "plumbline-demo-")
 	if err != nil {
@@ -37,14 +37,19 @@ func run(ctx context.Context) (err error) {
 	}
 	keep := os.Getenv("KEEP") == "1"
 	tell := newTeller(os.Stdout)
-	tell.begin("A Kubernetes control plane and a Git server")
+	tell.begin("A Kubernetes control plane, a Git server, and receivers for traces and for Slack")
 	from := time.Now()
-	r, err := rig.New(ctx, rig.Options{Dir: dir, Bin: "bin", Detach: keep, Progress: os.Stderr})
+	out, err := receive()
+	if err != nil {
+		return err
+	}
+	defer out.close()
+	r, err := rig.New(ctx, out.on(rig.Options{Dir: dir, Bin: "bin", Detach: keep, Progress: os.Stderr}))
 	if err != nil {
 		return err
 	}
 	tell.proved(time.Since(from), "etcd, API server, controllers, scheduler and a node run on loopback (boot %s)", round(r.Cluster.BootTime()))
-	s := &story{rig: r, tell: tell, without: without, patience: patience}
+	s := &story{rig: r, out: out, tell: tell, without: without, patience: patience}
 	if err := s.tellAll(ctx); err != nil {
 		tell.failed(err)
 		err = errors.New("the story ended early")

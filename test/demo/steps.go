@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -28,12 +29,12 @@ func (s *story) start(ctx context.Context) error {
 	if err := s.rig.Up(ctx, without...); err != nil {
 		return err
 	}
-	for _, name := range append([]string{"nats"}, rig.Services...) {
+	for _, name := range slices.Concat([]string{"nats"}, rig.Services, []string{rig.Notifier}) {
 		if p := s.rig.Process(name); p.Running() {
 			s.tell.say("%-9s pid %d", name, p.PID())
 		}
 	}
-	s.tell.proved(time.Since(from), "five processes over one bus at %s", s.rig.URL)
+	s.tell.proved(time.Since(from), "processes that share nothing but the bus at %s", s.rig.URL)
 	return nil
 }
 
@@ -111,7 +112,7 @@ func (s *story) commit(ctx context.Context) error {
 		return fmt.Errorf("one object changed in Git, %d were written", c.Configured)
 	}
 	s.tell.proved(seen.Seen.Sub(s.pushed), "git push → the cluster's own watch shows it")
-	return nil
+	return s.waterfall(ctx, commit, traceID(completed.Traceparent))
 }
 
 func (s *story) handEdit(ctx context.Context) error {
@@ -187,7 +188,7 @@ func (s *story) broken(ctx context.Context) error {
 		return fmt.Errorf("the cluster was touched: %s became %s", before, after)
 	}
 	s.tell.proved(failed.At.Sub(s.pushed), "a clear failure, and no object of the cluster has a new resourceVersion")
-	return nil
+	return s.alerted(ctx, "can't be rendered")
 }
 
 func (s *story) revert(ctx context.Context) error {

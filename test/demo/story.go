@@ -19,6 +19,7 @@ const patience = 20 * time.Second
 
 type story struct {
 	rig      *rig.Rig
+	out      receivers
 	tell     *teller
 	without  string
 	patience time.Duration // how long a step waits for what it needs
@@ -37,10 +38,12 @@ func (s *story) tellAll(ctx context.Context) error {
 		{"First convergence: what Git declares comes to be", s.first},
 		{"A commit", s.commit},
 		{"A hand edit in the cluster", s.handEdit},
+		{"Another one, while nobody heals", s.lastingEdit},
 		{"A broken commit", s.broken},
 		{"git revert", s.revert},
 		{"An object removed from Git", s.remove},
 		{"kill -9 of the applier in mid-apply", s.kill},
+		{"What Slack has shown", s.slack},
 	}
 	for _, step := range steps {
 		s.tell.begin(step.title)

@@ -34,6 +34,7 @@ func TestStory(t *testing.T) {
 		"renderer": "no manifests.rendered",
 		"applier":  "no convergence.applied",
 		"auditor":  "no divergence.detected",
+		"notifier": "Slack never showed",
 	} {
 		told, err := telling(t, bin, without)
 		if err == nil || !strings.Contains(err.Error(), missing) {
@@ -44,13 +45,18 @@ func TestStory(t *testing.T) {
 
 func telling(t *testing.T, bin, without string) (string, error) {
 	t.Helper()
-	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: bin, Cluster: kubelab.ForTest(t)})
+	receivers, err := receive()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer receivers.close()
+	r, err := rig.New(t.Context(), receivers.on(rig.Options{Dir: t.TempDir(), Bin: bin, Cluster: kubelab.ForTest(t)}))
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer forget(t, r)
 	var out bytes.Buffer
-	s := &story{rig: r, tell: &teller{out: &out}, without: without, patience: patience}
+	s := &story{rig: r, out: receivers, tell: &teller{out: &out}, without: without, patience: patience}
 	if without != "" {
 		s.patience = 8 * time.Second // what is left out never comes
 	}

@@ -4,8 +4,10 @@ package rig
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"strconv"
@@ -51,6 +53,14 @@ func (r *Rig) prepare(ctx context.Context) error {
 	r.service("renderer", "--source-key", keys("source.key"))
 	r.service("applier", append(r.resync(), "--kubeconfig", applier, "--age-identity", keys("local.age"))...)
 	r.service("auditor", append(r.resync(), "--kubeconfig", audit, "--digest-key", keys("local.digest.key"))...)
+	if r.options.Slack == "" {
+		return nil
+	}
+	token := filepath.Join(r.Dir, "slack.token")
+	if err := os.WriteFile(token, []byte(r.options.SlackToken+"\n"), 0o600); err != nil {
+		return fmt.Errorf("rig: %w", err)
+	}
+	r.service(Notifier, "--slack-url", r.options.Slack, "--slack-token-file", token, "--slack-channel", "ops")
 	return nil
 }
 
@@ -110,6 +120,16 @@ func (r *Rig) StartNATS(ctx context.Context) error {
 
 // Store is the directory of the JetStream store.
 func (r *Rig) Store() string { return filepath.Join(r.data(), "nats", "jetstream") }
+
+// Ask is [Rig.CLI] for what exits with more than one code; its error is that
+// of running it at all.
+func (r *Rig) Ask(ctx context.Context, args ...string) (out string, code int, err error) {
+	out, err = r.CLI(ctx, args...)
+	if exit := new(exec.ExitError); errors.As(err, &exit) && exit.Exited() {
+		return out, exit.ExitCode(), nil
+	}
+	return out, 0, err
+}
 
 // CLI runs the command line against the rig's NATS server and returns what it
 // prints, both streams.

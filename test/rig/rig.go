@@ -21,6 +21,9 @@ import (
 // Services are the services in the order of a commit's life.
 var Services = []string{"watcher", "renderer", "applier", "auditor"}
 
+// Notifier is the service that runs where [Options.Slack] is given.
+const Notifier = "notifier"
+
 // Options are what a rig is made of. Dir and Bin must be given.
 type Options struct {
 	Dir string // for everything that the rig keeps; made where missing
@@ -42,6 +45,9 @@ type Options struct {
 	Resync time.Duration
 	// Env is added to the environment of every service, as OTEL_….
 	Env []string
+	// Slack is where a Web API of Slack's begins, which takes SlackToken; with
+	// it the notifier runs, too, and tells the channel ops.
+	Slack, SlackToken string
 }
 
 // Rig is a running Plumbline. One goroutine at a time may start and stop its
@@ -124,7 +130,7 @@ func (r *Rig) Up(ctx context.Context, without ...string) error {
 		return err
 	}
 	r.Bus = subscriber
-	for _, service := range Services {
+	for _, service := range r.services() {
 		if slices.Contains(without, service) {
 			continue
 		}
@@ -133,6 +139,14 @@ func (r *Rig) Up(ctx context.Context, without ...string) error {
 		}
 	}
 	return nil
+}
+
+// services are those that this rig runs.
+func (r *Rig) services() []string {
+	if r.options.Slack == "" {
+		return Services
+	}
+	return append(slices.Clone(Services), Notifier)
 }
 
 // Start starts a service.
@@ -157,7 +171,7 @@ func (r *Rig) data() string { return filepath.Join(r.Dir, "data") }
 // Close stops what the rig started, last first.
 func (r *Rig) Close() error {
 	var errs []error
-	for _, service := range slices.Backward(Services) {
+	for _, service := range slices.Backward(r.services()) {
 		if p := r.processes[service]; p != nil {
 			errs = append(errs, p.Stop())
 		}
