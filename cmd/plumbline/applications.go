@@ -16,37 +16,10 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/explain"
 )
 
-// lastEach returns the last event of each subject that one of the filters
-// matches, in the order of the log, however many subjects that is.
-func lastEach(ctx context.Context, conn *bus.Conn, filters ...string) ([]bus.Record, error) {
-	records, err := conn.Latest(ctx, filters...)
-	if !errors.Is(err, bus.ErrTooMany) {
-		return records, err
-	}
-	var all []string
-	for _, f := range filters {
-		subjects, err := conn.Subjects(ctx, f)
-		if err != nil {
-			return nil, err
-		}
-		all = append(all, subjects...)
-	}
-	const atOnce = 256
-	for part := range slices.Chunk(all, atOnce) {
-		more, err := conn.Latest(ctx, part...)
-		if err != nil {
-			return nil, err
-		}
-		records = append(records, more...)
-	}
-	slices.SortFunc(records, func(a, b bus.Record) int { return int(int64(a.Stored) - int64(b.Stored)) }) //nolint:gosec // a log has no 2^63 messages
-	return records, nil
-}
-
 // fleetOf reads of every application its newest bundle's list of objects, and
 // nothing of its history.
 func fleetOf(ctx context.Context, conn *bus.Conn) ([]*explain.Application, error) {
-	records, err := lastEach(ctx, conn,
+	records, err := conn.Latest(ctx,
 		"plumbline.v1.commit.observed.*.*", "plumbline.v1.manifests.*.*.*", "plumbline.v1.application.withdrawn.*.*")
 	if err != nil {
 		return nil, err

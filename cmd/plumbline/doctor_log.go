@@ -38,7 +38,7 @@ func (x *examination) declared(ctx context.Context) (*declaredFleet, error) {
 		return nil, err
 	}
 	f := &declaredFleet{applications: all, repositories: map[string]repository{}, fleets: map[string]events.Event{}}
-	records, err := lastEach(ctx, x.conn, "plumbline.v1.commit.observed.*.*", "plumbline.v1.source.*.>", "plumbline.v1.fleet.*.>")
+	records, err := x.conn.Latest(ctx, "plumbline.v1.commit.observed.*.*", "plumbline.v1.source.*.>", "plumbline.v1.fleet.*.>")
 	if err != nil {
 		return nil, err
 	}
@@ -161,7 +161,7 @@ func (x *examination) checkFleet(ctx context.Context) []finding {
 // checkQuarantine tells which inputs are set aside: those that nothing newer
 // from the same service has lifted since.
 func (x *examination) checkQuarantine(ctx context.Context) []finding {
-	records, err := lastEach(ctx, x.conn, "plumbline.v1.message.rejected.*.*.*")
+	records, err := x.conn.Latest(ctx, "plumbline.v1.message.rejected.*.*.*")
 	if err != nil {
 		return failed("quarantine", "", err, "")
 	}
@@ -197,7 +197,7 @@ func (x *examination) lifted(ctx context.Context, e events.Event) (bool, error) 
 		return false, nil
 	}
 	at := "." + events.EncodeToken(e.Cluster) + "." + events.EncodeToken(e.Application)
-	later, err := lastEach(ctx, x.conn, "plumbline.v1.*.*"+at, "plumbline.v1.divergence.*"+at+".*")
+	later, err := x.conn.Latest(ctx, "plumbline.v1.*.*"+at, "plumbline.v1.divergence.*"+at+".*")
 	if err != nil {
 		return false, err
 	}

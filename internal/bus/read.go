@@ -50,9 +50,9 @@ type Range struct {
 	Holding string
 }
 
-// ErrTooMany says that a filter matches more subjects than the server answers
+// errTooMany says that a filter matches more subjects than the server answers
 // for at once.
-var ErrTooMany = errors.New("too many subjects")
+var errTooMany = errors.New("too many subjects")
 
 // Read calls fn for each message of r in order, those that can't be decoded
 // included, and returns the sequence after the last. An error of fn ends it.
@@ -98,7 +98,7 @@ func (c *Conn) Read(ctx context.Context, r Range, fn func(Record) error) (next u
 // matches, in the order of the log.
 func (c *Conn) Latest(ctx context.Context, filters ...string) ([]Record, error) {
 	records, err := c.latest(ctx, filters)
-	if !errors.Is(err, ErrTooMany) {
+	if !errors.Is(err, errTooMany) {
 		return records, err
 	}
 	// More than the server answers for at once: by name, some at a time.
@@ -255,7 +255,7 @@ func endOfBatch(m *nats.Msg) (ended bool, err error) {
 	case "204", "404": // the end; nothing at all
 		return true, nil
 	case "413":
-		return true, &refusal{fmt.Errorf("read the log: %w", ErrTooMany)}
+		return true, &refusal{fmt.Errorf("read the log: %w", errTooMany)}
 	case "400", "408":
 		return true, &refusal{fmt.Errorf("read the log: the server says %s %s", status, text)}
 	default:
