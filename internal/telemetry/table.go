@@ -73,7 +73,7 @@ var Table = []Instrument{
 	{"plumbline.notifier.sent", Counter, "{message}", []string{"kind"}, []string{"notifier"}, "Calls that Slack took: thread, reply, update, digest."},
 	{"plumbline.notifier.delayed", Counter, "{message}", []string{"cause"}, []string{"notifier"}, "Messages that had to wait: for the rate, for Slack's Retry-After, for Slack to be back."},
 	{"plumbline.notifier.failed", Counter, "{alert}", []string{"reason"}, []string{"notifier"}, "Alerts that Slack refused for good."},
-	{"plumbline.kubernetes.requests", Counter, "{request}", []string{"verb", "outcome"}, clusters, "Requests to the API server, by verb (get, list, watch, patch, …) and class of the answer (2xx, 4xx, none, …)."},
+	{"plumbline.kubernetes.requests", Counter, "{request}", []string{"verb", "outcome"}, clusters, "Requests to the API server, by verb (get, watch, patch, …; a list is a get) and class of the answer (2xx, 4xx, none, …)."},
 }
 
 // seconds are the bounds of the histograms.
