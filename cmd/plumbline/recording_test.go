@@ -101,6 +101,30 @@ func TestEveryRecordingIsChecked(t *testing.T) {
 	}
 }
 
+// What README shows is what the manual has.
+func TestReadmeShowsRecordings(t *testing.T) {
+	text, err := os.ReadFile(manual)
+	if err != nil {
+		t.Fatal(err)
+	}
+	readme, err := os.ReadFile(filepath.Join("..", "..", "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	parts := strings.Split(string(readme), "<!-- recording: ")
+	if len(parts) == 1 {
+		t.Error("there are none")
+	}
+	for _, part := range parts[1:] {
+		name, _, _ := strings.Cut(part, " -->")
+		_, want, _, known := findRecording(string(text), name)
+		_, got, _, ok := findRecording(string(readme), name)
+		if !known || !ok || got != want {
+			t.Errorf("the recording %s of README is not that of %s: %s", name, manual, cmp.Diff(want, got))
+		}
+	}
+}
+
 // contents are files, one after the other.
 func contents(t *testing.T, files []string) string {
 	t.Helper()
