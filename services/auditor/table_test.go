@@ -261,7 +261,7 @@ func TestForeignWrites(t *testing.T) {
 			sub := *r
 			sub.t = t
 			a := sub.app(fmt.Sprintf("table-%d", i))
-			r.fleet, r.fleets = sub.fleet, sub.fleets // the next list is another one
+			defer func() { r.fleet, r.fleets = sub.fleet, sub.fleets }() // the next list is another one
 			a.declaration.Namespace = r.inNamespace(t)
 			sub.namespace = a.declaration.Namespace
 			a.rig = &sub
