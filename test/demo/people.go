@@ -141,7 +141,7 @@ func (s *story) alerted(ctx context.Context, about string) error {
 		return false, nil
 	})
 	if err != nil {
-		return fmt.Errorf("Slack never showed that something %s; it shows\n%s", about, s.out.slack)
+		return fmt.Errorf("the channel of alerts never showed that something %s; it shows\n%s", about, s.out.slack)
 	}
 	s.tell.proved(time.Since(from), "Slack shows it")
 	return nil
@@ -158,7 +158,7 @@ func (s *story) slack(ctx context.Context) error {
 	} {
 		err := rig.Until(ctx, func(context.Context) (bool, error) { return over(s.out.slack.Threads(), in), nil })
 		if err != nil {
-			return fmt.Errorf("Slack never showed %s and its recovery; it shows\n%s", what, s.out.slack)
+			return fmt.Errorf("the channel of alerts never showed %s and its recovery; it shows\n%s", what, s.out.slack)
 		}
 	}
 	s.tell.say("%s", strings.TrimRight(s.out.slack.String(), "\n"))

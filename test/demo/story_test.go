@@ -34,7 +34,7 @@ func TestStory(t *testing.T) {
 		"renderer": "no manifests.rendered",
 		"applier":  "no convergence.applied",
 		"auditor":  "no divergence.detected",
-		"notifier": "Slack never showed",
+		"notifier": "the channel of alerts never showed",
 	} {
 		told, err := telling(t, bin, without)
 		if err == nil || !strings.Contains(err.Error(), missing) {
