@@ -339,7 +339,7 @@ func (e *embedded) during(ctx context.Context, url string, served chan error, f 
 
 func (e *embedded) announce(url string) error {
 	return e.data.announce(running{
-		Server: url, Keys: filepath.Dir(e.data.natsKey("operator")), Clusters: e.clusters,
+		Server: url, Keys: e.keysDir(), Clusters: e.clusters,
 		Kubeconfig: e.kubeconfig, PID: os.Getpid(), Version: process.Version(), Started: time.Now().UTC(),
 	})
 }
