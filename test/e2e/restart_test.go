@@ -37,6 +37,41 @@ func TestKillAtEachBoundary(t *testing.T) {
 	}
 }
 
+// The boundary of a divergence: whoever is killed as it is told, it is put
+// right, and told to be over once.
+func TestKillWhileADivergenceIsHealed(t *testing.T) {
+	s := play(t, "healing", one("0"))
+	s.eventually("cm", "0")
+	for _, service := range rig.Services {
+		mark := s.Bus.Mark()
+		if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+			t.Fatal(err)
+		}
+		s.await(mark, "divergence.detected", rig.Of("divergence.detected", s.app))
+		if err := s.Kill(service); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Start(service); err != nil {
+			t.Fatal(err)
+		}
+		s.await(mark, "divergence.resolved", rig.Of("divergence.resolved", s.app))
+		if got := s.value("cm"); got != "0" {
+			t.Errorf("%s killed while a divergence was healed: the cluster has %q", service, got)
+		}
+		for _, name := range []string{"divergence.detected", "divergence.resolved"} {
+			n := 0
+			for _, e := range s.Bus.Since(mark) {
+				if e.Type.Name() == name {
+					n++
+				}
+			}
+			if n != 1 {
+				t.Errorf("%s killed: %d %s, want 1", service, n, name)
+			}
+		}
+	}
+}
+
 // A service that was down while commits came in takes up the newest.
 func TestCommitsWhileDown(t *testing.T) {
 	s := play(t, "down", one("0"))
