@@ -7,11 +7,11 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
-	"strings"
 
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 )
 
 // ignored returns the JSON pointers of the rules that match o and name a
@@ -23,11 +23,11 @@ func ignored(o events.Object, body map[string]any, rules []events.IgnoreRule) []
 		if r.Kind != o.Kind || r.Group != "" && r.Group != o.Group || r.Name != "" && r.Name != o.Name {
 			continue
 		}
-		tokens := pointer(r.Path)
+		tokens := compare.Tokens(r.Path)
 		if len(tokens) == 0 || len(tokens) == 1 && tokens[0] != "data" && tokens[0] != "stringData" && tokens[0] != "spec" {
 			continue
 		}
-		if _, ok := lookUp(body, tokens); ok {
+		if _, ok := compare.At(body, tokens); ok {
 			paths = append(paths, r.Path)
 		}
 	}
@@ -41,7 +41,7 @@ func ignored(o events.Object, body map[string]any, rules []events.IgnoreRule) []
 func leftOut(paths []string, body map[string]any, others []Ownership) []string {
 	var left []string
 	for _, p := range paths {
-		if slices.ContainsFunc(others, func(o Ownership) bool { return owns(o, body, pointer(p)) }) {
+		if slices.ContainsFunc(others, func(o Ownership) bool { return owns(o, body, compare.Tokens(p)) }) {
 			left = append(left, p)
 		}
 	}
@@ -70,7 +70,7 @@ func covers(p fieldpath.Path, body any, tokens []string) bool {
 		return false
 	}
 	for i, token := range tokens {
-		next, ok := lookUp(body, tokens[i:i+1])
+		next, ok := compare.At(body, tokens[i:i+1])
 		if !ok {
 			return false
 		}
@@ -103,46 +103,12 @@ func covers(p fieldpath.Path, body any, tokens []string) bool {
 	return true
 }
 
-// pointer splits a JSON pointer (RFC 6901); nil for the whole document.
-func pointer(path string) []string {
-	if path == "" {
-		return nil
-	}
-	tokens := strings.Split(strings.TrimPrefix(path, "/"), "/")
-	for i, t := range tokens {
-		tokens[i] = strings.ReplaceAll(strings.ReplaceAll(t, "~1", "/"), "~0", "~")
-	}
-	return tokens
-}
-
-func lookUp(v any, tokens []string) (any, bool) {
-	for _, t := range tokens {
-		switch node := v.(type) {
-		case map[string]any:
-			next, ok := node[t]
-			if !ok {
-				return nil, false
-			}
-			v = next
-		case []any:
-			i, err := strconv.Atoi(t)
-			if err != nil || i < 0 || i >= len(node) {
-				return nil, false
-			}
-			v = node[i]
-		default:
-			return nil, false
-		}
-	}
-	return v, true
-}
-
 // without returns body less the fields that paths point to. The parts on the
 // way to them are copied, the rest is shared. An item of a list is not taken
 // out: that would renumber the others.
 func without(body map[string]any, paths []string) map[string]any {
 	for _, p := range paths {
-		body, _ = remove(body, pointer(p)).(map[string]any)
+		body, _ = remove(body, compare.Tokens(p)).(map[string]any)
 	}
 	return body
 }

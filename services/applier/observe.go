@@ -15,6 +15,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/compare"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
@@ -126,9 +127,9 @@ func definedKinds(bundle manifest.Bundle) map[string]bool {
 		if groupKind(o.Object) != "apiextensions.k8s.io/CustomResourceDefinition" {
 			continue
 		}
-		group, _ := lookUp(o.Body, []string{"spec", "group"})
-		kind, _ := lookUp(o.Body, []string{"spec", "names", "kind"})
-		scope, _ := lookUp(o.Body, []string{"spec", "scope"})
+		group, _ := compare.At(o.Body, []string{"spec", "group"})
+		kind, _ := compare.At(o.Body, []string{"spec", "names", "kind"})
+		scope, _ := compare.At(o.Body, []string{"spec", "scope"})
 		kinds[fmt.Sprint(group)+"/"+fmt.Sprint(kind)] = scope == "Namespaced"
 	}
 	return kinds
