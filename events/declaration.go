@@ -38,6 +38,17 @@ type SourceSpec struct {
 	Path       string `json:"path"`             // slash-separated, relative to the root of the tree; "." is the root
 }
 
+// Ref is the fully qualified ref to follow, or the id of the commit to stay at.
+func (s SourceSpec) Ref() string {
+	switch {
+	case s.Commit != "":
+		return s.Commit
+	case s.Tag != "":
+		return "refs/tags/" + s.Tag
+	}
+	return "refs/heads/" + s.Branch
+}
+
 // Convergence is the policy of writing.
 type Convergence struct {
 	Mode    Mode     `json:"mode"`

@@ -57,7 +57,8 @@ type FleetObserved struct {
 	URL    string `json:"url"`    // of the fleet's repository, without credentials
 	Path   string `json:"path"`   // of the fleet's folder in it
 	Commit string `json:"commit"` // of the fleet's repository
-	// Count is the number of entries in List, a JSON array of [FleetEntry].
+	// Count is the number of entries in List, a JSON array of [FleetEntry]:
+	// application, declarationDigest, repository, ref and held.
 	Count int  `json:"count"`
 	Held  int  `json:"held"` // how many of them are held
 	List  Blob `json:"list"`
@@ -74,6 +75,11 @@ type FleetEntry struct {
 	// DeclarationDigest is empty for an application that is held before a
 	// valid declaration of it was ever seen.
 	DeclarationDigest string `json:"declarationDigest,omitempty"`
+	// Repository and Ref are what it follows: the repository's name in the
+	// fleet, and the ref as [SourceSpec.Ref] has it. Both are empty where
+	// DeclarationDigest is, and in lists from before there were such fields.
+	Repository string `json:"repository,omitempty"`
+	Ref        string `json:"ref,omitempty"`
 	// Held says that its declaration is invalid now: what it declared before
 	// stays, and it is not withdrawn.
 	Held bool `json:"held,omitempty"`

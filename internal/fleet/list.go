@@ -44,7 +44,8 @@ func (s State) Lists() map[string][]events.FleetEntry {
 	for _, e := range s.Applications {
 		entry := events.FleetEntry{Application: e.Name, Held: e.Held}
 		if e.Declaration != nil {
-			entry.DeclarationDigest = Digest(*e.Declaration)
+			source := e.Declaration.Source
+			entry.DeclarationDigest, entry.Repository, entry.Ref = Digest(*e.Declaration), source.Repository, source.Ref()
 		}
 		for cluster := range lists {
 			if e.Cluster == "" || e.Cluster == cluster {

@@ -222,6 +222,31 @@ func TestUnknownClusterIsEveryCluster(t *testing.T) {
 	}
 }
 
+func TestListsSayWhatIsFollowed(t *testing.T) {
+	commit := strings.Repeat("a", 40)
+	source := func(name, ref string) string {
+		return strings.Replace(application(name), "{repository: shop}", "{repository: shop"+ref+"}", 1)
+	}
+	valid := files("f.yaml", documents(repositoryShop, source("default", ""), source("branch", ", branch: next"),
+		source("tag", ", tag: v1"), source("pinned", ", commit: "+commit), source("invalid", ", typo: 1")))
+	s := fleet.Merge(fleet.State{}, fleet.Parse(valid), "")
+	broken := fleet.Merge(s, fleet.Parse(files("f.yaml", documents(repositoryShop, source("branch", ", typo: 1")))), "")
+	got := map[string]string{}
+	for _, e := range append(s.Lists()["local"], broken.Lists()["local"]...) {
+		got[fmt.Sprintf("%s %t", e.Application, e.Held)] = strings.TrimSpace(e.Repository + " " + e.Ref)
+		if (e.DeclarationDigest == "") != (e.Repository == "") {
+			t.Errorf("%+v", e)
+		}
+	}
+	want := map[string]string{
+		"default false": "shop refs/heads/main", "branch false": "shop refs/heads/next", "tag false": "shop refs/tags/v1",
+		"pinned false": "shop " + commit, "invalid true": "", "branch true": "shop refs/heads/next",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
 func TestDigest(t *testing.T) {
 	digest := func(path, text string) string {
 		s := fleet.Merge(fleet.State{}, fleet.Parse(files(path, documents(repositoryShop, text))), recipient)

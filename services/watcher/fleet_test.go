@@ -32,6 +32,9 @@ func (l *lab) list() []string {
 	l.must(json.Unmarshal(body, &entries))
 	var all []string
 	for _, e := range entries {
+		if followed := e.Repository != "" && e.Ref != ""; followed != (e.DeclarationDigest != "") {
+			l.Errorf("what it follows: %+v", e)
+		}
 		line := e.Application
 		if e.Held {
 			line += " held"

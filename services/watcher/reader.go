@@ -54,14 +54,7 @@ func (a assignment) address() events.Address {
 
 // ref is the fully qualified ref to follow, or the id of a commit.
 func (a assignment) ref() string {
-	s := a.declaration.Source
-	switch {
-	case s.Commit != "":
-		return s.Commit
-	case s.Tag != "":
-		return "refs/tags/" + s.Tag
-	}
-	return "refs/heads/" + s.Branch
+	return a.declaration.Source.Ref()
 }
 
 // reader watches one repository: one goroutine, one mirror, one listing per
