@@ -27,6 +27,10 @@ const (
 	// commit is being rendered.
 	awaitPatience = 20 * time.Second
 	awaitFirst    = 2 * time.Second
+	// awaitOutcome is how long it waits, beyond the moment, for the render of
+	// an application that doesn't get the same commits: longer than any render
+	// may take.
+	awaitOutcome = 10 * time.Minute
 )
 
 // awaited returns the application that the deletions of a task have to wait
@@ -34,7 +38,8 @@ const (
 //
 // An application that doesn't render is waited for only by those that get the
 // same commits: the commit that moves an object to it may be the one that
-// broke it. For the others the claims of its last good bundle count.
+// broke it. For the others the claims of its last good bundle count. Those that
+// were never rendered are no different, see [standing.holds].
 func (a *applier) awaited(ctx context.Context, t *task) (*Awaited, error) {
 	f, err := a.learnFleet(ctx)
 	if err != nil {
@@ -53,12 +58,16 @@ func (a *applier) awaited(ctx context.Context, t *task) (*Awaited, error) {
 		return nil, err
 	}
 	var failing string
+	var waited time.Duration
+	if !t.app.since.IsZero() {
+		waited = bus.Now(ctx).Sub(t.app.since)
+	}
 	for _, name := range open {
 		s := standings[name]
 		switch {
-		case s.unknown != "":
+		case s.holds(mine.line, waited, a.patience, bus.Now(ctx)):
 			return a.patiently(ctx, t, &Awaited{Application: name, Why: s.unknown}), nil
-		case s.line == mine.line && failing == "":
+		case s.failing && s.line == mine.line && failing == "":
 			failing = name
 		}
 	}

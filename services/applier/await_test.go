@@ -136,3 +136,66 @@ func TestClaimsAreKnownOnlyOfTheSameCommitOrALaterOne(t *testing.T) {
 		t.Error("who was never looked at is known")
 	}
 }
+
+// Whoever gets the same commits is waited for without an end, and everybody
+// while a list doesn't say what they follow; nobody else.
+func TestWhoIsNotKnownHoldsWhom(t *testing.T) {
+	t.Parallel()
+	mine := line{"mono", "refs/heads/main"}
+	now := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	ages := []time.Duration{0, time.Second, awaitPatience - 1, awaitPatience, time.Minute, awaitOutcome - 1, awaitOutcome, 24 * time.Hour}
+	for _, theirs := range []line{mine, {"mono", "refs/heads/next"}, {"other", "refs/heads/main"}, {}} {
+		for _, observed := range []bool{false, true} {
+			for _, invalid := range []bool{false, true} {
+				for _, unknown := range []string{"", "why"} {
+					for _, age := range ages {
+						held := true
+						for _, waited := range ages {
+							s := standing{unknown: unknown, invalid: invalid, observed: observed, line: theirs, since: now.Add(-age)}
+							got := s.holds(mine, waited, awaitPatience, now)
+							want := unknown != "" && !invalid
+							if theirs != mine && theirs.repository != "" {
+								want = want && (age < awaitPatience || observed && (age < awaitOutcome || waited < awaitOutcome))
+							}
+							if got != want {
+								t.Fatalf("%+v, %s old, waited %s: %t", s, age, waited, got)
+							}
+							if got && !held {
+								t.Fatalf("%+v: it holds again", s)
+							}
+							held = got
+						}
+					}
+				}
+			}
+		}
+	}
+}
+
+func TestAListSaysSinceWhenAnApplicationIsDeclaredSo(t *testing.T) {
+	t.Parallel()
+	at := func(n int) time.Time { return time.Unix(int64(n), 0) }
+	list := func(epoch string, digests ...string) *fleetList {
+		f := &fleetList{epoch: epoch, entries: map[string]events.FleetEntry{}}
+		for i, d := range digests {
+			f.entries[string(rune('a'+i))] = events.FleetEntry{DeclarationDigest: d}
+		}
+		return f
+	}
+	first, second, third := list("e", "1", "1"), list("e", "1", "2", "1"), list("f", "1")
+	first.learnt(nil, at(1))
+	second.learnt(first, at(2))
+	third.learnt(second, at(3))
+	for i, c := range []struct {
+		got  *fleetList
+		want map[string]time.Time
+	}{
+		{first, map[string]time.Time{"a": at(1), "b": at(1)}},
+		{second, map[string]time.Time{"a": at(1), "b": at(2), "c": at(2)}},
+		{third, map[string]time.Time{"a": at(3)}},
+	} {
+		if diff := cmp.Diff(c.want, c.got.since); diff != "" {
+			t.Errorf("list %d: %s", i+1, diff)
+		}
+	}
+}

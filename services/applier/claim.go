@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"golang.org/x/sync/errgroup"
 
@@ -148,31 +149,65 @@ type standing struct {
 	failing bool   // its newest revision doesn't render
 	// stray says that even its last good bundle isn't known.
 	stray bool
-	line  line
+	line  line // zero: the list doesn't say
+	// invalid says that its declaration was never valid, nor was it rendered.
+	invalid bool
+	// observed says that a revision of its declaration is in the log: there
+	// will be an outcome. Since is when that was observed, or else since when
+	// the list is known to declare it so.
+	observed bool
+	since    time.Time
+}
+
+// holds says whether an application of which it isn't known what it declares
+// holds what another one would delete, which waited for a while now.
+//
+// One that gets the same commits does, until it is known. Any other may take
+// over what was let go in an earlier commit, of another repository: it holds
+// for as long as its render may take, where its revision was observed, and for
+// a moment after it was declared, where that isn't. So nobody waits for ever
+// for an application that has nothing in common with theirs.
+func (s standing) holds(mine line, waited, patience time.Duration, now time.Time) bool {
+	switch {
+	case s.unknown == "" || s.invalid:
+		return false
+	case s.line == mine || s.line == line{}:
+		return true
+	case s.observed:
+		return min(waited, now.Sub(s.since)) < awaitOutcome
+	}
+	return now.Sub(s.since) < patience
 }
 
 // inquire asks the log whether an application has a revision that isn't
 // rendered, or not looked at here. Last is the log's last place, known before
 // anything else of this was read.
-func (a *applier) inquire(ctx context.Context, name string, entry events.FleetEntry, mine claims, log bus.Log) (standing, error) {
-	if entry.DeclarationDigest == "" {
-		return standing{unknown: "its declaration was never valid: see fleet.rejected"}, nil
-	}
+func (a *applier) inquire(ctx context.Context, name string, f *fleetList, mine claims, log bus.Log) (standing, error) {
+	entry := f.entries[name]
+	s := standing{line: line{entry.Repository, entry.Ref}, since: f.since[name]}
 	e, err := a.bus.Last(ctx, typeObserved.Subject(a.address(name)))
-	if errors.Is(err, bus.ErrNone) {
-		return standing{unknown: "no revision of it was observed yet"}, nil
-	}
-	if err != nil {
-		return standing{}, err
+	if err != nil && !errors.Is(err, bus.ErrNone) {
+		return s, err
 	}
 	p, ok := e.Data.(*events.CommitObserved)
-	switch {
-	case !ok, e.Epoch != log.Epoch:
-		return standing{unknown: "no revision of it was observed yet in this life of the log"}, nil
-	case p.DeclarationDigest != entry.DeclarationDigest && !entry.Held:
-		return standing{unknown: "it is declared anew, and no revision of it was observed since"}, nil
+	if ok && entry.DeclarationDigest == "" { // held, and the watcher has forgotten what it declared
+		s.line = lineOf(p.Declaration, p.Revision)
 	}
-	s := standing{line: lineOf(p.Declaration, p.Revision)}
+	switch {
+	case !ok && entry.DeclarationDigest == "":
+		s.unknown, s.invalid = "its declaration was never valid: see fleet.rejected", true
+		return s, nil
+	case !ok:
+		s.unknown = "no revision of it was observed yet: see whether its repository can be read and its branch is there"
+		return s, nil
+	case e.Epoch != log.Epoch:
+		s.unknown = "no revision of it was observed yet in this life of the log"
+		return s, nil
+	case p.DeclarationDigest != entry.DeclarationDigest && !entry.Held:
+		s.unknown = "it is declared anew, and no revision of it was observed since"
+		return s, nil
+	}
+	s.line, s.observed, s.since = lineOf(p.Declaration, p.Revision), true, e.Time
 	if s.line == mine.line && p.Revision.Commit != mine.commit && e.Sequence < mine.at.Sequence {
 		s.unknown = "its revision of this commit was not observed yet"
 		return s, nil
@@ -258,7 +293,7 @@ func (a *applier) survey(ctx context.Context, f *fleetList, self string, mine cl
 	group.SetLimit(inquiries)
 	for i, name := range open {
 		group.Go(func() (err error) {
-			answers[i], err = a.inquire(ctx, name, f.entries[name], mine, log)
+			answers[i], err = a.inquire(ctx, name, f, mine, log)
 			return err
 		})
 	}

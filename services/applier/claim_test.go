@@ -284,6 +284,60 @@ func TestADeletionThatWaitsForAnotherApplicationIsSaid(t *testing.T) {
 	})
 }
 
+// An application that was never rendered holds only those that get the same
+// commits, and not for a moment where its declaration says nothing.
+func TestWhoWasNeverRenderedHoldsNobodyElse(t *testing.T) {
+	brief := func(t *testing.T, change ...func(*events.Declaration)) *move {
+		m := newMove(t, change...)
+		m.stop()
+		m.patience = time.Second
+		m.start()
+		return m
+	}
+	pruned := func(m *move) {
+		m.Helper()
+		m.nextCommit()
+		m.render("to", configMapYAML("two", "2"))
+		m.render("from", configMapYAML("one", "2"))
+		if p := m.applied("from", 2); p.Counts != (events.Counts{Configured: 1, Pruned: 1}) {
+			m.Errorf("%+v%s", p.Counts, m.story("from"))
+		}
+		if held := m.events("from", "held"); len(held) > 0 {
+			m.Errorf("it was held:%s", m.story("from"))
+		}
+	}
+	t.Run("another repository, of which nothing is observed", func(t *testing.T) {
+		m := brief(t, sameRepository)
+		m.declare("never")
+		m.fleet()
+		pruned(m)
+	})
+	t.Run("another branch of the same repository", func(t *testing.T) {
+		m := brief(t, sameRepository)
+		m.declare("never", sameRepository, func(d *events.Declaration) { d.Source.Branch = "missing" })
+		m.fleet()
+		pruned(m)
+	})
+	t.Run("a declaration that was never valid", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.invalid = []string{"never"}
+		m.fleet()
+		pruned(m)
+	})
+	t.Run("but the same branch", func(t *testing.T) {
+		m := brief(t, sameRepository)
+		m.declare("never", sameRepository)
+		m.fleet()
+		m.nextCommit()
+		m.render("to", configMapYAML("two", "2"))
+		m.leave()
+		if h := payload[*events.ConvergenceHeld](m.await("from", "held", 1)); h.Reason != events.ReasonClaimUnknown || !strings.Contains(h.Message, "application never ") {
+			t.Errorf("%+v", h)
+		}
+		m.stays("from")
+	})
+}
+
 // fail publishes an application's revision of the commit, and that it doesn't
 // render.
 func (m *move) fail(name string) {

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
@@ -21,6 +22,9 @@ type fleetList struct {
 	commit  string
 	event   events.Event
 	entries map[string]events.FleetEntry
+	// since is when it was first known here, in this life of the log, that an
+	// application is declared as it is now.
+	since map[string]time.Time
 }
 
 func (f *fleetList) has(application string) bool {
@@ -67,10 +71,23 @@ func (a *applier) learnFleet(ctx context.Context) (*fleetList, error) {
 		return nil, err
 	}
 	a.mu.Lock()
+	f.learnt(a.fleet, time.Now())
 	a.fleet = f
 	a.mu.Unlock()
 	a.wake(func(awaited string) bool { return !f.has(awaited) })
 	return f, nil
+}
+
+// learnt notes since when each application is known to be declared so, by what
+// the list before says.
+func (f *fleetList) learnt(before *fleetList, now time.Time) {
+	f.since = make(map[string]time.Time, len(f.entries))
+	for name, entry := range f.entries {
+		f.since[name] = now
+		if before != nil && before.epoch == f.epoch && before.entries[name] == entry {
+			f.since[name] = before.since[name]
+		}
+	}
 }
 
 func (a *applier) knownFleet() *fleetList {

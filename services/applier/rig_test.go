@@ -54,6 +54,7 @@ type rig struct {
 	admin     dynamic.Interface
 	namespace string
 	declared  map[string]events.Declaration
+	invalid   []string // applications whose declaration was never valid
 	commits   int
 
 	// of the next applier
@@ -190,7 +191,12 @@ func (r *rig) fleet() events.Event {
 	r.Helper()
 	var list []events.FleetEntry
 	for name, d := range r.declared {
-		list = append(list, events.FleetEntry{Application: name, DeclarationDigest: fleet.Digest(d)})
+		list = append(list, events.FleetEntry{
+			Application: name, DeclarationDigest: fleet.Digest(d), Repository: d.Source.Repository, Ref: d.Source.Ref(),
+		})
+	}
+	for _, name := range r.invalid {
+		list = append(list, events.FleetEntry{Application: name, Held: true})
 	}
 	data, err := json.Marshal(list)
 	r.must(err)
