@@ -54,7 +54,8 @@ type application struct {
 	pending   bool            // a health event is being published
 	waits     []events.Object // what is being deleted and stands in the way
 	look      *time.Timer     // when its health is looked at although nothing changed
-	retry     *time.Timer     // when it is converged again
+	retry     *time.Timer     // when it is converged, or withdrawn, again
+	retryAt   time.Time       // when retry converges it; zero: it doesn't
 }
 
 // manifestsOf returns the payload of manifests.rendered and .unchanged.

@@ -167,8 +167,13 @@ func (a *applier) wake(picked func(awaited string) bool) {
 			names = append(names, name)
 		}
 	}
+	f := a.fleet
 	a.mu.Unlock()
 	for _, name := range names {
-		a.poke(name)
+		if f != nil && !f.has(name) {
+			a.withdrawOne(name, f)
+		} else {
+			a.poke(name)
+		}
 	}
 }

@@ -3,9 +3,11 @@
 package applier
 
 import (
+	"context"
 	"math/rand/v2"
 	"slices"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -198,4 +200,34 @@ func TestAListSaysSinceWhenAnApplicationIsDeclaredSo(t *testing.T) {
 			t.Errorf("list %d: %s", i+1, diff)
 		}
 	}
+}
+
+func TestTheSoonestRetryCounts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // no retry does anything
+		a := &applier{ctx: ctx, applications: map[string]*application{}}
+		app := a.application("shop")
+		in := func(want time.Duration) {
+			t.Helper()
+			app.mu.Lock()
+			defer app.mu.Unlock()
+			if got := time.Until(app.retryAt); got != want {
+				t.Errorf("the retry is in %s, want %s", got, want)
+			}
+		}
+		a.later("shop", 3*time.Second)
+		a.later("shop", time.Minute)
+		in(3 * time.Second)
+		a.later("shop", time.Second)
+		in(time.Second)
+		time.Sleep(2 * time.Second) // of the bubble: the retry is over
+		synctest.Wait()
+		a.later("shop", time.Minute)
+		in(time.Minute)
+		a.withdrawLater(app, nil) // what was declared is not any more
+		a.later("shop", time.Hour)
+		in(time.Hour)
+		app.retry.Stop()
+	})
 }

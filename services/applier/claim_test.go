@@ -365,3 +365,49 @@ func TestWhatWasPassedOnAndNeverTakenGoes(t *testing.T) {
 	m.nats.Idle(m, "applier-local")
 	m.eventually("it is deleted", func() bool { return m.get(configMaps_, "moved") == nil })
 }
+
+func TestWhatAWithdrawnApplicationPassesOnIsKeptUntilItIsTaken(t *testing.T) {
+	start := func(t *testing.T) *move {
+		m := newMove(t)
+		m.nextCommit()
+		m.render("to", arrived+"---\napiVersion: nowhere.example.com/v1\nkind: Nothing\nmetadata: {name: nothing}\n")
+		m.await("to", "failed", 1)
+		delete(m.declared, "from")
+		m.fleet()
+		held := m.withdrawn("from", 1)
+		if held.Outcome != events.ActionHeld || !strings.Contains(held.Message, "application to ") {
+			t.Errorf("%+v", held)
+		}
+		if _, found := m.inventory("from"); !found {
+			t.Error("nobody holds it")
+		}
+		m.stays("from")
+		if m.get(configMaps_, "one") != nil {
+			t.Error("what nobody declares stays")
+		}
+		m.nextCommit()
+		return m
+	}
+	t.Run("it is never taken, and no longer declared", func(t *testing.T) {
+		m := start(t)
+		m.render("to", configMapYAML("two", "2"))
+		if gone := m.withdrawn("from", 2); gone.Outcome != events.ActionPruned || gone.Objects.Count != 2 {
+			t.Errorf("%+v", gone)
+		}
+		if m.get(configMaps_, "moved") != nil {
+			t.Error("it is nobody's, and there")
+		}
+		m.noInventory("from")
+	})
+	t.Run("it is taken", func(t *testing.T) {
+		m := start(t)
+		m.render("to", arrived)
+		m.await("to", "completed", 2)
+		m.stays("to")
+		if gone := m.withdrawn("from", 2); gone.Outcome != events.ActionPruned || gone.Objects.Count != 2 {
+			t.Errorf("%+v", gone)
+		}
+		m.noInventory("from")
+		m.stays("to")
+	})
+}

@@ -216,16 +216,26 @@ const (
 	retryMost  = 5 * time.Minute
 )
 
-// later converges an application again after a delay; only the latest call
-// counts.
+// later converges an application again after a delay. Of several calls the
+// soonest counts: what it is converged for then asks anew for what is left.
 func (a *applier) later(name string, delay time.Duration) {
 	app := a.application(name)
 	app.mu.Lock()
 	defer app.mu.Unlock()
+	at := time.Now().Add(max(delay, 0))
+	if !app.retryAt.IsZero() && !at.Before(app.retryAt) {
+		return
+	}
 	if app.retry != nil {
 		app.retry.Stop()
 	}
-	app.retry = time.AfterFunc(max(delay, 0), func() {
+	app.retryAt = at
+	app.retry = time.AfterFunc(time.Until(at), func() {
+		app.mu.Lock()
+		if app.retryAt.Equal(at) {
+			app.retryAt = time.Time{}
+		}
+		app.mu.Unlock()
 		if a.ctx.Err() == nil {
 			a.poke(name)
 		}

@@ -53,6 +53,7 @@ func (a *applier) lookAtHealth(name string) {
 	if slices.ContainsFunc(app.waits, func(o events.Object) bool { _, there := a.observer.get(o); return !there }) {
 		app.waits = nil // the way is free: no need to wait for the next attempt
 		if app.retry != nil && app.retry.Stop() {
+			app.retryAt = time.Time{}
 			a.poke(name)
 		}
 	}

@@ -59,41 +59,53 @@ func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 	return append(kept, finished...)
 }
 
+// withdrawalPolicy is what a withdrawal heeds beside what is there.
+type withdrawalPolicy struct {
+	labels    map[string]string // the application that each live object's label names
+	claimed   map[string]string // the other application that declares an object now
+	observers map[string]bool   // applications that write nothing
+	approved  string            // digest of what may go
+}
+
 // planWithdrawal decides what becomes of the objects of a withdrawn
-// application. Approved is the digest of what may go; labels says which
-// application each live object's label names, claimed which other one declares
-// it now.
-func planWithdrawal(w withdrawal, live map[string]Live, labels, claimed map[string]string, approved string) Plan {
+// application. What would be deleted and another one declares is kept until
+// that one has taken it: it may never be able to, and no longer declare it.
+func planWithdrawal(w withdrawal, live map[string]Live, policy withdrawalPolicy) Plan {
 	plan := Plan{Application: w.Application, Digest: w.Fence.Digest}
-	var going []events.Object
+	var going []events.Object // and not let go yet
+	hold := w.holdOf()
 	for _, e := range sortedEntries(w.Entries) {
 		l, exists := live[e.Key()]
 		s := Step{Object: e.Object, Phase: phaseOf(e.Object), UID: l.UID, ResourceVersion: l.ResourceVersion}
-		label := labels[e.Key()]
+		label, to := policy.labels[e.Key()], policy.claimed[e.Key()]
+		released := policy.approved == hold || w.released(e)
 		switch {
 		case !exists:
 			s.Op, s.Why = OpForget, "it is gone"
 		case label != "" && label != w.Application:
 			s.Op, s.Why, s.To = OpPass, label+" declares it now", label
-		case claimed[e.Key()] != "":
-			s.Op, s.Why, s.To = OpPass, claimed[e.Key()]+" declares it now", claimed[e.Key()]
+		case to != "" && label == w.Application && w.Kept.Deletes() && !policy.observers[to]:
+			s.Op, s.Why, s.To = OpOffer, to+" declares it now, and hasn't taken it yet", to
+		case to != "":
+			s.Op, s.Why, s.To = OpPass, to+" declares it now", to
 		case label == "":
 			s.Op, s.Why = OpOrphan, "it no longer carries our label"
 		case !w.Kept.Deletes():
 			s.Op, s.Why = OpOrphan, "the application's policy keeps it"
-			if w.Reason != "" { // else it would count no more against those that are deleted
+			if w.Reason != "" && !released { // else it would count no more against those that are deleted
 				going = append(going, s.Object)
 			}
 		case l.Deleting:
 			s.Op, s.Why = OpWait, "it is being deleted"
 		default:
 			s.Op, s.Why = OpDelete, "its application is no longer declared"
-			going = append(going, s.Object)
+			if !released {
+				going = append(going, s.Object)
+			}
 		}
 		plan.Steps = append(plan.Steps, s)
 	}
-	hold := holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, keysAsObjects(w.Entries))
-	if len(going) == 0 || approved == hold {
+	if len(going) == 0 {
 		return plan
 	}
 	reason, message := w.Reason, w.Message
@@ -107,7 +119,7 @@ func planWithdrawal(w withdrawal, live map[string]Live, labels, claimed map[stri
 		return plan
 	}
 	for i := range plan.Steps {
-		if plan.Steps[i].Op == OpDelete || plan.Steps[i].Op == OpOrphan && slices.Contains(going, plan.Steps[i].Object) {
+		if s := plan.Steps[i]; (s.Op == OpDelete || s.Op == OpOrphan) && slices.Contains(going, s.Object) {
 			plan.Steps[i].Op, plan.Steps[i].Why = OpHold, string(reason)
 		}
 	}
@@ -124,26 +136,73 @@ func sortedEntries(entries map[string]Entry) []Entry {
 	return list
 }
 
-func keysAsObjects(entries map[string]Entry) []events.Object {
-	objs := make([]events.Object, 0, len(entries))
-	for _, e := range entries {
-		objs = append(objs, e.Object)
+// mark is what says of an object of the inventory that its withdrawal was let
+// go.
+func (w withdrawal) mark() string {
+	return holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, nil)
+}
+
+func (w withdrawal) released(e Entry) bool { return e.Released == w.mark() }
+
+// holdOf is the digest under which people let go of all that isn't yet.
+func (w withdrawal) holdOf() string {
+	var objs []events.Object
+	for _, e := range w.Entries {
+		if !w.released(e) {
+			objs = append(objs, e.Object)
+		}
 	}
-	return objs
+	return holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, objs)
+}
+
+// unreleased says that a plan deletes what wasn't let go yet.
+func (w withdrawal) unreleased(plan Plan) bool {
+	return slices.ContainsFunc(plan.Steps, func(s Step) bool { return s.Op == OpDelete && !w.released(w.Entries[s.Key()]) })
+}
+
+// release marks what a plan lets go, so that no guard stands before the rest
+// of it: all but what is offered to another application.
+func (w withdrawal) release(plan Plan) Inventory {
+	inv, mark := w.Inventory, w.mark()
+	inv.Entries = maps.Clone(inv.Entries)
+	for _, s := range plan.Steps {
+		if e := inv.Entries[s.Key()]; s.Op != OpOffer {
+			e.Released = mark
+			inv.Entries[s.Key()] = e
+		}
+	}
+	inv.Kept.Withheld = false
+	return inv
 }
 
 // withdrawAll queues the withdrawal of every application that the fleet no
 // longer declares, each in its own queue.
 func (a *applier) withdrawAll(f *fleetList) {
 	for _, w := range decideWithdrawals(*f, a.inventories.all()) {
-		app := a.application(w.Application)
-		if !app.leaving.CompareAndSwap(false, true) {
-			continue
-		}
-		a.consumer.Observe(w.Application, a.observation("withdraw", w.Application, f.event), func(ctx context.Context) ([]events.Draft, error) {
-			app.leaving.Store(false)
-			return a.withdraw(ctx, app, "")
-		})
+		a.withdrawOne(w.Application, f)
+	}
+}
+
+func (a *applier) withdrawOne(name string, f *fleetList) {
+	app := a.application(name)
+	if !app.leaving.CompareAndSwap(false, true) {
+		return
+	}
+	a.consumer.Observe(name, a.observation("withdraw", name, f.event), func(ctx context.Context) ([]events.Draft, error) {
+		app.leaving.Store(false)
+		return a.withdraw(ctx, app, "")
+	})
+}
+
+// awaitTaker has a withdrawal looked at again when the application that its
+// objects are offered to is converged.
+func (a *applier) awaitTaker(app *application, plan Plan) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	if to := plan.offered(); to != "" {
+		a.waiting[app.name] = to
+	} else {
+		delete(a.waiting, app.name)
 	}
 }
 
@@ -180,12 +239,10 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	if err != nil {
 		return nil, err
 	}
-	if w.approved() {
-		approved = w.holdOf()
-	}
-	claimed, _ := a.claimed(app.name, w.Entries)
-	plan := planWithdrawal(w, live, labels, claimed, approved)
-	if plan.Requests() > 0 && approved != w.holdOf() {
+	policy := withdrawalPolicy{labels: labels, approved: approved}
+	policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
+	plan := planWithdrawal(w, live, policy)
+	if w.unreleased(plan) && approved != w.holdOf() {
 		open, standings, err := a.survey(ctx, f, app.name, claims{}, 0)
 		if err != nil {
 			return nil, err
@@ -195,8 +252,8 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 				return a.awaitClaim(ctx, app, f, w, plan, other)
 			}
 		}
-		claimed, _ = a.claimed(app.name, w.Entries)
-		plan = planWithdrawal(w, live, labels, claimed, approved) // with what was learnt meanwhile
+		policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
+		plan = planWithdrawal(w, live, policy) // with what was learnt meanwhile
 	}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
@@ -236,6 +293,7 @@ func (a *applier) withdrawLater(app *application, f *fleetList) int {
 	if app.retry != nil {
 		app.retry.Stop()
 	}
+	app.retryAt = time.Time{}
 	app.retry = time.AfterFunc(min(retryFirst<<min(app.retries, 10), retryMost), func() {
 		if a.ctx.Err() == nil {
 			a.withdrawAll(f)
@@ -243,32 +301,6 @@ func (a *applier) withdrawLater(app *application, f *fleetList) int {
 	})
 	app.retries++
 	return app.retries
-}
-
-// approved says that an approval of the withdrawal was written down.
-func (w withdrawal) approved() bool {
-	hold := w.holdOf()
-	for _, e := range w.Entries {
-		if e.Released != hold {
-			return false
-		}
-	}
-	return len(w.Entries) > 0
-}
-
-// releaseAll marks everything as let go by an approval.
-func (inv Inventory) releaseAll(digest string) Inventory {
-	entries := maps.Clone(inv.Entries)
-	for key, e := range entries {
-		e.Released = digest
-		entries[key] = e
-	}
-	inv.Entries = entries
-	return inv
-}
-
-func (w withdrawal) holdOf() string {
-	return holdDigest("withdrawn "+w.Application+" "+w.Fence.Digest, keysAsObjects(w.Entries))
 }
 
 // seeWithdrawn returns what is left of an inventory, and the application that
@@ -326,12 +358,13 @@ func (a *applier) withdrawn(ctx context.Context, app *application, f *fleetList,
 // inventory. What doesn't go yet stays in it, and is tried again.
 func (a *applier) finishWithdrawal(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan) ([]events.Draft, error) {
 	inv := w.Inventory
-	if plan.Requests() > 0 && !w.approved() {
+	if w.unreleased(plan) {
 		var err error
-		if inv, err = a.inventories.write(ctx, inv.releaseAll(w.holdOf())); err != nil {
+		if inv, err = a.inventories.write(ctx, w.release(plan)); err != nil {
 			return nil, err
 		}
 	}
+	a.awaitTaker(app, plan)
 	r := &run{applier: a, application: app.name, inventory: inv, confirmed: time.Now()}
 	if err := r.carryOut(ctx, plan); err != nil {
 		return nil, err
@@ -370,6 +403,9 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 			o.Action = events.ActionPassed
 		case s.Op == OpOrphan:
 			o.Action = events.ActionOrphaned
+		case s.Op == OpOffer:
+			o.Action = events.ActionHeld
+			left = append(left, fmt.Sprintf("%s isn't deleted, as the application %s declares it, and that one hasn't taken it over yet: see why it doesn't converge, or remove it there", s.Object, s.To))
 		case s.Op == OpForget, r.Gone:
 			o.Action = events.ActionPruned
 		case r.Err != nil:
@@ -386,11 +422,13 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 
 // blockedWithdrawal says, once, that a withdrawal can't end yet.
 func (a *applier) blockedWithdrawal(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
-	if a.withdrawLater(app, f) != blockedAfter {
+	message := cut(left[0])
+	if a.withdrawLater(app, f) < blockedAfter || app.saidHold == message {
 		return nil, nil
 	}
+	app.saidHold = message
 	return []events.Draft{a.withdrawn(ctx, app, f, &events.ApplicationWithdrawn{
 		Outcome: events.ActionHeld,
-		Reason:  events.ReasonDeletionBlocked, Message: cut(left[0]), Objects: list,
+		Reason:  events.ReasonDeletionBlocked, Message: message, Objects: list,
 	})}, nil
 }

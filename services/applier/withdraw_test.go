@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -218,14 +219,75 @@ func TestTheFleetsGuardHoldsWhatIsOrphanedToo(t *testing.T) {
 	}
 	live := map[string]Live{entry.Key(): {UID: "u", Owner: "a"}}
 	labels := map[string]string{entry.Key(): "a"}
-	if plan := planWithdrawal(w, live, labels, nil, ""); plan.Hold == nil || plan.Steps[0].Op != OpHold {
+	if plan := planWithdrawal(w, live, withdrawalPolicy{labels: labels}); plan.Hold == nil || plan.Steps[0].Op != OpHold {
 		t.Errorf("got\n%s", plan)
 	}
-	if plan := planWithdrawal(w, live, labels, nil, w.holdOf()); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
+	if plan := planWithdrawal(w, live, withdrawalPolicy{labels: labels, approved: w.holdOf()}); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
 		t.Errorf("approved: got\n%s", plan)
 	}
 	w.Reason = ""
-	if plan := planWithdrawal(w, live, labels, nil, ""); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
+	if plan := planWithdrawal(w, live, withdrawalPolicy{labels: labels}); plan.Hold != nil || plan.Steps[0].Op != OpOrphan {
 		t.Errorf("without a guard: got\n%s", plan)
+	}
+}
+
+// What is offered to another application isn't let go with the rest: once that
+// one no longer declares it, the guards stand before it.
+func TestPlanWithdrawalKeepsWhatIsOffered(t *testing.T) {
+	t.Parallel()
+	entries, live, labels := map[string]Entry{}, map[string]Live{}, map[string]string{}
+	var keys []string
+	for _, kind := range []string{"ConfigMap", "PersistentVolumeClaim"} {
+		e := Entry{Object: events.Object{Version: "v1", Kind: kind, Namespace: "ns", Name: "x"}, UID: kind}
+		entries[e.Key()], live[e.Key()], labels[e.Key()] = e, Live{UID: kind, Owner: "a"}, "a"
+		keys = append(keys, e.Key())
+	}
+	for _, deletion := range []events.Deletion{events.DeletionDelete, events.DeletionOrphan} {
+		for _, observes := range []bool{false, true} {
+			for claimed := range 1 << len(keys) {
+				w := withdrawal{Inventory: Inventory{Application: "a", Kept: KeptPolicy{Deletion: deletion}, Entries: entries}}
+				policy := withdrawalPolicy{labels: labels, claimed: map[string]string{}, observers: map[string]bool{"b": observes}}
+				for i, key := range keys {
+					if claimed&(1<<i) != 0 {
+						policy.claimed[key] = "b"
+					}
+				}
+				checkOffers(t, w, live, policy, deletion == events.DeletionDelete && !observes)
+			}
+		}
+	}
+}
+
+func checkOffers(t *testing.T, w withdrawal, live map[string]Live, policy withdrawalPolicy, offers bool) {
+	t.Helper()
+	plan := planWithdrawal(w, live, policy)
+	if plan.Hold != nil {
+		policy.approved = plan.Hold.Digest
+		plan = planWithdrawal(w, live, policy)
+	}
+	if plan.Hold != nil {
+		t.Fatalf("approved: %+v", plan.Hold)
+	}
+	for _, s := range plan.Steps {
+		if want := offers && policy.claimed[s.Key()] != ""; (s.Op == OpOffer) != want {
+			t.Fatalf("%+v: got\n%s", policy, plan)
+		}
+	}
+	if !offers {
+		return
+	}
+	approved := policy.approved
+	w.Inventory, policy.approved = w.release(plan), ""
+	if again := planWithdrawal(w, live, policy); again.Hold != nil || w.unreleased(again) || again.String() != plan.String() {
+		t.Fatalf("what was let go waits again: %+v\n%s", again.Hold, again)
+	}
+	dropped := policy.claimed
+	policy.claimed, policy.approved = nil, approved
+	after := planWithdrawal(w, live, policy)
+	for key := range dropped {
+		guarded := w.Entries[key].Kind == "PersistentVolumeClaim"
+		if held := after.Hold != nil && slices.Contains(after.Hold.Objects, w.Entries[key].Object); guarded && !held || !guarded && !held && !w.unreleased(after) {
+			t.Fatalf("it is let go unseen:\n%s", after)
+		}
 	}
 }
