@@ -29,10 +29,19 @@ func (c *cache) claim(application string, before, now map[string]declared) {
 	for key := range before {
 		if _, still := now[key]; !still && c.owner[key] == application {
 			delete(c.owner, key)
+			c.forget(key)
 		}
 	}
 	for key := range now {
 		c.owner[key] = application
+	}
+}
+
+// forget drops what is gone and declared by nobody: names come and go without
+// an end. Who declares it later has it looked for. c.mu is held.
+func (c *cache) forget(key string) {
+	if c.owner[key] == "" && !c.objects[key].Exists {
+		delete(c.objects, key)
 	}
 }
 
@@ -105,6 +114,7 @@ func (c *cache) left(key, uid, version string, sure bool) bool {
 		version = was.Left
 	}
 	c.objects[key] = Live{Seen: was.Exists || was.Seen, Gone: sure, Left: version, Doubt: was.Doubt}
+	c.forget(key)
 	return true
 }
 
