@@ -364,6 +364,7 @@ func TestClusterThatGoesWithItsApplicationsIsEmptied(t *testing.T) {
 			lose(l)
 			stop = l.watch()
 			bustest.Eventually(t, "an empty list of edge", func() bool { return edge() != nil && edge().Count == 0 })
+			l.awaitList("api")
 			stop()
 			said := len(l.log("fleet.observed"))
 			stop = l.watch()
