@@ -176,6 +176,7 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 	if !s.Duplicate {
 		c.meter.sending(ctx, "event", len(m.Data))
 		c.meter.count(ctx, e)
+		c.log.InfoContext(ctx, "published", "type", e.Type.Name(), "application", e.Application, "cluster", e.Cluster, "id", e.ID, "stored", s.Sequence)
 	}
 	e.Stored = s.Sequence
 	if placesRevision(e.Type) {

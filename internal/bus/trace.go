@@ -54,6 +54,12 @@ func sameTrace(ctx context.Context, traceparent string) bool {
 	return want.TraceID() == trace.SpanContextFromContext(ctx).TraceID()
 }
 
+// about puts into ctx which trace and application the work on an input is of,
+// for the lines of the log.
+func about(ctx context.Context, in events.Event) context.Context {
+	return telemetry.About(telemetry.Within(ctx, in.Traceparent), in.Application)
+}
+
 func messaging(operation string, kind attribute.KeyValue, e events.Event) trace.SpanStartOption {
 	return trace.WithAttributes(
 		semconv.MessagingSystemKey.String("nats"), semconv.MessagingOperationName(operation), kind,
@@ -73,7 +79,7 @@ func (w *worker) startHandling(ctx context.Context, in events.Event, h nats.Head
 	if hop.IsSampled() { // else it is not recorded
 		options = append(options, trace.WithLinks(trace.Link{SpanContext: hop}))
 	}
-	return w.conn.tracer().Start(telemetry.Within(ctx, in.Traceparent), "handle "+in.Type.Name(), options...)
+	return w.conn.tracer().Start(about(ctx, in), "handle "+in.Type.Name(), options...)
 }
 
 // startObserving starts the span of an observation: below what it belongs to,

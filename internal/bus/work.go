@@ -46,7 +46,7 @@ func (w *worker) work(ctx context.Context, t *task) result {
 		return w.observe(ctx, t)
 	}
 	if w.stale(ctx, t) {
-		w.log.InfoContext(telemetry.Within(ctx, t.in.Traceparent), "an event of a log that is gone is left out: the new one brings what is due", "id", t.in.ID)
+		w.log.InfoContext(about(ctx, t.in), "an event of a log that is gone is left out: the new one brings what is due", "id", t.in.ID)
 		return result{task: t}
 	}
 	if t.broken != nil {
@@ -119,7 +119,7 @@ func (w *worker) handle(ctx context.Context, t *task, r record) result {
 		span.SetStatus(codes.Error, string(c))
 		span.SetAttributes(semconv.ErrorTypeKey.String(string(c)))
 	}
-	return w.settle(trace.ContextWithSpan(w.io, span), t, c, r, v, err, start)
+	return w.settle(telemetry.About(trace.ContextWithSpan(w.io, span), t.in.Application), t, c, r, v, err, start)
 }
 
 // settle writes the count down if it changed, tells the server and says what
@@ -193,7 +193,7 @@ func (w *worker) giveBack(t *task, err error) result {
 	if errors.Is(err, context.Canceled) {
 		v.listed = false // the consumer ends
 	} else {
-		w.log.WarnContext(telemetry.Within(w.io, t.in.Traceparent), "an event is given back", "id", t.in.ID, "error", err)
+		w.log.WarnContext(about(w.io, t.in), "an event is given back", "id", t.in.ID, "error", err)
 	}
 	w.acknowledge(w.io, t, v)
 	return result{task: t}
@@ -294,7 +294,7 @@ func (w *worker) lift(t *task, err error) result {
 	if err != nil {
 		return w.giveBack(t, err)
 	}
-	w.log.InfoContext(telemetry.Within(w.io, t.in.Traceparent), "a newer event lifts the quarantine of this one", "id", t.in.ID, "application", t.in.Application)
+	w.log.InfoContext(about(w.io, t.in), "a newer event lifts the quarantine of this one", "id", t.in.ID)
 	w.acknowledge(w.io, t, verdict{ack: ackDone})
 	return result{task: t}
 }

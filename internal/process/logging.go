@@ -23,7 +23,7 @@ func (l *Logging) Flags(fs *pflag.FlagSet) {
 }
 
 // Logger returns a logger that writes to w. A line that belongs to a trace has
-// its id, as trace_id.
+// its id, as trace_id, and one about an application its name.
 func (l Logging) Logger(w io.Writer) (*slog.Logger, error) {
 	var level slog.Level
 	if err := level.UnmarshalText([]byte(l.Level)); err != nil {

@@ -13,10 +13,13 @@ import (
 	"testing"
 
 	"go.opentelemetry.io/otel/trace"
+
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
-// A line of a trace has its id, in either format and however the logger was
-// made, and once; another line has none.
+// A line of a trace has its id, and one about an application its name, in
+// either format and however the logger was made, and once; another line has
+// none.
 func TestLinesHaveTheirTrace(t *testing.T) {
 	const id = "0102030405060708090a0b0c0d0e0f10"
 	traceID, err := trace.TraceIDFromHex(id)
@@ -45,8 +48,14 @@ func TestLinesHaveTheirTrace(t *testing.T) {
 				t.Errorf("%s, %s: %s", format, name, l)
 			}
 		}
-		if l := line(t.Context(), log); strings.Contains(l, "trace_id") {
+		if l := line(t.Context(), log); strings.Contains(l, "trace_id") || strings.Contains(l, "application") {
 			t.Errorf("%s: %s", format, l)
+		}
+		about := telemetry.About(ctx, "shop")
+		for name, l := range map[string]string{"about": line(about, log), "given": line(about, log, "application", "shop")} {
+			if strings.Count(l, "application") != 1 || !strings.Contains(l, "shop") || !strings.Contains(l, id) {
+				t.Errorf("%s, %s: %s", format, name, l)
+			}
 		}
 	}
 }

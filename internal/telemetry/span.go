@@ -36,6 +36,23 @@ func End(span trace.Span, err error, why string) {
 	span.End()
 }
 
+type applicationKey struct{}
+
+// About says in ctx which application the work is about, for the lines of the
+// log.
+func About(ctx context.Context, application string) context.Context {
+	if application == "" {
+		return ctx
+	}
+	return context.WithValue(ctx, applicationKey{}, application)
+}
+
+// Application is what [About] said; empty where it said nothing.
+func Application(ctx context.Context) string {
+	application, _ := ctx.Value(applicationKey{}).(string)
+	return application
+}
+
 func tracerOf(ctx context.Context) trace.Tracer {
 	return trace.SpanFromContext(ctx).TracerProvider().Tracer(Scope)
 }

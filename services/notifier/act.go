@@ -217,7 +217,8 @@ func (n *notifier) fail(ctx context.Context, found state, r *refusal) []events.D
 		return nil
 	}
 	n.meters.refused(ctx, r.reason)
-	n.log.ErrorContext(ctx, "Slack refuses an alert", "application", found.Application, "kind", found.Kind, "reason", r.reason, "error", r)
+	// It may be found in a look at every incident: the line is of its own trace.
+	n.log.ErrorContext(telemetry.Within(ctx, found.Event.Traceparent), "Slack refuses an alert", "application", found.Application, "kind", found.Kind, "reason", r.reason, "error", r)
 	d := n.draft(found, &events.AlertFailed{Channel: n.cfg.Channel, Event: found.EventID(), Reason: r.reason, Message: r.message})
 	d.Variant = fmt.Sprintf("%d %s", found.last, r.reason)
 	return []events.Draft{d}

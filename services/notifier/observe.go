@@ -16,6 +16,7 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
 // handle takes an event: it says which incidents to look at, and what is found
@@ -61,7 +62,7 @@ func (n *notifier) look(cause events.Cause, scopes []incident.Scope) {
 	n.consumer.Observe(queue, cause, func(ctx context.Context) ([]events.Draft, error) {
 		var drafts []events.Draft
 		for _, s := range scopes {
-			of, err := n.tell(ctx, s)
+			of, err := n.tell(telemetry.About(ctx, s.Application), s)
 			if err != nil {
 				return nil, err
 			}

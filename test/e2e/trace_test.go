@@ -11,7 +11,6 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -39,6 +38,9 @@ func oneTraceACommit(t *testing.T, protocol string) {
 	processes := map[string]*rig.Process{"notifier": s.notifier(append(otlp.Env(protocol), "OTEL_RESOURCE_ATTRIBUTES=deployment.environment.name=test"))}
 	for _, name := range rig.Services {
 		processes[name] = s.Process(name)
+	}
+	for _, p := range processes {
+		p.Args = append(slices.Clone(p.Args), "--log-level", "debug")
 	}
 	scrapes := s.scraped(processes)
 	if err := s.Up(t.Context()); err != nil {
@@ -97,7 +99,8 @@ func oneTraceACommit(t *testing.T, protocol string) {
 		}
 	}
 	s.waterfalls(otlp, id, broken)
-	s.linesOf(id)
+	s.linesOf(processes, id, "watcher", "renderer", "applier")
+	s.linesOf(processes, broken, "auditor", "applier", "notifier")
 	s.measured(otlp, scrapes)
 	for _, service := range all { // what is left is sent
 		if err := processes[service].Stop(); err != nil {
@@ -181,23 +184,27 @@ func (s *scene) waterfalls(otlp *otlpserver.Server, traces ...string) {
 	}
 }
 
-// linesOf checks that every service's lines about an application's commit have
-// its trace's id.
-func (s *scene) linesOf(id string) {
+// linesOf checks that every line about the application, of every service, has a
+// trace, and that these services have lines of the trace id.
+func (s *scene) linesOf(processes map[string]*rig.Process, id string, services ...string) {
 	s.t.Helper()
-	line := regexp.MustCompile(`msg=("source sent"|revision) .*application=` + s.app + ` `)
-	for _, service := range rig.Services {
-		text, err := os.ReadFile(s.Process(service).Log())
+	for service, p := range processes {
+		text, err := os.ReadFile(p.Log())
 		if err != nil {
 			s.t.Fatal(err)
 		}
-		for _, l := range strings.Split(string(text), "\n") {
-			if line.MatchString(l) && !strings.Contains(l, "trace_id=") {
+		of := 0
+		for l := range strings.Lines(string(text)) {
+			about := strings.Contains(l, "application="+s.app+" ")
+			if about && !strings.Contains(l, "trace_id=") {
 				s.t.Errorf("a line without its trace: %s", l)
 			}
+			if about && strings.Contains(l, "trace_id="+id) {
+				of++
+			}
 		}
-		if service == "watcher" && !strings.Contains(string(text), "trace_id="+id) {
-			s.t.Errorf("no line of the watcher has the trace %s", id)
+		if slices.Contains(services, service) && of == 0 {
+			s.t.Errorf("no line of the %s has the trace %s", service, id)
 		}
 	}
 }
@@ -319,7 +326,11 @@ func TestTraceIDsWithoutAnExporter(t *testing.T) {
 			t.Errorf("%s is in trace %s, the commit's is %s", e.Type.Name(), traceID(e.Traceparent), id)
 		}
 	}
-	s.linesOf(id)
+	processes := map[string]*rig.Process{}
+	for _, name := range rig.Services {
+		processes[name] = s.Process(name)
+	}
+	s.linesOf(processes, id, "watcher", "renderer", "applier")
 }
 
 // A collector that hangs, or refuses, costs spans and nothing else: commits
