@@ -155,8 +155,21 @@ func readDeadLetters(ctx context.Context, conn *bus.Conn) ([]deadLetter, error) 
 			return nil, err
 		}
 	}
-	slices.SortFunc(all, func(a, b deadLetter) int { return -compareStored(a.told, b.told) })
+	all = newestOfEach(all)
 	return all, decideFates(ctx, conn, all)
+}
+
+// newestOfEach sorts dead letters, the newest first, and leaves of those that
+// were told of several times under one id the newest: an input that comes again
+// after the log's window of duplicates is told of again.
+func newestOfEach(all []deadLetter) []deadLetter {
+	slices.SortFunc(all, func(a, b deadLetter) int { return -compareStored(a.told, b.told) })
+	seen := map[string]bool{}
+	return slices.DeleteFunc(all, func(l deadLetter) bool {
+		again := seen[l.told.ID]
+		seen[l.told.ID] = true
+		return again
+	})
 }
 
 func compareStored(a, b events.Event) int {

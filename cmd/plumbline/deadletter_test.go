@@ -64,3 +64,18 @@ func TestDeadLetterOf(t *testing.T) {
 		}
 	}
 }
+
+// What is told of again after the window of duplicates has the id that it had:
+// it is one dead letter, the newest, and its id still names it.
+func TestDeadLetterThatIsToldOfAgain(t *testing.T) {
+	told := func(id string, stored uint64) deadLetter {
+		return deadLetter{told: events.Event{ID: "message.rejected-" + id, Stored: stored}}
+	}
+	all := newestOfEach([]deadLetter{told("5f2c00", 3), told("ab1200", 7), told("5f2c00", 9)})
+	if len(all) != 2 || all[0].told.Stored != 9 || all[1].told.Stored != 7 {
+		t.Fatalf("dead letters %+v", all)
+	}
+	if l, err := findDeadLetter(all, "5f2c00"); err != nil || l.told.Stored != 9 {
+		t.Errorf("found %d, %v", l.told.Stored, err)
+	}
+}

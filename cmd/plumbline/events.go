@@ -141,7 +141,7 @@ type eventPrinter struct {
 
 func (p *eventPrinter) print(r bus.Record) error {
 	if r.Err != nil {
-		fmt.Fprintf(p.err, "plumbline: %v\n", r.Err)
+		fmt.Fprintf(p.err, "plumbline: %s\n", printable(r.Err.Error()))
 		return nil
 	}
 	if p.format == formatJSON {

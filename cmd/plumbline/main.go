@@ -61,7 +61,12 @@ func report(stderr io.Writer, cmd *cobra.Command, err error) int {
 	case process.IsUsage(err):
 		code = exitUsage
 	}
-	fmt.Fprintf(stderr, "plumbline: %v\n", err)
+	for i, line := range strings.Split(err.Error(), "\n") { // it may quote what a cluster or a server says
+		if i == 0 {
+			line = "plumbline: " + line
+		}
+		fmt.Fprintln(stderr, printableLine(line))
+	}
 	if code == exitUsage {
 		fmt.Fprintf(stderr, "Run '%s --help' for what it takes.\n", cmd.CommandPath())
 	}

@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
 func TestWrapLosesNothingAndFits(t *testing.T) {
@@ -74,5 +76,32 @@ func TestEveryTypeHasASummary(t *testing.T) {
 		if summary(events.Event{Type: kind, Data: kind.New()}) == "" {
 			t.Errorf("%s has no summary", kind.Name())
 		}
+	}
+}
+
+// An error may quote an API server or a message: it has lines, and no more.
+func TestErrorsCantDriveATerminal(t *testing.T) {
+	var stderr bytes.Buffer
+	err := errors.New("get web: \x1b]0;own\x07denied\r\n  see below")
+	if code := report(&stderr, newRoot(), err); code != exitError {
+		t.Errorf("exit code %d", code)
+	}
+	if got := stderr.String(); got != "plumbline: get web: �]0;own�denied�\n  see below\n" {
+		t.Errorf("printed %q", got)
+	}
+	stderr.Reset()
+	p := eventPrinter{err: &stderr}
+	if err := p.print(bus.Record{Err: err}); err != nil || strings.ContainsAny(stderr.String(), "\x1b\x07\r") {
+		t.Errorf("printed %q, %v", stderr.String(), err)
+	}
+}
+
+// Colour is put around what was made fit to print, never before.
+func TestAnObjectThatIsGoneInColour(t *testing.T) {
+	var out bytes.Buffer
+	p := whyPrinter{details: details{&out}, w: &out, colours: true}
+	p.live(&answer{Live: &presence{Server: "https://kubernetes.example.com"}})
+	if got := out.String(); !strings.HasSuffix(got, "  there      \x1b[31mno\x1b[0m\n") {
+		t.Errorf("printed %q", got)
 	}
 }

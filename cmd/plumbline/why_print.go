@@ -185,7 +185,7 @@ func (p whyPrinter) live(a *answer) {
 	l := a.Live
 	p.line("cluster", l.Server)
 	if !l.Exists {
-		p.line("there", p.colours.in(red, "no"))
+		fmt.Fprintf(p.w, "  %s%s\n", pad("there", 11), p.colours.in(red, "no"))
 		return
 	}
 	p.line("there", "since "+stampText(l.Created))
