@@ -4,7 +4,6 @@ package export
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -16,6 +15,7 @@ import (
 	"go.opentelemetry.io/otel/attribute"
 	sdktrace "go.opentelemetry.io/otel/sdk/trace"
 	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
@@ -116,29 +116,35 @@ func TestTrees(t *testing.T) {
 	}
 }
 
-// A tree that is greater than can be kept loses the rest, and no more.
+// A tree that is greater than can be kept loses what began last, and no more:
+// nothing is sent without the span above it.
 func TestATreeIsBounded(t *testing.T) {
-	sent := &counting{}
+	sent := tracetest.NewSpanRecorder()
 	p := newTrees(sent)
 	tracer := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(p)).Tracer("test")
-	ctx, root := tracer.Start(t.Context(), "root")
-	for range maxTree + 10 {
-		_, span := tracer.Start(ctx, "leaf")
+	root, first := tracer.Start(t.Context(), "root")
+	ctx, middle := tracer.Start(root, "middle")
+	for range maxTree {
+		below, span := tracer.Start(ctx, "object")
+		_, leaf := tracer.Start(below, "request")
+		leaf.End()
 		span.End()
 	}
-	root.End()
-	if sent.n != maxTree+1 || len(p.of) > 0 {
-		t.Errorf("%d sent, %d kept; want %d and none", sent.n, len(p.of), maxTree+1)
+	middle.End()
+	first.End()
+	there := map[trace.SpanID]bool{}
+	for _, s := range sent.Ended() {
+		there[s.SpanContext().SpanID()] = true
+	}
+	for _, s := range sent.Ended() {
+		if s.Parent().IsValid() && !there[s.Parent().SpanID()] {
+			t.Fatalf("%s is an orphan", s.Name())
+		}
+	}
+	if len(there) != maxTree || len(p.of) > 0 {
+		t.Errorf("%d sent, %d kept; want %d and none", len(there), len(p.of), maxTree)
 	}
 }
-
-type counting struct {
-	sdktrace.SpanProcessor
-	n int
-}
-
-func (*counting) OnStart(context.Context, sdktrace.ReadWriteSpan) {}
-func (c *counting) OnEnd(sdktrace.ReadOnlySpan)                   { c.n++ }
 
 // An outage is said once, and its end.
 func TestAnOutageIsSaidOnce(t *testing.T) {

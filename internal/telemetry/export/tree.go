@@ -13,8 +13,12 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
-// maxTree is the most spans of one tree; what comes after is lost.
+// maxTree is the most spans of one tree; what begins after is lost. What began
+// before has above it what began before.
 const maxTree = 8192
+
+// left is the tree of all spans that are lost.
+var left = &tree{over: true, idle: true}
 
 // trees keeps the spans of one piece of work together: they go on when its
 // first span ends, that one first and each before those below it. A process
@@ -29,10 +33,10 @@ type trees struct {
 
 type tree struct {
 	root  oteltrace.SpanID
-	order []oteltrace.SpanID                      // as they began
-	ended map[oteltrace.SpanID]trace.ReadOnlySpan // nil: lost
-	over  bool                                    // the first span has ended
-	idle  bool                                    // and all of it is left out
+	order []oteltrace.SpanID // as they began
+	ended map[oteltrace.SpanID]trace.ReadOnlySpan
+	over  bool // the first span has ended
+	idle  bool // and all of it is left out
 }
 
 func newTrees(next trace.SpanProcessor) *trees {
@@ -49,6 +53,9 @@ func (t *trees) OnStart(ctx context.Context, s trace.ReadWriteSpan) {
 		in := t.of[p.SpanID()]
 		if in == nil {
 			return
+		}
+		if !in.over && len(in.order) >= maxTree {
+			in = left
 		}
 		t.of[id] = in
 		if !in.over {
@@ -83,9 +90,6 @@ func (t *trees) end(s trace.ReadOnlySpan) []trace.ReadOnlySpan {
 		return []trace.ReadOnlySpan{s}
 	}
 	if id != in.root {
-		if len(in.ended) >= maxTree {
-			s = nil
-		}
 		in.ended[id] = s
 		return nil
 	}
@@ -98,9 +102,7 @@ func (t *trees) end(s trace.ReadOnlySpan) []trace.ReadOnlySpan {
 			continue // it goes on by itself when it ends
 		}
 		delete(t.of, each)
-		if ended != nil {
-			out = append(out, ended)
-		}
+		out = append(out, ended)
 	}
 	in.ended, in.order = nil, nil
 	if in.idle {
