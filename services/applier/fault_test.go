@@ -15,6 +15,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
@@ -104,13 +105,20 @@ func TestAServerErrorOfOneObjectDoesntStopTheOthers(t *testing.T) {
 func TestSurvivesAnAPIServerThatIsAway(t *testing.T) {
 	lab := kubelab.New(t, kubelab.Options{})
 	r := rigOn(t, lab)
+	r.health = &process.Health{}
 	r.start()
 	r.commit("shop", configMapYAML("one", "1"))
 	r.await("shop", "completed", 1)
+	r.must(r.health.Ready())
 	r.must(lab.Stop())
 	r.commit("shop", configMapYAML("one", "2"))
+	r.eventually("readyz says that it is away", func() bool {
+		err := r.health.Ready()
+		return err != nil && strings.Contains(err.Error(), "cluster: the API server of cluster local does not answer")
+	})
 	r.must(lab.Restart(r.Context()))
 	r.await("shop", "completed", 2)
+	r.eventually("readyz says that it is back", func() bool { return r.health.Ready() == nil })
 	if list := r.events("shop", "failed"); len(list) > 0 {
 		t.Errorf("an outage is no failure:%s", r.story("shop"))
 	}

@@ -27,6 +27,7 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/fleet"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
@@ -66,6 +67,7 @@ type rig struct {
 	patience time.Duration
 	// namespaces that it is held to
 	namespaces []string
+	health     *process.Health
 
 	mu   sync.Mutex
 	seen []events.Event
@@ -156,8 +158,8 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
 	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience, Namespaces: r.namespaces}
-	identity := r.identity
-	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), nil) }()
+	identity, health := r.identity, r.health
+	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), health) }()
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
