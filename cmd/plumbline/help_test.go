@@ -4,6 +4,7 @@ package main
 
 import (
 	"bytes"
+	"os"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -77,8 +78,8 @@ func runs(t *testing.T, root *cobra.Command, line string) {
 	t.Helper()
 	for _, found := range call.FindAllStringSubmatch(line, -1) {
 		words := strings.Fields(found[1])
-		cmd, _, err := root.Find(words)
-		if err != nil || cmd == root {
+		cmd, rest, err := root.Find(words)
+		if err != nil || cmd == root || cmd.HasSubCommands() && len(rest) > 0 && !strings.HasPrefix(rest[0], "-") {
 			t.Errorf("example %q: no such command", line)
 			continue
 		}
@@ -95,6 +96,51 @@ func runs(t *testing.T, root *cobra.Command, line string) {
 				}
 			}
 		}
+	}
+}
+
+// The commands that the documents name are there, with the flags and as many
+// arguments as they name.
+func TestDocumentsNameWhatIsThere(t *testing.T) {
+	inline := regexp.MustCompile("`(plumbline [a-z][^`]*)`")
+	calls := 0
+	for _, pattern := range []string{"../../*.md", "../../docs/*.md", "../../docs/playbooks/*.md", "../../deploy/*/*.md", "../../deploy/*/*/*/*.md"} {
+		files, err := filepath.Glob(pattern)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, file := range files {
+			text, err := os.ReadFile(file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			shell, fenced := false, false
+			for line := range strings.Lines(string(text)) {
+				line = strings.TrimSpace(line)
+				if strings.HasPrefix(line, "```") {
+					fenced = !fenced
+					shell = fenced && line == "```sh"
+					continue
+				}
+				var found []string
+				switch {
+				case shell && strings.HasPrefix(line, "plumbline "):
+					line, _, _ = strings.Cut(line, " #")
+					found = append(found, line)
+				case !fenced:
+					for _, match := range inline.FindAllStringSubmatch(line, -1) {
+						found = append(found, match[1])
+					}
+				}
+				for _, call := range found {
+					calls++
+					t.Run(filepath.Base(file), func(t *testing.T) { runs(t, newRoot(), call) })
+				}
+			}
+		}
+	}
+	if calls < 100 {
+		t.Errorf("%d calls were found", calls)
 	}
 }
 
