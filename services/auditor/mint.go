@@ -98,11 +98,13 @@ func (id *Identity) follow(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := id.bind(ctx); err != nil {
-		return err
-	}
+	// The place to watch from is taken first: what is defined after it is seen by
+	// the watch, and what was before it by bind.
 	list, err := heads.Resource(customResources).List(ctx, metav1.ListOptions{Limit: 1})
 	if err != nil {
+		return err
+	}
+	if err := id.bind(ctx); err != nil {
 		return err
 	}
 	w, err := heads.Resource(customResources).Watch(ctx, metav1.ListOptions{ResourceVersion: list.ResourceVersion})

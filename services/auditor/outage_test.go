@@ -154,3 +154,23 @@ func TestClusterRestoredFromBackup(t *testing.T) {
 	bustest.Eventually(t, "both are resolved", func() bool { return len(a.heard()) == 4 })
 	a.once()
 }
+
+// What was denied a moment ago is asked for again soon, and later ever more
+// rarely.
+func TestWhatIsDeniedIsAskedForAgain(t *testing.T) {
+	backoff, at := minBackoff, time.Duration(0)
+	for at < time.Minute {
+		at += backoff
+		backoff = min(2*backoff, deniedLimit(at))
+		if at < time.Minute && backoff > soonDenied {
+			t.Fatalf("after %s the next wait is %s", at, backoff)
+		}
+	}
+	for range 10 {
+		at += backoff
+		backoff = min(2*backoff, deniedLimit(at))
+	}
+	if backoff != maxDenied {
+		t.Errorf("after %s it is still asked for every %s", at, backoff)
+	}
+}

@@ -31,9 +31,20 @@ const (
 	pageSize   = 500
 	minBackoff = 250 * time.Millisecond
 	maxBackoff = 30 * time.Second
-	// maxDenied is the longest wait before asking again for what was denied.
-	maxDenied = 10 * time.Minute
+	// maxDenied is the longest wait before asking again for what was denied;
+	// in the first minute it is soonDenied: a kind that is new is granted a
+	// moment later.
+	maxDenied  = 10 * time.Minute
+	soonDenied = 4 * time.Second
 )
+
+// deniedLimit is the longest wait for what has been denied for so long.
+func deniedLimit(denied time.Duration) time.Duration {
+	if denied < time.Minute {
+		return soonDenied
+	}
+	return maxDenied
+}
 
 // Reading is how far a reader has come.
 type Reading int32
@@ -107,10 +118,14 @@ func (r *reader) set(is Reading) {
 // known stays known.
 func (r *reader) run(ctx context.Context) {
 	backoff := minBackoff
+	var denied time.Time // since when it is
 	for ctx.Err() == nil {
 		started := time.Now()
 		err := r.listAndWatch(ctx)
 		limit := maxBackoff
+		if !apierrors.IsForbidden(err) {
+			denied = time.Time{}
+		}
 		switch {
 		case ctx.Err() != nil:
 			return
@@ -119,7 +134,10 @@ func (r *reader) run(ctx context.Context) {
 			r.set(Unserved)
 		case apierrors.IsForbidden(err):
 			r.set(Denied)
-			limit = maxDenied
+			if denied.IsZero() {
+				denied = started
+			}
+			limit = deniedLimit(time.Since(denied))
 		case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err):
 			r.log.Debug("reading anew", "kind", r.kind, "cause", err)
 		default:
