@@ -17,7 +17,8 @@ func versionCommand() *cobra.Command {
 		Use:   "version",
 		Short: "Print the version",
 		Long: `Prints the version of this command line, the Go version that it was built with, and
-the platform. 'plumbline doctor' compares it with what the services run.`,
+the platform. 'plumbline doctor' compares it with the renderer's, and with that of an
+'up' or 'nats serve' on this machine.`,
 		Example: "  plumbline version\n  plumbline version -o json | jq -r .version",
 		Args:    between(0, 0, ""),
 		RunE: func(cmd *cobra.Command, _ []string) error {
