@@ -144,6 +144,38 @@ func TestDocumentsNameWhatIsThere(t *testing.T) {
 	}
 }
 
+// The manual has every flag of every command, and names no other.
+func TestManualNamesEveryFlag(t *testing.T) {
+	text, err := os.ReadFile("../../docs/cli.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := map[string]bool{"help": true}
+	for _, match := range regexp.MustCompile("--([a-z][a-z-]*)").FindAllStringSubmatch(string(text), -1) {
+		named[match[1]] = true
+	}
+	there := map[string]bool{"help": true}
+	walk(newRoot(), func(cmd *cobra.Command) {
+		cmd.LocalFlags().VisitAll(func(f *pflag.Flag) {
+			there[f.Name] = true
+			if !named[f.Name] && f.Name != "output" && f.Name != "version" { // as -o
+				t.Errorf("docs/cli.md has no --%s of %s", f.Name, cmd.CommandPath())
+			}
+		})
+	})
+	notify := &upOptions{slackChannel: "ops", slackTokenFile: "token"}
+	for _, s := range notify.services() {
+		flags := pflag.NewFlagSet(s.name, pflag.ContinueOnError)
+		s.command(flags)
+		flags.VisitAll(func(f *pflag.Flag) { there[f.Name] = true })
+	}
+	for name := range named {
+		if !there[name] {
+			t.Errorf("docs/cli.md names --%s, which nothing has", name)
+		}
+	}
+}
+
 // Every command that asks a running system prints JSON too, and finds the
 // system in the same way.
 func TestCommandsTakeTheSameFlags(t *testing.T) {
