@@ -16,7 +16,7 @@
 //	                                                newer revision
 //	withdrawal   application.withdrawn (held)       application.withdrawn (not held), commit.observed
 //	source       source.unreachable                 source.recovered
-//	declaration  fleet.rejected                     fleet.observed of another commit that holds nothing
+//	declaration  fleet.rejected                     fleet.observed (local) that doesn't name it among its rejections
 //
 // What is wrong with an application, divergences apart, also ends when it is
 // withdrawn. A divergence that was resolved before it persisted is an incident

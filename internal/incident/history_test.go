@@ -126,8 +126,14 @@ func (h *history) invalid(key, commit string) *history {
 	return h.add(events.Address{Key: key}, &events.FleetRejected{Kind: "Application", Name: key, File: "apps.yaml", Commit: commit, Problems: []events.Problem{{Line: 4, Field: "spec.path", Message: "is missing"}}})
 }
 
-func (h *history) listed(cluster, commit string, held int) *history {
-	return h.add(events.Address{Cluster: cluster}, &events.FleetObserved{Commit: commit, Held: held})
+// listed adds a list of the fleet that names what is refused.
+func (h *history) listed(cluster, commit string, refused ...string) *history {
+	return h.listedOf(cluster, commit, len(refused), refused...)
+}
+
+// listedOf adds one that names some of what is refused.
+func (h *history) listedOf(cluster, commit string, count int, named ...string) *history {
+	return h.add(events.Address{Cluster: cluster}, &events.FleetObserved{Commit: commit, Rejections: named, RejectionCount: count})
 }
 
 func view(all []events.Event) *incident.View {

@@ -54,10 +54,15 @@ func TestWhatOpensAndWhatCloses(t *testing.T) {
 		"divergence, another resolved":           {log().detected("k").persisted("k").resolved("l", false), "divergence"},
 		"divergence resolved and detected again": {log().detected("k").persisted("k").resolved("k", true).detected("k"), ""},
 		"divergence resolved and there again":    {log().persisted("k").resolved("k", true).persisted("k"), "divergence"},
-		"declaration refused":                    {log().invalid("web", "f1").listed("local", "f1", 1), "declaration"},
-		"refused, listed with the same commit":   {log().invalid("web", "f1").listed("local", "f1", 0), "declaration"},
-		"refused, mended":                        {log().invalid("web", "f1").listed("local", "f1", 1).listed("local", "f2", 0), ""},
-		"refused, another still held":            {log().invalid("web", "f1").listed("local", "f1", 1).listed("far", "f2", 0), "declaration"},
+		"declaration refused":                    {log().invalid("web", "f1").listed("local", "f1", "web"), "declaration"},
+		"refused, and not listed yet":            {log().listed("local", "f0").invalid("web", "f1"), "declaration"},
+		"refused, mended":                        {log().invalid("web", "f1").listed("local", "f1", "web").listed("local", "f2"), ""},
+		"refused, listed elsewhere":              {log().invalid("web", "f1").listed("local", "f1", "web").listed("far", "f2"), "declaration"},
+		"refused, mended, another refused":       {log().invalid("web", "f1").listed("local", "f1", "web").invalid("api", "f2").listed("local", "f2", "api"), "declaration"},
+		"refused still, something else declared": {log().invalid("web", "f1").listed("local", "f1", "web").listed("local", "f2", "web"), "declaration"},
+		"refused, mended, refused again":         {log().invalid("web", "f1").listed("local", "f1", "web").listed("local", "f2").invalid("web", "f3").listed("local", "f3", "web"), "declaration"},
+		"refused, behind what a list names":      {log().invalid("web", "f1").listedOf("local", "f2", 2, "api"), "declaration"},
+		"refused, before what a list names":      {log().invalid("api", "f1").listedOf("local", "f2", 2, "web"), ""},
 		"many":                                   {log().rejected().failed().held("h").persisted("k"), "commit convergence divergence hold"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -191,7 +196,7 @@ func matches(filter, subject string) bool {
 func everything() *history {
 	h := (&history{}).observed().rejected().rendered().unchanged().renderFailed(events.ReasonSyntax).
 		applied().completed().failed().degraded().held("h").approved("h").withdrawn(events.ActionHeld).
-		detected("k").resolved("k", false).persisted("l").unreachable().recovered().invalid("web", "f").listed("local", "f", 1)
+		detected("k").resolved("k", false).persisted("l").unreachable().recovered().invalid("web", "f").listed("local", "f", "web")
 	return h
 }
 
@@ -229,7 +234,9 @@ func steps(r *rand.Rand) []func(h *history) *history {
 		func(h *history) *history { return h.resolved(key, true) },
 		(*history).unreachable, (*history).recovered,
 		func(h *history) *history { return h.invalid(key, fmt.Sprintf("f%d", r.IntN(3))) },
-		func(h *history) *history { return h.listed("local", fmt.Sprintf("f%d", r.IntN(3)), r.IntN(2)) },
+		func(h *history) *history {
+			return h.listed("local", fmt.Sprintf("f%d", r.IntN(3)), []string{"k", "l"}[r.IntN(2):1+r.IntN(2)]...)
+		},
 	}
 }
 
@@ -244,7 +251,6 @@ type oracle struct {
 	hold     string
 	held     uint64 // the revision that is held
 	approved bool
-	rejected map[incident.Scope]string // commit that is refused
 }
 
 func (o *oracle) next(e events.Event) {
@@ -290,7 +296,13 @@ func (o *oracle) next(e events.Event) {
 	case *events.SourceRecovered:
 		end(incident.Source)
 	case *events.FleetRejected:
-		o.open[at(incident.Declaration)], o.rejected[at(incident.Declaration)] = true, p.Commit
+		o.open[at(incident.Declaration)] = true
+	case *events.FleetObserved:
+		for s := range o.open {
+			if s.Kind == incident.Declaration {
+				o.open[s] = slices.Contains(p.Rejections, s.Address.Key)
+			}
+		}
 	}
 }
 
@@ -302,7 +314,7 @@ func TestStateSpace(t *testing.T) {
 	for seed := range uint64(logs) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		h := &history{}
-		o := oracle{open: map[incident.Scope]bool{}, rejected: map[incident.Scope]string{}}
+		o := oracle{open: map[incident.Scope]bool{}}
 		for range length {
 			all := steps(r)
 			before := len(h.events)
@@ -320,7 +332,7 @@ func TestStateSpace(t *testing.T) {
 			t.Fatalf("seed %d: shuffled, open are\n%+v\nin order\n%+v", seed, got.Open(), want.Open())
 		}
 		for _, i := range append(want.Open(), want.Closed()...) {
-			if i.Kind != incident.Declaration && i.Open() != o.open[i.Scope] {
+			if i.Open() != o.open[i.Scope] {
 				t.Fatalf("seed %d: %s is open: %t, of one who follows the log: %t\n%s", seed, i.Kind, i.Open(), o.open[i.Scope], names(h.events))
 			}
 		}

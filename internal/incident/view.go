@@ -15,7 +15,7 @@ import (
 // newer is told by the place in it.
 type View struct {
 	records   map[Scope]*record
-	fleets    map[string]list // cluster → its newest list
+	fleet     list // the newest of cluster local, which alone names what is refused
 	delivered map[events.Address]events.Event
 	failed    map[events.Address]events.Event
 }
@@ -44,7 +44,8 @@ type mark struct {
 // list is what is kept of a list of the fleet.
 type list struct {
 	mark
-	held int
+	rejections []string // the keys of what is refused, in order; the first of them where they are many
+	count      int      // of all that is refused
 }
 
 // Add takes an event; one that it has, or that is older than what it has,
@@ -110,11 +111,8 @@ func (v *View) end(e events.Event) {
 	case *events.SourceRecovered:
 		v.close(e, "it can be read again", "", Source)
 	case *events.FleetObserved:
-		if v.fleets == nil {
-			v.fleets = map[string]list{}
-		}
-		if e.Stored >= v.fleets[e.Cluster].stored {
-			v.fleets[e.Cluster] = list{markOf(e, "the fleet declares nothing that is refused", p.Commit), p.Held}
+		if e.Cluster == "local" && e.Stored >= v.fleet.stored {
+			v.fleet = list{markOf(e, "it is correct now, or no longer declared", p.Commit), p.Rejections, p.RejectionCount}
 		}
 	}
 }
@@ -292,21 +290,22 @@ func (r *record) released() (how string, ok bool) {
 	return "a newer revision needs no approval", newer
 }
 
-// mended is the list that says that a declaration is no longer refused. No
-// event says so of one alone: all have to be mended.
+// mended is the list that says that a declaration is no longer refused: it came
+// later, and doesn't name it.
 func (v *View) mended(rejected events.Event) (mark, bool) {
-	p, ok := rejected.Data.(*events.FleetRejected)
-	if !ok {
+	l := v.fleet
+	if l.stored <= rejected.Stored || l.refuses(rejected.Key) {
 		return mark{}, false
 	}
-	var found mark
-	for _, l := range v.fleets {
-		if l.held > 0 {
-			return mark{}, false
-		}
-		if l.stored > rejected.Stored && l.commit != p.Commit && (found.stored == 0 || l.stored < found.stored) {
-			found = l.mark
-		}
+	return l.mark, true
+}
+
+// refuses reports whether a declaration may be refused: of what comes behind
+// the last that a list names nobody knows.
+func (l list) refuses(key string) bool {
+	if slices.Contains(l.rejections, key) {
+		return true
 	}
-	return found, found.stored > 0
+	n := len(l.rejections)
+	return n < l.count && (n == 0 || key > l.rejections[n-1])
 }

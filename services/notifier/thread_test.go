@@ -71,8 +71,8 @@ func TestEveryKind(t *testing.T) {
 	shop.commit("a")
 	at, _ := shop.divergence("web", testTime)
 	source, declared := events.Address{Key: "shop"}, events.Address{Key: "decl"}
-	list := func(commit string, held int) {
-		r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{Commit: commit, Held: held, Count: 1})
+	list := func(commit string, refused ...string) {
+		r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{Commit: commit, Count: 1, Rejections: refused, RejectionCount: len(refused)})
 	}
 	for _, c := range []struct {
 		scope incident.Scope
@@ -145,10 +145,10 @@ func TestEveryKind(t *testing.T) {
 			incident.Scope{Kind: incident.Declaration, Address: declared},
 			func() {
 				r.publish("watcher", declared, &events.FleetRejected{Kind: "Application", Name: "shop-web", File: "fleet/shop.yaml", Commit: "f1", Problems: []events.Problem{{Line: 14, Field: "spec.prun", Message: "is not known here"}}})
-				list("f1", 1)
+				list("f1", "decl")
 			},
 			[]string{"🟡 the declaration of Application shop-web is refused", "spec.prun: is not known here", "in `fleet/shop.yaml:14`"},
-			func() { list("f2", 0) }, "the fleet declares nothing that is refused",
+			func() { list("f2", "another") }, "it is correct now, or no longer declared",
 		},
 	} {
 		before := len(r.slack.Threads())
