@@ -73,6 +73,15 @@ func alertsCommand() *cobra.Command {
 			found = slices.DeleteFunc(found, func(i incident.Incident) bool {
 				return len(args) > 0 && i.Application != args[0] || !i.Open() && i.Closed.Time.Before(after)
 			})
+			if len(args) > 0 && len(found) == 0 {
+				now, err := latest(ctx, conn)
+				if err != nil {
+					return err
+				}
+				if len(now.Of(args[0])) == 0 {
+					return unknown(now, args[0])
+				}
+			}
 			p := alertPrinter{out: cmd.OutOrStdout(), paint: painter(cmd.OutOrStdout()), base: base, now: now}
 			if out == formatJSON {
 				return p.printJSON(found)

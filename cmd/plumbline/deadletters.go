@@ -46,7 +46,7 @@ func deadLettersCommand() *cobra.Command {
 		Short:   "Show inputs that a service did not take, and try them again",
 		Long:    deadLettersHelp,
 		Example: deadLettersExample,
-		Args:    between(0, 0, ""),
+		Args:    onlyCommands,
 		RunE:    func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(deadLettersList(), deadLettersShow(), deadLettersRetry())

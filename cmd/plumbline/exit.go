@@ -4,6 +4,7 @@ package main
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -45,14 +46,29 @@ func isUsage(err error) bool { return process.IsUsage(err) }
 
 func usagef(format string, args ...any) error { return process.Usagef(format, args...) }
 
+// onlyCommands takes no argument: what stands there was meant as a command.
+func onlyCommands(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	name := args[0]
+	if cmd.HasParent() {
+		name = cmd.Name() + " " + name
+	}
+	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
+		return usagef("there is no command %q; is it %s?", name, strings.Join(near, " or "))
+	}
+	return usagef("there is no command %q", name)
+}
+
 // between takes from least to most arguments, named for people.
 func between(least, most int, names string) cobra.PositionalArgs {
 	return func(_ *cobra.Command, args []string) error {
 		if len(args) < least || len(args) > most {
 			if names == "" {
-				return usagef("it takes no arguments, and got %q", args)
+				return usagef("it takes no arguments, and got %s", strings.Join(args, " "))
 			}
-			return usagef("want %s, got %d arguments", names, len(args))
+			return usagef("want %s, got %s", names, count(len(args), "argument"))
 		}
 		return nil
 	}

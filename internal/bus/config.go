@@ -23,6 +23,8 @@ type Config struct {
 	// and cluster.
 	User string
 
+	title string // before the user's name, in the name of the connection
+
 	// Waiting, where set, is told what keeps the bus away, for people, at each
 	// try that fails, and nil once it is there. It must not block.
 	Waiting func(error) `json:"-"`
@@ -57,6 +59,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.User == "" {
 		return c, errors.New("no user for the bus")
+	}
+	if c.title == "" {
+		c.title = "plumbline "
 	}
 	return c, c.Check()
 }

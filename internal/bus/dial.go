@@ -66,7 +66,7 @@ func dialOnce(cfg Config, key *keyFile, absence *absence, on callbacks) (*nats.C
 		return nil, err
 	}
 	nc, err := nats.Connect(cfg.URL,
-		nats.Name("plumbline "+cfg.User),
+		nats.Name(cfg.title+cfg.User),
 		nats.Nkey(public, key.sign),
 		nats.SetCustomDialer(key),
 		nats.CustomInboxPrefix(natsconfig.InboxPrefix(cfg.User)),

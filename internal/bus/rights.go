@@ -40,9 +40,13 @@ var (
 	heardByAll = []string{">", events.Root + ".>"}
 )
 
+// ProbeTitle begins the name of a connection of [Rights]: the server's log
+// tells by it why so much was denied.
+const ProbeTitle = "plumbline doctor for "
+
 // Rights asks the server, with a user's own key, what of the harmless it lets
 // the user do, and returns where that is not as the files say. all are the
-// users of the clusters. The server's log notes what it denies. Its error wraps
+// users of the clusters. The server's log may note what it denies. Its error wraps
 // [ErrRefused] where the server doesn't take the key.
 func Rights(ctx context.Context, cfg Config, all []natsconfig.User, log *slog.Logger) ([]Deviation, error) {
 	cfg, err := cfg.withDefaults()
@@ -58,6 +62,7 @@ func Rights(ctx context.Context, cfg Config, all []natsconfig.User, log *slog.Lo
 	if own == nil {
 		return nil, fmt.Errorf("there is no user %q of the bus", cfg.User)
 	}
+	cfg.title = ProbeTitle
 	p := &probe{said: make(chan string, 1024)}
 	trying, refused := context.WithCancel(ctx)
 	defer refused()

@@ -109,7 +109,7 @@ func (v *View) end(e events.Event) {
 		}
 		v.close(e, resolvedHow(p.How), commit, Divergence)
 	case *events.SourceRecovered:
-		v.close(e, "it can be read again", "", Source)
+		v.close(e, "it can be read again, or is no longer declared", "", Source)
 	case *events.FleetObserved:
 		if e.Cluster == "local" && e.Stored >= v.fleet.stored {
 			v.fleet = list{markOf(e, "it is correct now, or no longer declared", p.Commit), p.Rejections, p.RejectionCount}

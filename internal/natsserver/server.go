@@ -109,10 +109,13 @@ func (s *Server) start(ctx context.Context) error {
 	o.StoreDir = s.options.Dir // the server adds jetstream
 	o.NoSigs = true
 	o.FeatureFlags = s.options.Features
+	if err := free(ctx, s.options.Host, s.options.Port); err != nil {
+		return err
+	}
 	if s.server, err = server.NewServer(o); err != nil {
 		return err
 	}
-	s.server.SetLoggerV2(logger{s.options.Log}, false, false, false)
+	s.server.SetLoggerV2(newLogger(s.options.Log), false, false, false)
 	s.server.Start()
 	if err := s.await(ctx); err != nil {
 		return errors.Join(err, s.Stop())
@@ -125,6 +128,19 @@ func (s *Server) start(ctx context.Context) error {
 	return nil
 }
 
+// free says at once what the server would keep trying until a deadline: that
+// its port is taken.
+func free(ctx context.Context, host string, port int) error {
+	if port <= 0 {
+		return nil
+	}
+	l, err := new(net.ListenConfig).Listen(ctx, "tcp", net.JoinHostPort(host, strconv.Itoa(port)))
+	if err != nil {
+		return fmt.Errorf("%w; stop what listens there, or give another port", err)
+	}
+	return l.Close()
+}
+
 // await returns when the server takes connections.
 func (s *Server) await(ctx context.Context) error {
 	deadline := time.Now().Add(startTimeout)
@@ -133,7 +149,7 @@ func (s *Server) await(ctx context.Context) error {
 		case ctx.Err() != nil:
 			return ctx.Err()
 		case time.Now().After(deadline):
-			return fmt.Errorf("no connections on %s:%d after %s: is the port taken?", s.options.Host, s.options.Port, startTimeout)
+			return fmt.Errorf("no connections on %s:%d after %s: look at its log", s.options.Host, s.options.Port, startTimeout)
 		}
 	}
 	if !s.server.JetStreamEnabled() {
