@@ -48,7 +48,16 @@ func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
 	}
 	h.fleetReader.assigned.Store(&own)
 	h.fleetReader.interval.Store(int64(interval))
-	return h.dismiss(wanted)
+	if err := h.dismiss(wanted); err != nil {
+		return err
+	}
+	if len(now.memory.State.Rejections) > 0 {
+		return nil // what is refused may be a repository: unknown is not undeclared
+	}
+	if err := h.forget(ctx, wanted); err != nil {
+		h.logger.WarnContext(ctx, "outages of repositories that are no longer declared are not over; said at the next list of the fleet", "error", err)
+	}
+	return nil
 }
 
 // allowed refuses what no fleet may declare.

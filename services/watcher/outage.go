@@ -19,6 +19,7 @@ type outage struct {
 	since  time.Time
 	reason events.Reason
 	refs   []string // that are gone
+	url    string   // of the repository then, without credentials
 	last   uint64   // stored sequence of the last source event; 0: none
 }
 
@@ -82,7 +83,7 @@ func lastOutage(ctx context.Context, l ledger, repository string) (outage, error
 		return o, busError{err}
 	default:
 		if p, ok := down.Data.(*events.SourceUnreachable); ok {
-			o = outage{down: true, since: p.Since, reason: p.Reason, refs: p.Refs, last: down.Stored}
+			o = outage{down: true, since: p.Since, reason: p.Reason, refs: p.Refs, url: p.URL, last: down.Stored}
 		}
 	}
 	up, err := l.Last(ctx, events.TypeOf(&events.SourceRecovered{}).Subject(address))
@@ -94,6 +95,61 @@ func lastOutage(ctx context.Context, l ledger, repository string) (outage, error
 		o = outage{last: up.Stored}
 	}
 	return o, nil
+}
+
+// forget ends the outages of repositories that are no longer declared: nobody
+// looks whether they can be read again.
+func (h *hub) forget(ctx context.Context, declared map[string]bool) error {
+	ctx, cancel := context.WithTimeout(ctx, busPatience)
+	defer cancel()
+	subjects, err := h.ledger.Subjects(ctx, events.TypeOf(&events.SourceUnreachable{}).Filter("*"))
+	if err != nil {
+		return err
+	}
+	for _, subject := range subjects {
+		_, address, err := events.ParseSubject(subject)
+		if err != nil {
+			continue // not the watcher's
+		}
+		name := address.Key
+		if _, ok := declared[name]; ok || name == fleetName {
+			continue
+		}
+		known, err := lastOutage(ctx, h.ledger, name)
+		if err != nil {
+			return err
+		}
+		if !known.down {
+			continue
+		}
+		data := &events.SourceRecovered{Repository: name, URL: known.url, Since: known.since, After: lasted(known.since)}
+		if _, err := h.sayOutage(ctx, name, known, data, recovered); err != nil && !errors.Is(err, bus.ErrConflict) {
+			return err
+		}
+	}
+	return nil
+}
+
+// lasted is how long an outage has lasted.
+func lasted(since time.Time) events.Duration {
+	return events.Duration(time.Since(since).Round(time.Millisecond))
+}
+
+// sayOutage publishes the beginning or the end of an outage, if nothing was
+// said since what is known, and returns its place in the log.
+func (h *hub) sayOutage(ctx context.Context, repository string, known outage, data events.Payload, what said) (uint64, error) {
+	cause := events.Cause{
+		ID:          causeID("source", h.log.epoch(), repository, fmt.Sprint(known.last), fmt.Sprint(what)),
+		Correlation: "source/" + repository,
+	}
+	out, err := h.ledger.Publish(ctx, cause, events.Draft{
+		Data: data, Address: events.Address{Key: repository},
+		Expect: &events.Expectation{Filter: sourceFilter(repository), Last: known.last},
+	})
+	if err != nil {
+		return 0, err
+	}
+	return out[0].Stored, nil
 }
 
 // tell publishes what decideOutage decided, and returns what is known then.
@@ -111,24 +167,16 @@ func (r *reader) tell(ctx context.Context, known outage, now *trouble, what said
 		}
 	} else {
 		data = &events.SourceRecovered{
-			Repository: r.name, URL: r.remote.endpoint.String(), Since: known.since,
-			After: events.Duration(time.Since(known.since).Round(time.Millisecond)),
+			Repository: r.name, URL: r.remote.endpoint.String(), Since: known.since, After: lasted(known.since),
 		}
 	}
-	cause := events.Cause{
-		ID:          causeID("source", r.hub.log.epoch(), r.name, fmt.Sprint(known.last), fmt.Sprint(what)),
-		Correlation: "source/" + r.name,
-	}
-	out, err := r.hub.ledger.Publish(ctx, cause, events.Draft{
-		Data: data, Address: events.Address{Key: r.name},
-		Expect: &events.Expectation{Filter: sourceFilter(r.name), Last: known.last},
-	})
+	stored, err := r.hub.sayOutage(ctx, r.name, known, data, what)
 	if errors.Is(err, bus.ErrConflict) {
 		return lastOutage(ctx, r.hub.ledger, r.name)
 	}
 	if err != nil {
 		return known, publishing(err)
 	}
-	next.last = out[0].Stored
+	next.last = stored
 	return next, nil
 }

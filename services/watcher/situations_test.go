@@ -121,6 +121,35 @@ func TestDeletedBranchKeepsTheLastRevision(t *testing.T) {
 	l.same("revisions", l.revisions(map[string]string{a: "A", b: "B"}), "api A declaration", "web A declaration", "api B commit")
 }
 
+// An outage is over where the repository is no longer declared: nobody looks at
+// it any more. So it is where it went while no watcher ran.
+func TestOutageOfARepositoryThatIsNoLongerDeclared(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	declare := func(others ...string) {
+		text := repository("shop", l.shop.URL) + application("web", "shop", "")
+		for _, name := range others {
+			text += repository(name, l.shop.URL+"-"+name) + application("of-"+name, name, "")
+		}
+		l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": text}))
+		l.must(l.fleet.Push())
+	}
+	declare("one", "two")
+	stop := l.watch()
+	l.observed("web", a)
+	l.awaitUnreachable("one")
+	l.awaitUnreachable("two")
+	declare("two")
+	l.awaitRecovered("one")
+	stop()
+	declare()
+	l.watch()
+	l.awaitRecovered("two")
+	l.same("outages of one", l.outages("one"), "unreachable", "recovered")
+	l.same("outages of two", l.outages("two"), "unreachable", "recovered")
+	l.same("outages of shop", l.outages("shop"))
+}
+
 func TestEmptiedRepositoryKeepsTheLastRevision(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
 	a := l.put("a", "web")
