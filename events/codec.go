@@ -41,6 +41,7 @@ const (
 	extPartitionKey  = "partitionkey"
 	extStageStart    = "stagestart"
 	extStageEnd      = "stageend"
+	extVersion       = "emitterversion"
 )
 
 var (
@@ -142,6 +143,7 @@ func envelope(e Event) (cloudevents.Event, error) {
 		{extPartitionKey, e.Application},
 		{extStageStart, formatTime(e.StageStart)},
 		{extStageEnd, formatTime(e.StageEnd)},
+		{extVersion, e.Version},
 	} {
 		if x.value != "" {
 			ce.SetExtension(x.name, x.value)
@@ -237,7 +239,7 @@ func (e Event) checkAttributes() error {
 	}
 	for name, value := range map[string]string{
 		"id": e.ID, "source": e.Source, "subject": e.Application, extEpoch: e.Epoch,
-		extCorrelationID: e.CorrelationID, extCausationID: e.CausationID,
+		extCorrelationID: e.CorrelationID, extCausationID: e.CausationID, extVersion: e.Version,
 	} {
 		if err := checkAttribute(value); err != nil {
 			return fmt.Errorf("%s: %w", name, err)

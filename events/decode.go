@@ -283,6 +283,7 @@ func (m message) envelope() (Event, error) {
 		CorrelationID: a[extCorrelationID], CausationID: a[extCausationID],
 		// Nothing is decided by the stage: what can't be read is left out.
 		StageStart: parseTime(a[extStageStart]), StageEnd: parseTime(a[extStageEnd]),
+		Version: a[extVersion],
 	}
 	for _, required := range []string{"id", "source", "time"} {
 		if a[required] == "" {

@@ -25,6 +25,9 @@ type Event struct {
 	// StageStart and StageEnd enclose the work that led to the event.
 	StageStart, StageEnd time.Time
 
+	// Version is that of the program that published it; empty: not said.
+	Version string
+
 	Data Payload
 
 	// Stored is the event's own sequence in the log, 0 before it is there.

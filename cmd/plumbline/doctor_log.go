@@ -209,34 +209,49 @@ func (x *examination) lifted(ctx context.Context, e events.Event) (bool, error) 
 	return false, nil
 }
 
-// checkVersions compares the versions that can be known: that of what runs
-// next to this, and that of the renderer, which events tell.
+// emitted are the subjects by which each service tells its version.
+var emitted = []string{
+	"plumbline.v1.fleet.observed.>", "plumbline.v1.manifests.*.>", "plumbline.v1.convergence.applied.>",
+	"plumbline.v1.divergence.*.>", "plumbline.v1.alert.*.>",
+}
+
+// checkVersions compares the versions of the command line, of what runs next
+// to it, and of the services, as each says it in its events.
 func (x *examination) checkVersions(ctx context.Context) []finding {
-	mine := process.Version()
-	f := finding{Check: "version", Verdict: verdictOK, Message: "the command line is " + mine}
-	fleet, err := x.fleet()
+	records, err := x.conn.Latest(ctx, emitted...)
 	if err != nil {
 		return failed("version", "", err, "")
 	}
-	renderer := ""
-	var newest time.Time
-	for _, a := range fleet.applications {
-		if m := a.Manifests(); m != nil && a.Newest().Time.After(newest) {
-			renderer, newest = m.Renderer, a.Newest().Time
+	last := map[string]events.Event{} // by source
+	for _, r := range records {
+		if r.Err == nil && r.Event.Stored >= last[r.Event.Source].Stored {
+			last[r.Event.Source] = r.Event
 		}
 	}
-	var others []string
-	if x.running != nil && x.running.Version != "" && x.running.Version != mine {
-		others = append(others, "what runs here is "+x.running.Version)
+	return []finding{versions(process.Version(), x.running, last, time.Now())}
+}
+
+// versions judges the versions; last are the services' newest events by source.
+func versions(mine string, here *running, last map[string]events.Event, now time.Time) finding {
+	f := finding{Check: "version", Verdict: verdictOK, Message: "the command line is " + mine}
+	var same, others []string
+	if here != nil && here.Version != "" && here.Version != mine {
+		others = append(others, "what runs here is "+here.Version)
 	}
-	if renderer != "" && !strings.Contains(renderer, mine) {
-		others = append(others, "the last bundle is by renderer "+fit(renderer, 40))
+	for _, source := range slices.Sorted(maps.Keys(last)) {
+		e, name := last[source], strings.TrimPrefix(source, "plumbline://")
+		if e.Version == mine {
+			same = append(same, name)
+			continue
+		}
+		others = append(others, fmt.Sprintf("%s was %s when it last spoke, %s ago", name, or(e.Version, "of an older version"), age(now.Sub(e.Time))))
+	}
+	if len(same) > 0 {
+		f.Message += ", as are " + strings.Join(same, ", ")
 	}
 	if len(others) > 0 {
 		f.Verdict, f.Message = verdictWarn, f.Message+"; "+strings.Join(others, "; ")
-		f.Remedy = "use one version for all: restart the older ones from the same build"
-	} else if renderer != "" {
-		f.Message += ", as is the renderer"
+		f.Remedy = "use one version for all: restart the older ones from the same build; each says its own with its next event"
 	}
-	return []finding{f}
+	return f
 }

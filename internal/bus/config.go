@@ -25,6 +25,8 @@ type Config struct {
 
 	title string // before the user's name, in the name of the connection
 
+	// Version is that of the program; it goes into what it publishes.
+	Version string
 	// Waiting, where set, is told what keeps the bus away, for people, at each
 	// try that fails, and nil once it is there. It must not block.
 	Waiting func(error) `json:"-"`

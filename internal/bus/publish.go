@@ -116,6 +116,7 @@ func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.
 	e := events.Event{
 		ID:            events.ID(cause, t, d.Address, d.Variant),
 		Source:        events.Source(c.cfg.Service, c.cfg.Cluster),
+		Version:       c.cfg.Version,
 		Type:          t,
 		Address:       d.Address,
 		Time:          d.Time,

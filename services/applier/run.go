@@ -35,7 +35,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 		}
 		identity = &i
 	}
-	cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Health.Waiting, env.Telemetry
+	cfg.Bus.Version, cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Version, env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err

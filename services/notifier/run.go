@@ -67,7 +67,7 @@ func run(ctx context.Context, env process.Env, cfg Config, times timing) error {
 	if _, err := slack.token(); err != nil {
 		return fmt.Errorf("--slack-token-file: %w", err)
 	}
-	cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Health.Waiting, env.Telemetry
+	cfg.Bus.Version, cfg.Bus.Waiting, cfg.Bus.Telemetry = env.Version, env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, cfg.Bus, env.Log)
 	if err != nil {
 		return err

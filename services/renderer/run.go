@@ -51,7 +51,8 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	s.Bus.Service, s.Bus.User, s.Bus.Waiting, s.Bus.Telemetry = "renderer", "renderer", env.Health.Waiting, env.Telemetry
+	s.Bus.Service, s.Bus.User, s.Bus.Version = "renderer", "renderer", env.Version
+	s.Bus.Waiting, s.Bus.Telemetry = env.Health.Waiting, env.Telemetry
 	conn, err := bus.Connect(ctx, s.Bus, env.Log)
 	if err != nil {
 		return err

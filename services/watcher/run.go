@@ -51,7 +51,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err := cleanMemory(s.Mirrors); err != nil {
 		return fmt.Errorf("--mirrors: %w", err)
 	}
-	s.Bus.Service, s.Bus.Waiting, s.Bus.Telemetry = "watcher", env.Health.Waiting, env.Telemetry
+	s.Bus.Service, s.Bus.Version, s.Bus.Waiting, s.Bus.Telemetry = "watcher", env.Version, env.Health.Waiting, env.Telemetry
 	listener, err := listen(s)
 	if err != nil {
 		return err

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/compare"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
@@ -248,6 +250,17 @@ func (s *stage) edit(ts *testscript.TestScript, args []string) error {
 	}
 	ctx, cancel := s.context()
 	defer cancel()
+	live, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
+	if err != nil {
+		return err
+	}
+	// The API server records whole seconds: an edit in the second of the apply
+	// would be told in either order.
+	bustest.Eventually(s.t, "the next second", func() bool {
+		return !slices.ContainsFunc(live.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
+			return e.Time != nil && !time.Now().Truncate(time.Second).After(e.Time.Time)
+		})
+	})
 	_, err = client.Patch(ctx, u.GetName(), types.JSONPatchType, []byte(args[2]), metav1.PatchOptions{FieldManager: args[1]})
 	return err
 }

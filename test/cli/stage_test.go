@@ -61,12 +61,25 @@ type app struct {
 	mode      events.Mode
 }
 
+// connect is a connection as a service of the recorded version has it.
+func connect(t *testing.T, server *bustest.Server, user string) *bus.Conn {
+	t.Helper()
+	cfg := server.Config(user)
+	cfg.Version = version
+	c, err := bus.Connect(t.Context(), cfg, bustest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(c.Close)
+	return c
+}
+
 func newStage(t *testing.T, server *bustest.Server, lab *kubelab.Cluster, name string) *stage {
 	t.Helper()
 	s := &stage{
 		t: t, bus: server, cluster: lab, namespace: fmt.Sprintf("cli-%s-%d", name, time.Now().UnixNano()%1_000_000), apps: map[string]*app{},
-		watcher: server.Connect(t, "watcher"), renderer: server.Connect(t, "renderer"),
-		applier: server.Connect(t, "applier-local"), auditor: server.Connect(t, "auditor-local"),
+		watcher: connect(t, server, "watcher"), renderer: connect(t, server, "renderer"),
+		applier: connect(t, server, "applier-local"), auditor: connect(t, server, "auditor-local"),
 	}
 	config, err := clientcmd.BuildConfigFromFlags("", lab.Kubeconfig())
 	if err != nil {

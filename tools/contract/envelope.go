@@ -23,6 +23,7 @@ type Envelope struct {
 	PartitionKey    string `json:"partitionkey,omitempty" jsonschema_description:"The application: events of one application are handled in order."`
 	StageStart      string `json:"stagestart,omitempty" jsonschema:"format=date-time" jsonschema_description:"When the work that led to it began."`
 	StageEnd        string `json:"stageend,omitempty" jsonschema:"format=date-time" jsonschema_description:"When that work was done."`
+	EmitterVersion  string `json:"emitterversion,omitempty" jsonschema_description:"The version of the program that published it."`
 	Data            any    `json:"data" jsonschema_description:"What it says; see dataschema."`
 }
 
