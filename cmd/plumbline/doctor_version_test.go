@@ -20,11 +20,13 @@ func TestVersions(t *testing.T) {
 	}{
 		"nothing was ever said": {nil, nil, verdictOK, "the command line is v2"},
 		"all of one": {
-			&running{Version: "v2"}, map[string]events.Event{"plumbline://watcher": said("v2"), "plumbline://applier/local": said("v2")},
+			&running{Version: "v2"},
+			map[string]events.Event{"plumbline://watcher": said("v2"), "plumbline://applier/local": said("v2")},
 			verdictOK, "the command line is v2, as are applier/local, watcher",
 		},
 		"an older one, and one that doesn't say": {
-			nil, map[string]events.Event{"plumbline://watcher": said("v1"), "plumbline://renderer": said(""), "plumbline://auditor/local": said("v2")},
+			nil,
+			map[string]events.Event{"plumbline://watcher": said("v1"), "plumbline://renderer": said(""), "plumbline://auditor/local": said("v2")},
 			verdictWarn, "the command line is v2, as are auditor/local; renderer was of an older version when it last spoke, 60m ago; watcher was v1 when it last spoke, 60m ago",
 		},
 		"what runs here": {&running{Version: "v1"}, nil, verdictWarn, "the command line is v2; what runs here is v1"},
