@@ -165,8 +165,10 @@ func (app *application) step(key string, known Known, fresh events.Divergence, t
 		fresh.Since = since
 		data = &events.DivergencePersisted{Divergence: fresh, After: events.Duration(now.Sub(since))}
 	case Resolve:
+		past := known.Divergence
+		past.Message = over(past.Message)
 		data = &events.DivergenceResolved{
-			Divergence: known.Divergence, After: events.Duration(max(0, now.Sub(since))), How: t.How, Persisted: known.Phase == Persisted,
+			Divergence: past, After: events.Duration(max(0, now.Sub(since))), How: t.How, Persisted: known.Phase == Persisted,
 		}
 	}
 	d := app.ledger.draft(key, known, data)

@@ -76,13 +76,29 @@ func describe(d events.Divergence, mode events.Mode) string {
 	}
 	switch {
 	case d.Heal:
-		b.WriteString(" It is being put back.")
+		b.WriteString(nextHeal)
 	case mode == events.ModeObserve:
-		b.WriteString(" The application is only observed (converge.mode): change the cluster or Git.")
+		b.WriteString(nextObserve)
 	default:
-		b.WriteString(" Nothing puts it back (audit.heal is off): change the cluster or Git.")
+		b.WriteString(nextNobody)
 	}
 	return b.String()
+}
+
+// What comes next, as the last sentence of a divergence's message.
+const (
+	nextHeal    = " It is being put back."
+	nextObserve = " The application is only observed (converge.mode): change the cluster or Git."
+	nextNobody  = " Nothing puts it back (audit.heal is off): change the cluster or Git."
+)
+
+// over is the message of a divergence that is over: what was to come next is
+// said no more.
+func over(message string) string {
+	for _, next := range []string{nextHeal, nextObserve, nextNobody} {
+		message = strings.TrimSuffix(message, next)
+	}
+	return message
 }
 
 func what(d events.Divergence) string {

@@ -82,7 +82,10 @@ func TestPutRightAndChangedAgainUnseen(t *testing.T) {
 			}
 			a.quiet(story)
 			a.apply()
-			a.hears(story + ", resolved ConfigMap/" + kind + " healed")
+			all = a.hears(story + ", resolved ConfigMap/" + kind + " healed")
+			if told, ended := divergenceOf(all[2]).Message, divergenceOf(all[3]).Message; !strings.HasSuffix(told, nextHeal) || ended != strings.TrimSuffix(told, nextHeal) {
+				t.Errorf("told %q, and when it was over %q", told, ended)
+			}
 			stop()
 		})
 	}
