@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"sync"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -34,9 +35,11 @@ func openFile(ctx context.Context, e endpoint) (session, error) {
 		}
 		return nil, err
 	}
-	s := &stream{in: in, out: out, stderr: stderr, finish: func() {
-		_, _ = in.Close(), out.Close()
-		_ = cmd.Wait() // a broken pipe is how it learns that it is over
+	// It fails with the exit status, of which stderr says more.
+	wait := sync.OnceFunc(func() { _ = cmd.Wait() })
+	s := &stream{in: in, out: out, stderr: stderr, exited: wait, finish: func() {
+		_, _ = in.Close(), out.Close() // a broken pipe is how it learns that it is over
+		wait()
 	}}
 	return s.start(ctx), nil
 }

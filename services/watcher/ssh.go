@@ -99,7 +99,11 @@ func startUploadPack(client *ssh.Client, path string) (*stream, error) {
 	if err := s.Start("git-upload-pack " + quoted); err != nil {
 		return nil, err
 	}
-	return &stream{in: in, out: io.NopCloser(out), stderr: stderr}, nil
+	// The end of stdout and what stderr still holds come by two ways: only
+	// Wait knows that both were read. Its error is the exit status, of which
+	// stderr says more.
+	exited := func() { _ = s.Wait() }
+	return &stream{in: in, out: io.NopCloser(out), stderr: stderr, exited: exited}, nil
 }
 
 func sshError(ctx context.Context, err error) error {

@@ -23,16 +23,19 @@ type stream struct {
 	in     io.WriteCloser
 	out    io.ReadCloser
 	stderr *tail
-	// finish ends the process and the connection; called once.
+	// exited waits until the process has ended by itself and stderr is
+	// complete, or until finish was called.
+	exited func()
+	// finish ends the process and the connection; called once, and from another
+	// goroutine where the context ends first.
 	finish func()
 	once   sync.Once
+	untie  func() bool // from the context; of the session's own goroutine
 }
 
 // start ties s to ctx: where it ends, so does the process.
 func (s *stream) start(ctx context.Context) *stream {
-	stop := context.AfterFunc(ctx, s.end)
-	finish := s.finish
-	s.finish = func() { stop(); finish() }
+	s.untie = context.AfterFunc(ctx, s.end)
 	return s
 }
 
@@ -58,7 +61,7 @@ func (s *stream) list(ctx context.Context) (*packp.AdvRefs, error) {
 
 // refusal says why upload-pack ended without a word.
 func (s *stream) refusal(err error) error {
-	s.end() // so that stderr is complete
+	s.exited()
 	text := s.stderr.String()
 	for _, sign := range []string{"not appear to be a git repository", "not found", "does not exist", "No such file", "not served"} {
 		if strings.Contains(text, sign) {
@@ -88,6 +91,7 @@ func (s *stream) pack(ctx context.Context, req *packp.UploadPackRequest) (io.Rea
 // process.
 func (s *stream) close() {
 	_, _ = s.in.Write(pktline.FlushPkt) // it may be gone already
+	s.untie()
 	s.end()
 }
 

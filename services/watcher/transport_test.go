@@ -3,13 +3,16 @@
 package watcher
 
 import (
+	"context"
 	"errors"
+	"io"
 	"net/http"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 
+	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
@@ -155,15 +158,51 @@ func TestSSHRefusesAnotherHostKeyAndAnUnknownIdentity(t *testing.T) {
 	try("unknown identity", "identity", string(other.Identity))
 	try("broken identity", "identity", "-----BEGIN PRIVATE KEY-----\nx\n-----END PRIVATE KEY-----\n")
 
-	// A repository that is not there is said as such.
+	// A repository that is not there is said as such, each time: what says so
+	// comes after the end of the listing, or before it.
 	l.credential("shop", "identity", string(one.Identity))
 	l.credential("shop", "known_hosts", string(one.KnownHosts))
 	r.endpoint.path = "/none.git"
-	s, err := r.open(t.Context())
-	l.must(err)
-	defer s.close()
-	if _, err := read(t.Context(), s); err == nil || !strings.Contains(classify(err).message, "no such repository") {
-		t.Errorf("a missing repository: %v", err)
+	for range 20 {
+		s, err := r.open(t.Context())
+		l.must(err)
+		if _, err := read(t.Context(), s); err == nil || !strings.Contains(classify(err).message, "no such repository") {
+			t.Errorf("a missing repository: %v", err)
+		}
+		s.close()
+	}
+}
+
+// Why upload-pack ended is read when it has ended: its standard error may come
+// after the end of its standard output.
+func TestRefusalWaitsForStandardError(t *testing.T) {
+	said := &tail{}
+	ended := false
+	s := &stream{
+		out: io.NopCloser(strings.NewReader("")), stderr: said,
+		exited: func() {
+			if !ended {
+				_, _ = said.Write([]byte("fatal: '/none.git' does not appear to be a git repository\n"))
+			}
+		},
+		finish: func() { ended = true },
+	}
+	if _, err := s.list(t.Context()); !errors.Is(err, transport.ErrRepositoryNotFound) {
+		t.Errorf("%v", err)
+	}
+}
+
+// A session whose context ends while it begins is ended, by one of the two
+// goroutines.
+func TestStreamEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for range 100 {
+		ended := make(chan struct{})
+		s := &stream{finish: func() { close(ended) }}
+		s.start(ctx)
+		s.end()
+		<-ended
 	}
 }
 
