@@ -9,6 +9,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"time"
@@ -26,7 +27,9 @@ import (
 const (
 	readSubject = "$JS.API.DIRECT.GET." + natsconfig.StreamEvents
 	readBatch   = 256
-	latestBatch = 512 // subjects by name: a request stays well below a message's size
+	latestBatch = 512     // subjects by name: a request stays well below a message's size
+	readBytes   = 4 << 20 // bytes of an answer; the server goes over it by one message at most
+	latestMost  = 1024    // subjects: the server answers for no more at once
 	// readTick is how often [Conn.Follow] looks although nothing was heard.
 	readTick = 2 * time.Second
 )
@@ -54,28 +57,35 @@ type Range struct {
 // for at once.
 var errTooMany = errors.New("too many subjects")
 
+// query asks for several messages at once (NATS ADR-31).
+type query struct {
+	Sequence uint64     `json:"seq,omitempty"`
+	Start    *time.Time `json:"start_time,omitempty"`
+	Filter   string     `json:"next_by_subj,omitempty"`
+	Last     []string   `json:"multi_last,omitempty"` // instead of Filter: the last of each subject
+	Batch    int        `json:"batch"`
+	Bytes    int        `json:"max_bytes"`
+}
+
+// page is what a query got: as many messages as its limits let through.
+type page struct {
+	messages []*nats.Msg
+	more     bool // whether there are others after the last of them
+}
+
 // Read calls fn for each message of r in order, those that can't be decoded
 // included, and returns the sequence after the last. An error of fn ends it.
 func (c *Conn) Read(ctx context.Context, r Range, fn func(Record) error) (next uint64, err error) {
-	type query struct {
-		Sequence uint64     `json:"seq,omitempty"`
-		Start    *time.Time `json:"start_time,omitempty"`
-		Filter   string     `json:"next_by_subj"`
-		Batch    int        `json:"batch"`
-	}
-	q := query{Sequence: max(r.From, 1), Filter: r.Filter, Batch: readBatch}
+	q := query{Sequence: max(r.From, 1), Filter: cmp.Or(r.Filter, events.Root+".>"), Batch: readBatch, Bytes: readBytes}
 	if r.From == 0 && !r.Since.IsZero() {
 		q.Sequence, q.Start = 0, &r.Since
 	}
-	if q.Filter == "" {
-		q.Filter = events.Root + ".>"
-	}
 	for next = r.From; ; {
-		messages, err := c.batch(ctx, q)
+		p, err := c.batch(ctx, q)
 		if err != nil {
 			return next, err
 		}
-		for _, m := range messages {
+		for _, m := range p.messages {
 			stored, err := storedAt(m)
 			if err != nil {
 				return next, err
@@ -87,7 +97,7 @@ func (c *Conn) Read(ctx context.Context, r Range, fn func(Record) error) (next u
 			}
 			next = stored + 1
 		}
-		if len(messages) < readBatch {
+		if !p.more {
 			return next, nil
 		}
 		q.Sequence, q.Start = next, nil
@@ -122,25 +132,29 @@ func (c *Conn) Latest(ctx context.Context, filters ...string) ([]Record, error) 
 	return records, nil
 }
 
-// latest is [Conn.Latest] as far as one answer goes.
+// latest is [Conn.Latest] for as many subjects as the server answers for. What
+// is published while it reads on may be among its records.
 func (c *Conn) latest(ctx context.Context, filters []string) ([]Record, error) {
-	type query struct {
-		Last  []string `json:"multi_last"`
-		Batch int      `json:"batch"`
-	}
-	messages, err := c.batch(ctx, query{filters, 1024})
-	if err != nil {
-		return nil, err
-	}
-	records := make([]Record, 0, len(messages))
-	for _, m := range messages {
-		stored, err := storedAt(m)
+	q := query{Last: filters, Batch: latestMost, Bytes: readBytes}
+	newest := map[string]Record{}
+	for {
+		p, err := c.batch(ctx, q)
 		if err != nil {
 			return nil, err
 		}
-		records = append(records, decodeRecord(m, stored))
+		for _, m := range p.messages {
+			stored, err := storedAt(m)
+			if err != nil {
+				return nil, err
+			}
+			r := decodeRecord(m, stored)
+			newest[r.Subject] = r
+			q.Sequence = stored + 1
+		}
+		if !p.more {
+			return slices.SortedFunc(maps.Values(newest), func(a, b Record) int { return cmp.Compare(a.Stored, b.Stored) }), nil
+		}
 	}
-	return records, nil
 }
 
 // Follow is [Conn.Read], and then goes on with what is published, until ctx
@@ -194,65 +208,73 @@ func (c *Conn) begunAnew(ctx context.Context, r *Range) error {
 	return err
 }
 
-// batch asks for several messages at once and returns them (NATS ADR-31). It
-// waits for the bus while it is away.
-func (c *Conn) batch(ctx context.Context, query any) ([]*nats.Msg, error) {
-	body, err := json.Marshal(query)
-	if err != nil {
-		return nil, err
-	}
+// batch asks, and waits for the bus while it is away.
+func (c *Conn) batch(ctx context.Context, q query) (page, error) {
 	for attempt := 0; ; attempt++ {
-		messages, err := c.batchOnce(ctx, body)
+		p, err := c.batchOnce(ctx, q)
 		if err == nil || permanent(err) {
-			return messages, err
+			return p, err
 		}
 		if !pause(ctx, min(retryWait<<min(attempt, 10), retryMost)) {
-			return nil, fmt.Errorf("read the log: %w (last error: %w)", ctx.Err(), err)
+			return page{}, fmt.Errorf("read the log: %w (last error: %w)", ctx.Err(), err)
 		}
 	}
 }
 
-func (c *Conn) batchOnce(ctx context.Context, body []byte) ([]*nats.Msg, error) {
-	inbox := c.wire.nc.NewInbox()
-	answers := make(chan *nats.Msg, 2048) // a whole answer and more
-	sub, err := c.wire.nc.ChanSubscribe(inbox, answers)
+func (c *Conn) batchOnce(ctx context.Context, q query) (page, error) {
+	body, err := json.Marshal(q)
 	if err != nil {
-		return nil, err
+		return page{}, err
+	}
+	inbox := c.wire.nc.NewInbox()
+	incoming := make(chan *nats.Msg, 2*latestMost) // a whole answer and more
+	sub, err := c.wire.nc.ChanSubscribe(inbox, incoming)
+	if err != nil {
+		return page{}, err
 	}
 	defer sub.Unsubscribe() //nolint:errcheck // as in Follow
 	denied, done := c.wire.denials.watch(readSubject)
 	defer done()
 	if err := c.wire.nc.PublishRequest(readSubject, inbox, body); err != nil {
-		return nil, err
+		return page{}, err
 	}
 	silence := time.NewTimer(requestTimeout)
 	defer silence.Stop()
-	var messages []*nats.Msg
+	var p page
 	for {
 		select {
 		case <-ctx.Done():
-			return nil, ctx.Err()
+			return page{}, ctx.Err()
 		case err := <-denied:
-			return nil, fmt.Errorf("read the log: %w", err)
+			return page{}, fmt.Errorf("read the log: %w", err)
 		case <-silence.C:
-			return nil, fmt.Errorf("read the log: no answer within %s", requestTimeout)
-		case m := <-answers:
-			ended, err := endOfBatch(m)
+			return page{}, fmt.Errorf("read the log: no answer within %s", requestTimeout)
+		case m := <-incoming:
+			ended, err := p.take(m, q)
 			if ended || err != nil {
-				return messages, err
+				return p, err
 			}
-			messages = append(messages, m)
 			silence.Reset(requestTimeout)
 		}
 	}
 }
 
-func endOfBatch(m *nats.Msg) (ended bool, err error) {
+// take adds a message of the answer to q, and reports whether it was the last.
+func (p *page) take(m *nats.Msg, q query) (ended bool, err error) {
 	text := m.Header.Get("Description")
 	switch status := m.Header.Get("Status"); status {
 	case "":
+		p.messages = append(p.messages, m)
 		return false, nil
-	case "204", "404": // the end; nothing at all
+	case "204":
+		// It may end early for its size. Where nothing was got there is nothing
+		// to go on from.
+		p.more = len(p.messages) > 0 && m.Header.Get("Nats-Num-Pending") != "0"
+		return true, nil
+	case "404":
+		if len(q.Last) > 0 && text != "No Results" { // one of them went away meanwhile
+			return true, fmt.Errorf("read the log: the server says %s %s", status, text)
+		}
 		return true, nil
 	case "413":
 		return true, &refusal{fmt.Errorf("read the log: %w", errTooMany)}

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -128,6 +129,34 @@ func TestLatestOfVeryManySubjects(t *testing.T) {
 	}
 	if last := got[many-1]; last.Stored != again[0].Stored {
 		t.Errorf("the last one is %d, want the newest of app-7, %d", last.Stored, again[0].Stored)
+	}
+}
+
+// The server ends an answer that is too large before it has said everything.
+func TestReadGoesOnAfterALargeAnswer(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	const many, size = 100, 60 << 10 // one answer holds 4 MiB
+	var last uint64
+	for i := range many {
+		draft := events.Draft{
+			Data:    &events.SyncRequested{By: strings.Repeat("x", size)},
+			Address: events.Address{Application: fmt.Sprintf("app-%d", i)},
+		}
+		stored, err := operator.Publish(t.Context(), events.Cause{ID: "large"}, draft)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = stored[0].Stored
+	}
+	read := 0
+	next, err := operator.Read(t.Context(), bus.Range{}, func(bus.Record) error { read++; return nil })
+	if err != nil || read != many || next != last+1 {
+		t.Errorf("Read = %d records, then %d, %v; want %d, %d", read, next, err, many, last+1)
+	}
+	latest, err := operator.Latest(t.Context(), "plumbline.v1.sync.>")
+	if err != nil || len(latest) != many {
+		t.Errorf("Latest = %d records, %v; want %d", len(latest), err, many)
 	}
 }
 
