@@ -55,14 +55,12 @@ func alertsCommand() *cobra.Command {
 			if cmd.Flags().Changed("since") && !all {
 				return usagef("--since is for what is over: want --all with it")
 			}
-			conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+			s, err := at.reach(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-			defer cancel()
-			view, err := readIncidents(ctx, conn)
+			defer s.end()
+			view, err := readIncidents(s.ctx, s.conn)
 			if err != nil {
 				return err
 			}
@@ -74,12 +72,12 @@ func alertsCommand() *cobra.Command {
 				return len(args) > 0 && i.Application != args[0] || !i.Open() && i.Closed.Time.Before(after)
 			})
 			if len(args) > 0 && len(found) == 0 {
-				now, err := latest(ctx, conn)
+				view, err := latest(s.ctx, s.conn)
 				if err != nil {
 					return err
 				}
-				if len(now.Of(args[0])) == 0 {
-					return unknown(now, args[0])
+				if len(view.Of(args[0])) == 0 {
+					return unknown(view, args[0])
 				}
 			}
 			p := alertPrinter{out: cmd.OutOrStdout(), paint: painter(cmd.OutOrStdout()), base: base, now: now}
@@ -104,18 +102,17 @@ const mostRead = 200
 // tells, and of what is open, those before tell since when.
 func readIncidents(ctx context.Context, conn *bus.Conn) (*incident.View, error) {
 	var view incident.View
-	add := func(r bus.Record) error {
+	add := func(r bus.Record) {
 		if r.Err == nil {
 			view.Add(r.Event)
 		}
-		return nil
 	}
 	records, err := conn.Latest(ctx, append(incident.Filters(), "plumbline.v1.alert.>")...)
 	if err != nil {
 		return nil, err
 	}
 	for _, r := range records {
-		_ = add(r) // it never fails
+		add(r)
 	}
 	open := view.Open()
 	for _, i := range open[:min(len(open), mostRead)] {
@@ -123,7 +120,7 @@ func readIncidents(ctx context.Context, conn *bus.Conn) (*incident.View, error) 
 			continue // their events say since when
 		}
 		for _, subject := range i.Subjects() {
-			if _, err := conn.Read(ctx, bus.Range{Filter: subject}, add); err != nil {
+			if _, err := conn.Read(ctx, bus.Range{Filter: subject}, each(add)); err != nil {
 				return nil, err
 			}
 		}

@@ -147,18 +147,16 @@ said what to do instead.`,
 
 // withDeadLetters connects and reads the dead letters.
 func withDeadLetters(cmd *cobra.Command, at target, do func(sight, []deadLetter) error) error {
-	conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+	now, err := at.reach(cmd.Context(), cmd.ErrOrStderr())
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
-	ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-	defer cancel()
-	all, err := readDeadLetters(ctx, conn)
+	defer now.end()
+	all, err := readDeadLetters(now.ctx, now.conn)
 	if err != nil {
 		return err
 	}
-	return do(sight{ctx: ctx, conn: conn}, all)
+	return do(now, all)
 }
 
 // errNoOriginal says that the input as it came can't be shown.

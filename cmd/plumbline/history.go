@@ -64,14 +64,12 @@ func historyCommand() *cobra.Command {
 			if p.limit < 0 {
 				return usagef("--limit %d: want how many to show, 0 for all", p.limit)
 			}
-			conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+			s, err := at.reach(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-			defer cancel()
-			h, err := readHistory(ctx, conn, args[0])
+			defer s.end()
+			h, err := readHistory(s.ctx, s.conn, args[0])
 			if err != nil {
 				return err
 			}

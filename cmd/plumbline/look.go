@@ -21,15 +21,23 @@ type sight struct {
 	end  func()
 }
 
-// look connects and reads how every application stands.
-func (t *target) look(ctx context.Context, stderr io.Writer) (sight, error) {
+// reach connects, and reads nothing yet. The caller ends it.
+func (t *target) reach(ctx context.Context, stderr io.Writer) (sight, error) {
 	conn, err := t.connect(ctx, stderr)
 	if err != nil {
 		return sight{}, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, reading)
-	s := sight{ctx: ctx, conn: conn, view: &status.View{}, end: func() { cancel(); conn.Close() }}
-	if err := readView(ctx, conn, s.view, 0, "plumbline.v1.>"); err != nil {
+	return sight{ctx: ctx, conn: conn, view: &status.View{}, end: func() { cancel(); conn.Close() }}, nil
+}
+
+// look connects and reads how every application stands. The caller ends it.
+func (t *target) look(ctx context.Context, stderr io.Writer) (sight, error) {
+	s, err := t.reach(ctx, stderr)
+	if err != nil {
+		return sight{}, err
+	}
+	if err := readView(s.ctx, s.conn, s.view, 0, "plumbline.v1.>"); err != nil {
 		s.end()
 		return sight{}, err
 	}
@@ -52,17 +60,24 @@ func readView(ctx context.Context, conn *bus.Conn, view *status.View, until uint
 	}
 	add := addTo(view, until)
 	for _, r := range records {
-		_ = add(r) // it never fails
+		add(r)
 	}
 	return readLists(ctx, conn, view)
 }
 
 // addTo adds what can be read, up to a place in the log, to a view.
-func addTo(view *status.View, until uint64) func(bus.Record) error {
-	return func(r bus.Record) error {
+func addTo(view *status.View, until uint64) func(bus.Record) {
+	return func(r bus.Record) {
 		if r.Err == nil && (until == 0 || r.Stored <= until) {
 			view.Add(r.Event)
 		}
+	}
+}
+
+// each is take as [bus.Conn.Read] wants it: it takes every record.
+func each(take func(bus.Record)) func(bus.Record) error {
+	return func(r bus.Record) error {
+		take(r)
 		return nil
 	}
 }

@@ -51,14 +51,12 @@ func traceCommand() *cobra.Command {
 		Example: traceExample,
 		Args:    between(1, 1, "one APP, COMMIT or EVENT-ID"),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			conn, err := at.connect(cmd.Context(), cmd.ErrOrStderr())
+			now, err := at.reach(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-			defer cancel()
-			found, err := finder{conn, app}.find(ctx, args[0])
+			defer now.end()
+			found, err := finder{now.conn, app}.find(now.ctx, args[0])
 			if err != nil {
 				return err
 			}

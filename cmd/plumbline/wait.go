@@ -153,7 +153,7 @@ func (w *waiting) load(ctx context.Context, last uint64) error {
 	}
 	app := events.EncodeToken(w.goal.Application)
 	for _, kind := range []string{"commit.observed", "render.failed", "convergence.failed"} {
-		if _, err := w.conn.Read(ctx, bus.Range{Filter: "plumbline.v1." + kind + ".*." + app}, addTo(&w.view, last)); err != nil {
+		if _, err := w.conn.Read(ctx, bus.Range{Filter: "plumbline.v1." + kind + ".*." + app}, each(addTo(&w.view, last))); err != nil {
 			return err
 		}
 	}

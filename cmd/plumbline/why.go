@@ -70,14 +70,12 @@ func whyCommand() *cobra.Command {
 			if err := q.parse(args); err != nil {
 				return err
 			}
-			conn, err := q.at.connect(cmd.Context(), cmd.ErrOrStderr())
+			now, err := q.at.reach(cmd.Context(), cmd.ErrOrStderr())
 			if err != nil {
 				return err
 			}
-			defer conn.Close()
-			ctx, cancel := context.WithTimeout(cmd.Context(), reading)
-			defer cancel()
-			a, err := q.answer(ctx, conn)
+			defer now.end()
+			a, err := q.answer(now.ctx, now.conn)
 			if err != nil {
 				return err
 			}

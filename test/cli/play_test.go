@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
 	"sigs.k8s.io/yaml"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -239,8 +240,9 @@ func (s *stage) write(a *app, o manifest.Object) (events.AppliedObject, error) {
 	}, nil
 }
 
-func (s *stage) edit(ts *testscript.TestScript, args []string) error {
-	u, err := s.plain(ts, args[0])
+// by does what a person does to the object in a file.
+func (s *stage) by(ts *testscript.TestScript, file string, do func(context.Context, dynamic.ResourceInterface, *unstructured.Unstructured) error) error {
+	u, err := s.plain(ts, file)
 	if err != nil {
 		return err
 	}
@@ -250,64 +252,54 @@ func (s *stage) edit(ts *testscript.TestScript, args []string) error {
 	}
 	ctx, cancel := s.context()
 	defer cancel()
-	live, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
-	if err != nil {
-		return err
-	}
-	// The API server records whole seconds: an edit in the second of the apply
-	// would be told in either order.
-	bustest.Eventually(s.t, "the next second", func() bool {
-		return !slices.ContainsFunc(live.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
-			return e.Time != nil && !time.Now().Truncate(time.Second).After(e.Time.Time)
+	return do(ctx, client, u)
+}
+
+func (s *stage) edit(ts *testscript.TestScript, args []string) error {
+	return s.by(ts, args[0], func(ctx context.Context, client dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+		live, err := client.Get(ctx, u.GetName(), metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		// The API server records whole seconds: an edit in the second of the apply
+		// would be told in either order.
+		bustest.Eventually(s.t, "the next second", func() bool {
+			return !slices.ContainsFunc(live.GetManagedFields(), func(e metav1.ManagedFieldsEntry) bool {
+				return e.Time != nil && !time.Now().Truncate(time.Second).After(e.Time.Time)
+			})
 		})
+		_, err = client.Patch(ctx, u.GetName(), types.JSONPatchType, []byte(args[2]), metav1.PatchOptions{FieldManager: args[1]})
+		return err
 	})
-	_, err = client.Patch(ctx, u.GetName(), types.JSONPatchType, []byte(args[2]), metav1.PatchOptions{FieldManager: args[1]})
-	return err
 }
 
 func (s *stage) create(ts *testscript.TestScript, args []string) error {
-	u, err := s.plain(ts, args[0])
-	if err != nil {
-		return err
-	}
-	client, err := s.resource(u)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.context()
-	defer cancel()
-	for i, ref := range u.GetOwnerReferences() { // by name; the uid is looked up
-		owner := &unstructured.Unstructured{}
-		owner.SetAPIVersion(ref.APIVersion)
-		owner.SetKind(ref.Kind)
-		of, err := s.resource(owner)
-		if err != nil {
-			return err
+	return s.by(ts, args[0], func(ctx context.Context, client dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+		for i, ref := range u.GetOwnerReferences() { // by name; the uid is looked up
+			owner := &unstructured.Unstructured{}
+			owner.SetAPIVersion(ref.APIVersion)
+			owner.SetKind(ref.Kind)
+			of, err := s.resource(owner)
+			if err != nil {
+				return err
+			}
+			live, err := of.Get(ctx, ref.Name, metav1.GetOptions{})
+			if err != nil {
+				return err
+			}
+			refs := u.GetOwnerReferences()
+			refs[i].UID = live.GetUID()
+			u.SetOwnerReferences(refs)
 		}
-		live, err := of.Get(ctx, ref.Name, metav1.GetOptions{})
-		if err != nil {
-			return err
-		}
-		refs := u.GetOwnerReferences()
-		refs[i].UID = live.GetUID()
-		u.SetOwnerReferences(refs)
-	}
-	_, err = client.Create(ctx, u, metav1.CreateOptions{FieldManager: args[1]})
-	return err
+		_, err := client.Create(ctx, u, metav1.CreateOptions{FieldManager: args[1]})
+		return err
+	})
 }
 
 func (s *stage) delete(ts *testscript.TestScript, args []string) error {
-	u, err := s.plain(ts, args[0])
-	if err != nil {
-		return err
-	}
-	client, err := s.resource(u)
-	if err != nil {
-		return err
-	}
-	ctx, cancel := s.context()
-	defer cancel()
-	return client.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
+	return s.by(ts, args[0], func(ctx context.Context, client dynamic.ResourceInterface, u *unstructured.Unstructured) error {
+		return client.Delete(ctx, u.GetName(), metav1.DeleteOptions{})
+	})
 }
 
 func (s *stage) divergence(a *app, o manifest.Object) events.Divergence {
