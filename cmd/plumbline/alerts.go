@@ -114,12 +114,25 @@ func readIncidents(ctx context.Context, conn *bus.Conn) (*incident.View, error) 
 	for _, r := range records {
 		add(r)
 	}
+	err = fleetLists(ctx, conn, view.Missing(), func(b events.Blob, entries []events.FleetEntry) {
+		applications := map[string]bool{}
+		for _, e := range entries {
+			applications[e.Application] = true
+		}
+		view.Declare(b, applications)
+	})
+	if err != nil {
+		return nil, err
+	}
 	open := view.Open()
 	for _, i := range open[:min(len(open), mostRead)] {
 		if i.Kind == incident.Declaration || i.Kind == incident.Divergence {
 			continue // their events say since when
 		}
 		for _, subject := range i.Subjects() {
+			if t, _, err := events.ParseSubject(subject); err == nil && t.Scope == events.ScopeCluster {
+				continue // the newest list is what counts
+			}
 			if _, err := conn.Read(ctx, bus.Range{Filter: subject}, each(add)); err != nil {
 				return nil, err
 			}

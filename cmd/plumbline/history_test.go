@@ -48,6 +48,15 @@ var histories = map[string]func(*publisher) error{
 			URL: "https://git.example.com/fleet.git", Path: ".", Commit: commitA, Count: 2, List: blob("plumbline.blob.watcher.fleet.local.f"),
 		})
 	},
+	"undeclared": func(p *publisher) error {
+		list, err := p.watcher.Blobs().Put(context.Background(), "plumbline.blob.watcher.fleet.local", []byte("[]"))
+		if err != nil {
+			return err
+		}
+		return p.publish(p.watcher, events.Cause{ID: "undeclared"}, events.Address{Cluster: local}, &events.FleetObserved{
+			URL: "https://git.example.com/fleet.git", Path: ".", Commit: commitB, List: list,
+		})
+	},
 	"observed-a": func(p *publisher) error { return p.observe(commitA, "Begin") },
 	"observed-b": func(p *publisher) error { return p.observe(commitB, "Three replicas") },
 	"observed-c": func(p *publisher) error { return p.observe(commitC, "Revert \"Three replicas\"") },

@@ -82,10 +82,15 @@ func each(take func(bus.Record)) func(bus.Record) error {
 	}
 }
 
-// readLists gives the view the fleet lists that it lacks. One that is gone has
-// been replaced meanwhile, or is being sent again: the view does without.
+// readLists gives the view the fleet lists that it lacks.
 func readLists(ctx context.Context, conn *bus.Conn, view *status.View) error {
-	for _, b := range view.Missing() {
+	return fleetLists(ctx, conn, view.Missing(), view.Declare)
+}
+
+// fleetLists reads the fleet lists that a view lacks. One that is gone has been
+// replaced meanwhile, or is being sent again: the view does without.
+func fleetLists(ctx context.Context, conn *bus.Conn, missing []events.Blob, declare func(events.Blob, []events.FleetEntry)) error {
+	for _, b := range missing {
 		body, err := conn.Blobs().Get(ctx, b)
 		if ctx.Err() != nil {
 			return ctx.Err()
@@ -97,7 +102,7 @@ func readLists(ctx context.Context, conn *bus.Conn, view *status.View) error {
 		if err := json.Unmarshal(body, &entries); err != nil {
 			return fmt.Errorf("read the fleet list %s: %w", b.Name, err)
 		}
-		view.Declare(b, entries)
+		declare(b, entries)
 	}
 	return nil
 }

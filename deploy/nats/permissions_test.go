@@ -136,7 +136,8 @@ var table = map[string]rights{
 			"plumbline.v1.commit.rejected.local.shop", "plumbline.v1.application.withdrawn.local.shop", "plumbline.v1.approval.given.local.shop",
 			"plumbline.v1.source.unreachable._._.shop", "plumbline.v1.source.recovered._._.shop", "plumbline.v1.fleet.rejected._._.key",
 			"plumbline.v1.fleet.observed.local._", "plumbline.v1.alert.delivered.local.shop.key", "plumbline.v1.alert.failed._._.key",
-			"plumbline.v1.sync.requested._.shop")),
+			"plumbline.v1.sync.requested._.shop"),
+			get("BLOBS", "plumbline.blob.watcher.fleet.local."+digest+".0", "plumbline.blob.watcher.fleet.eu1."+digest+".0")),
 		noPublish: join(noServices, consumer("auditor-local")[1:], []string{
 			bareRead, "plumbline.v1.divergence.detected.local.shop.key", "plumbline.v1.divergence.resolved.local.shop.key",
 			"plumbline.v1.convergence.completed.local.shop", "plumbline.v1.commit.observed.local.shop", "plumbline.v1.approval.given.local.shop", "plumbline.v1.sync.requested._.shop",
@@ -144,7 +145,7 @@ var table = map[string]rights{
 		}, get("EVENTS", "plumbline.v1.divergence.detected.local.shop.key", "plumbline.v1.convergence.superseded.local.shop",
 			"plumbline.v1.convergence.rolledback.local.shop", "plumbline.v1.audit.limited.local.shop", "plumbline.v1.message.rejected.local.shop.renderer"),
 			get("BLOBS", "plumbline.blob.renderer.local."+digest+".0", "plumbline.blob.auditor.local."+digest+".0", "plumbline.blob.applier.local."+digest+".0",
-				"plumbline.blob.watcher.source."+digest+".0", "plumbline.blob.watcher.fleet.local."+digest+".0")),
+				"plumbline.blob.watcher.source."+digest+".0")),
 		subscribe:   []string{"_INBOX_notifier.x"},
 		noSubscribe: []string{"plumbline.v1.>", "_INBOX.>", "_INBOX_auditor-local.>", ">"},
 	},

@@ -19,9 +19,11 @@
 //	declaration  fleet.rejected                     fleet.observed (local) that doesn't name it among its rejections
 //
 // What is wrong with an application, divergences apart, also ends when it is
-// withdrawn. A divergence that was resolved before it persisted is an incident
-// that was never open. Newer state replaces: a failure of a newer revision, or
-// for another reason, is the same incident.
+// withdrawn; and, but for a withdrawal, with a fleet.observed that no longer
+// names it: an application of which nothing was ever applied is not withdrawn.
+// A divergence that was resolved before it persisted is an incident that was
+// never open. Newer state replaces: a failure of a newer revision, or for
+// another reason, is the same incident.
 //
 // Which alerts an incident has led to (alert.delivered, alert.failed) is part
 // of the view. It emits nothing, and it doesn't decide whom to tell.

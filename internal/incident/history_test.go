@@ -4,6 +4,7 @@ package incident_test
 
 import (
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -136,10 +137,25 @@ func (h *history) listedOf(cluster, commit string, count int, named ...string) *
 	return h.add(events.Address{Cluster: cluster}, &events.FleetObserved{Commit: commit, Rejections: named, RejectionCount: count})
 }
 
+// declared adds a list of the fleet that names these applications of a cluster.
+func (h *history) declared(cluster string, applications ...string) *history {
+	body := events.Blob{Name: cluster, Digest: "list:" + strings.Join(applications, " ")}
+	return h.add(events.Address{Cluster: cluster}, &events.FleetObserved{List: body, Count: len(applications)})
+}
+
+// view is of events, and of the lists that they name.
 func view(all []events.Event) *incident.View {
 	var v incident.View
 	for _, e := range all {
 		v.Add(e)
+	}
+	for _, b := range v.Missing() {
+		text, _ := strings.CutPrefix(b.Digest, "list:")
+		applications := map[string]bool{}
+		for _, name := range strings.Fields(text) {
+			applications[name] = true
+		}
+		v.Declare(b, applications)
 	}
 	return &v
 }

@@ -63,6 +63,12 @@ type Closing struct {
 // Open reports whether it is still so.
 func (i Incident) Open() bool { return i.Closed == nil }
 
+// Late reports whether it was over when it was said: a word about an
+// application that was no longer declared by then. It is no news.
+func (i Incident) Late() bool {
+	return i.Closed != nil && i.Closed.Stored == i.Event.Stored && i.Closed.Event != i.Event.ID
+}
+
 // Told is the newest alert that was delivered about it, nil where none was.
 func (i Incident) Told() *events.AlertDelivered {
 	p, _ := i.Delivered.Data.(*events.AlertDelivered)

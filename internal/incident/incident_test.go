@@ -3,6 +3,7 @@
 package incident_test
 
 import (
+	"cmp"
 	"fmt"
 	"math/rand/v2"
 	"reflect"
@@ -63,6 +64,14 @@ func TestWhatOpensAndWhatCloses(t *testing.T) {
 		"refused, mended, refused again":         {log().invalid("web", "f1").listed("local", "f1", "web").listed("local", "f2").invalid("web", "f3").listed("local", "f3", "web"), "declaration"},
 		"refused, behind what a list names":      {log().invalid("web", "f1").listedOf("local", "f2", 2, "api"), "declaration"},
 		"refused, before what a list names":      {log().invalid("api", "f1").listedOf("local", "f2", 2, "web"), ""},
+		"no longer declared":                     {log().rejected().renderFailed(events.ReasonSyntax).failed().held("h").declared("local", "api"), ""},
+		"no longer declared, told later":         {log().declared("local", "api").renderFailed(events.ReasonSyntax), ""},
+		"no longer declared, withdrawal held":    {log().failed().declared("local", "api").withdrawn(events.ActionHeld), "withdrawal"},
+		"no longer declared, diverged":           {log().persisted("k").declared("local", "api"), "divergence"},
+		"still declared":                         {log().renderFailed(events.ReasonSyntax).declared("local", "api", "web"), "render"},
+		"no longer declared on another cluster":  {log().renderFailed(events.ReasonSyntax).declared("far", "api"), "render"},
+		"declared elsewhere than on local":       {log().add(events.Address{Cluster: "far", Application: "web"}, &events.RenderFailed{}).declared("local").declared("far", "web"), "render"},
+		"declared since":                         {log().declared("local", "api").observed().renderFailed(events.ReasonSyntax), "render"},
 		"many":                                   {log().rejected().failed().held("h").persisted("k"), "commit convergence divergence hold"},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -200,6 +209,31 @@ func everything() *history {
 	return h
 }
 
+// Without its body a list ends nothing.
+func TestListWithoutItsBody(t *testing.T) {
+	h := (&history{}).observed().renderFailed(events.ReasonSyntax).declared("local")
+	var v incident.View
+	for _, e := range h.events {
+		v.Add(e)
+	}
+	one(t, v.Open())
+	lacking := v.Missing()
+	if len(lacking) != 1 || lacking[0].Digest != "list:" {
+		t.Fatalf("Missing = %+v", lacking)
+	}
+	v.Declare(lacking[0], map[string]bool{})
+	i := one(t, v.Closed())
+	if closed := i.Closed; i.Late() || closed.How != "it is no longer declared" || closed.Stored != 3 || len(v.Missing()) != 0 {
+		t.Errorf("%+v", closed)
+	}
+	// What is said of it later is over when it is said, and not before.
+	h.renderFailed(events.ReasonKustomize)
+	v.Add(h.events[3])
+	if i := one(t, v.Closed()); i.Closed.Stored != 4 || !i.Late() {
+		t.Errorf("said later: %+v", i)
+	}
+}
+
 // steps are what a pipeline may say next.
 func steps(r *rand.Rand) []func(h *history) *history {
 	key := string(rune('k' + r.IntN(2)))
@@ -237,6 +271,8 @@ func steps(r *rand.Rand) []func(h *history) *history {
 		func(h *history) *history {
 			return h.listed("local", fmt.Sprintf("f%d", r.IntN(3)), []string{"k", "l"}[r.IntN(2):1+r.IntN(2)]...)
 		},
+		func(h *history) *history { return h.declared("local", []string{"api", "web"}[:r.IntN(3)]...) },
+		func(h *history) *history { return h.declared("far") },
 	}
 }
 
@@ -248,6 +284,8 @@ func gone(e events.Event) bool {
 // oracle follows a log in its order, one event at a time.
 type oracle struct {
 	open     map[incident.Scope]bool
+	place    map[incident.Scope]uint64 // of the revision that it is open of
+	lacks    uint64                    // the place of the newest list, where that lacks web
 	hold     string
 	held     uint64 // the revision that is held
 	approved bool
@@ -258,6 +296,11 @@ func (o *oracle) next(e events.Event) {
 	end := func(kinds ...incident.Kind) {
 		for _, kind := range kinds {
 			delete(o.open, at(kind))
+		}
+	}
+	for _, kind := range incident.Kinds {
+		if slices.Contains(incident.Opened(e.Type, e.Address), at(kind)) {
+			o.place[at(kind)] = cmp.Or(e.Sequence, e.Stored)
 		}
 	}
 	switch p := e.Data.(type) {
@@ -298,12 +341,25 @@ func (o *oracle) next(e events.Event) {
 	case *events.FleetRejected:
 		o.open[at(incident.Declaration)] = true
 	case *events.FleetObserved:
+		if e.Cluster != "local" {
+			return
+		}
+		o.lacks = e.Stored
+		if p.List.Digest == "" || strings.Contains(p.List.Digest, "web") {
+			o.lacks = 0
+		}
 		for s := range o.open {
 			if s.Kind == incident.Declaration {
 				o.open[s] = slices.Contains(p.Rejections, s.Address.Key)
 			}
 		}
 	}
+}
+
+// isOpen is whether a scope is open, as far as its application is declared.
+func (o *oracle) isOpen(s incident.Scope) bool {
+	ends := s.Kind == incident.Render || s.Kind == incident.Commit || s.Kind == incident.Convergence || s.Kind == incident.Hold
+	return o.open[s] && !(ends && o.place[s] < o.lacks)
 }
 
 // TestStateSpace follows random logs: the view says what one who follows the
@@ -314,7 +370,7 @@ func TestStateSpace(t *testing.T) {
 	for seed := range uint64(logs) {
 		r := rand.New(rand.NewPCG(seed, 1))
 		h := &history{}
-		o := oracle{open: map[incident.Scope]bool{}}
+		o := oracle{open: map[incident.Scope]bool{}, place: map[incident.Scope]uint64{}}
 		for range length {
 			all := steps(r)
 			before := len(h.events)
@@ -332,8 +388,8 @@ func TestStateSpace(t *testing.T) {
 			t.Fatalf("seed %d: shuffled, open are\n%+v\nin order\n%+v", seed, got.Open(), want.Open())
 		}
 		for _, i := range append(want.Open(), want.Closed()...) {
-			if i.Open() != o.open[i.Scope] {
-				t.Fatalf("seed %d: %s is open: %t, of one who follows the log: %t\n%s", seed, i.Kind, i.Open(), o.open[i.Scope], names(h.events))
+			if i.Open() != o.isOpen(i.Scope) {
+				t.Fatalf("seed %d: %s is open: %t, of one who follows the log: %t\n%s", seed, i.Kind, i.Open(), o.isOpen(i.Scope), names(h.events))
 			}
 		}
 		if a, b := states(view(lastOfEach(h.events))), states(want); !reflect.DeepEqual(a, b) {

@@ -3,6 +3,7 @@
 package incident
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -67,14 +68,17 @@ var opening = map[Kind][]events.Payload{
 
 // further are the other events that decide over an incident.
 var further = map[Kind][]events.Payload{
-	Render:      {&events.ManifestsRendered{}, &events.ManifestsUnchanged{}, &events.ApplicationWithdrawn{}},
-	Commit:      {&events.CommitObserved{}, &events.ApplicationWithdrawn{}},
-	Convergence: {&events.ConvergenceCompleted{}, &events.ApplicationWithdrawn{}},
-	Hold:        {&events.ConvergenceCompleted{}, &events.ConvergenceApplied{}, &events.ApprovalGiven{}, &events.ApplicationWithdrawn{}},
+	Render:      {&events.ManifestsRendered{}, &events.ManifestsUnchanged{}, &events.ApplicationWithdrawn{}, &events.FleetObserved{}},
+	Commit:      {&events.CommitObserved{}, &events.ApplicationWithdrawn{}, &events.FleetObserved{}},
+	Convergence: {&events.ConvergenceCompleted{}, &events.ApplicationWithdrawn{}, &events.FleetObserved{}},
+	Hold:        {&events.ConvergenceCompleted{}, &events.ConvergenceApplied{}, &events.ApprovalGiven{}, &events.ApplicationWithdrawn{}, &events.FleetObserved{}},
 	Withdrawal:  {&events.CommitObserved{}},
 	Source:      {&events.SourceRecovered{}},
 	Declaration: {&events.FleetObserved{}},
 }
+
+// listed are the kinds that end with an application's declaration.
+var listed = []Kind{Render, Commit, Convergence, Hold}
 
 var (
 	openers = scopesByType(opening)
@@ -118,8 +122,8 @@ func Filters() []string {
 func Opened(t *events.Type, a events.Address) []Scope { return scopes(openers[t], a) }
 
 // Concerned are the other scopes whose incident an event of type t at a may
-// change. All declarations are concerned by a list of the fleet: those have no
-// key.
+// change. A list of the fleet concerns every scope of its cluster of some
+// kinds, and all declarations: those have no application and no key.
 func Concerned(t *events.Type, a events.Address) []Scope { return scopes(closers[t], a) }
 
 func scopes(kinds []Kind, a events.Address) []Scope {
@@ -135,14 +139,14 @@ func scopes(kinds []Kind, a events.Address) []Scope {
 }
 
 // Subjects are those of the events that decide over a scope, its alerts
-// included: the last event of each tells how it stands. Lists of the fleet
-// have a wildcard for the cluster.
+// included: the last event of each tells how it stands, with the bodies of the
+// lists of the fleet ([View.Missing]).
 func (s Scope) Subjects() []string {
 	var all []string
 	for _, p := range append(append([]events.Payload(nil), opening[s.Kind]...), further[s.Kind]...) {
 		t := events.TypeOf(p)
 		if t.Scope == events.ScopeCluster {
-			all = append(all, t.Filter("*"))
+			all = append(all, t.Subject(events.Address{Cluster: cmp.Or(s.Cluster, local)}))
 			continue
 		}
 		all = append(all, t.Subject(s.Address))

@@ -15,7 +15,8 @@ import (
 // newer is told by the place in it.
 type View struct {
 	records   map[Scope]*record
-	fleet     list // the newest of cluster local, which alone names what is refused
+	lists     map[string]list            // the newest, by cluster
+	bodies    map[string]map[string]bool // the applications that a list names, by its body's digest
 	delivered map[events.Address]events.Event
 	failed    map[events.Address]events.Event
 }
@@ -39,13 +40,6 @@ type mark struct {
 	epoch            string
 	time             time.Time
 	id, commit, how  string
-}
-
-// list is what is kept of a list of the fleet.
-type list struct {
-	mark
-	rejections []string // the keys of what is refused, in order; the first of them where they are many
-	count      int      // of all that is refused
 }
 
 // Add takes an event; one that it has, or that is older than what it has,
@@ -111,9 +105,7 @@ func (v *View) end(e events.Event) {
 	case *events.SourceRecovered:
 		v.close(e, "it can be read again, or is no longer declared", "", Source)
 	case *events.FleetObserved:
-		if e.Cluster == "local" && e.Stored >= v.fleet.stored {
-			v.fleet = list{markOf(e, "it is correct now, or no longer declared", p.Commit), p.Rejections, p.RejectionCount}
-		}
+		v.list(e, p)
 	}
 }
 
@@ -273,7 +265,13 @@ func (v *View) closing(s Scope, r *record) (mark, bool) {
 			end = m
 		}
 	}
-	return end, end.stored > r.opener.Stored
+	if end.stored > r.opener.Stored {
+		return end, true
+	}
+	if slices.Contains(listed, s.Kind) {
+		return v.undeclared(s, r.opener)
+	}
+	return end, false
 }
 
 // released says how what was held has gone: it has been approved, and applied
@@ -288,24 +286,4 @@ func (r *record) released() (how string, ok bool) {
 	}
 	newer := r.applied.epoch != r.opener.Epoch || r.applied.sequence > r.opener.Sequence
 	return "a newer revision needs no approval", newer
-}
-
-// mended is the list that says that a declaration is no longer refused: it came
-// later, and doesn't name it.
-func (v *View) mended(rejected events.Event) (mark, bool) {
-	l := v.fleet
-	if l.stored <= rejected.Stored || l.refuses(rejected.Key) {
-		return mark{}, false
-	}
-	return l.mark, true
-}
-
-// refuses reports whether a declaration may be refused: of what comes behind
-// the last that a list names nobody knows.
-func (l list) refuses(key string) bool {
-	if slices.Contains(l.rejections, key) {
-		return true
-	}
-	n := len(l.rejections)
-	return n < l.count && (n == 0 || key > l.rejections[n-1])
 }

@@ -35,7 +35,7 @@ func decide(s state, now time.Time) step {
 		return nothing
 	case told != nil && !told.Resolved:
 		return resolve
-	case told != nil && s.Event.Stored <= told.Place:
+	case told != nil && s.Event.Stored <= told.Place, s.Late():
 		return nothing
 	case now.Sub(s.Closed.Time) > news:
 		return nothing

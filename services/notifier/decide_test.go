@@ -35,6 +35,11 @@ func TestDecideStateSpace(t *testing.T) {
 								}
 								states++
 								checkStep(t, s)
+								if closed {
+									s.Closed = &incident.Closing{Event: "list", Stored: s.Event.Stored, Time: s.Closed.Time}
+									states++
+									checkStep(t, s)
+								}
 							}
 						}
 					}
@@ -74,6 +79,8 @@ func checkStep(t *testing.T, s state) {
 		t.Errorf("%+v: %s, and it has a thread", s, do)
 	case !running && (do == update || do == resolve):
 		t.Errorf("%+v: %s, and it has no thread", s, do)
+	case do == brief && s.Late():
+		t.Errorf("%+v: %s, and it was over before it was said", s, do)
 	case do == brief && testTime.Sub(s.Closed.Time) > news:
 		t.Errorf("%+v: %s, and it is history", s, do)
 	}

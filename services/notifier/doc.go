@@ -7,7 +7,8 @@
 // application.withdrawn, divergence.persisted, divergence.resolved, and
 // sync.requested. It emits alert.delivered where an alert went and alert.failed
 // where Slack refuses one for good. It holds the Slack token and no other
-// credential, reads no blob, and writes nothing to a cluster or to Git.
+// credential, reads of the blobs only the fleet's lists, and writes nothing to a
+// cluster or to Git.
 //
 // An incident has one thread. Its first message says what is wrong, where, who
 // did it and what to do; a reply follows when it gets another reason or is of a

@@ -8,7 +8,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -21,12 +20,22 @@ import (
 
 // handle takes an event: it says which incidents to look at, and what is found
 // there is told when its turn has come.
-func (n *notifier) handle(_ context.Context, in events.Event) ([]events.Draft, error) {
-	if in.Type.Name() == "sync.requested" {
+func (n *notifier) handle(ctx context.Context, in events.Event) ([]events.Draft, error) {
+	scopes := n.concerned(in)
+	switch p := in.Data.(type) {
+	case *events.SyncRequested:
 		n.level(in.ID)
 		return nil, nil
+	case *events.FleetObserved:
+		declared, err := n.fleet.declared(ctx, in.Cluster, p.List)
+		if err != nil {
+			return nil, err
+		}
+		scopes = slices.DeleteFunc(scopes, func(s incident.Scope) bool {
+			return s.Application != "" && (declared == nil || declared[s.Application])
+		})
 	}
-	n.look(events.CauseOf(in), n.concerned(in))
+	n.look(events.CauseOf(in), scopes)
 	return nil, nil
 }
 
@@ -43,7 +52,7 @@ func (n *notifier) concerned(in events.Event) []incident.Scope {
 		switch {
 		case in.Type.Scope == events.ScopeCluster: // a list of the fleet
 			for known := range n.known {
-				if known.Kind == s.Kind {
+				if known.Kind == s.Kind && known.Cluster == s.Cluster {
 					scopes = append(scopes, known)
 				}
 			}
@@ -54,22 +63,19 @@ func (n *notifier) concerned(in events.Event) []incident.Scope {
 	return scopes
 }
 
-// look puts scopes into the queue.
+// look puts scopes into the queue, each on its own: what was told of one is in
+// the log before the next is told, and a notifier that is killed tells one again
+// at most.
 func (n *notifier) look(cause events.Cause, scopes []incident.Scope) {
-	if len(scopes) == 0 {
-		return
-	}
-	n.consumer.Observe(queue, cause, func(ctx context.Context) ([]events.Draft, error) {
-		var drafts []events.Draft
-		for _, s := range scopes {
-			of, err := n.tell(telemetry.About(ctx, s.Application), s)
-			if err != nil {
-				return nil, err
-			}
-			drafts = append(drafts, of...)
+	for _, s := range scopes {
+		of := cause
+		if len(scopes) > 1 { // the queue takes what has the same cause for the same
+			of.ID += " " + s.Key()
 		}
-		return drafts, nil
-	})
+		n.consumer.Observe(queue, of, func(ctx context.Context) ([]events.Draft, error) {
+			return n.tell(telemetry.About(ctx, s.Application), s)
+		})
+	}
 }
 
 // state is how an incident stands and what people know of it.
@@ -95,23 +101,24 @@ func (n *notifier) observe(ctx context.Context, s incident.Scope) (state, error)
 func (n *notifier) read(ctx context.Context, s incident.Scope) (state, error) {
 	var view incident.View
 	for _, subject := range s.Subjects() {
-		subjects := []string{subject}
-		if strings.Contains(subject, "*") {
-			var err error
-			if subjects, err = n.conn.Subjects(ctx, subject); err != nil {
-				return state{}, err
-			}
+		e, err := n.conn.Last(ctx, subject)
+		switch {
+		case errors.Is(err, bus.ErrNone), errors.Is(err, events.ErrInvalid):
+			continue // whoever consumes it says that it can't be read
+		case err != nil:
+			return state{}, err
 		}
-		for _, subject := range subjects {
-			e, err := n.conn.Last(ctx, subject)
-			switch {
-			case errors.Is(err, bus.ErrNone), errors.Is(err, events.ErrInvalid):
-				continue // whoever consumes it says that it can't be read
-			case err != nil:
-				return state{}, err
-			}
-			view.Add(e)
+		view.Add(e)
+	}
+	for _, body := range view.Missing() {
+		if s.Application == "" {
+			break // of no matter to it
 		}
+		declared, err := n.fleet.declared(ctx, s.Cluster, body)
+		if err != nil {
+			return state{}, err
+		}
+		view.Declare(body, declared)
 	}
 	i, ok := view.Of(s)
 	i.Scope = s
@@ -209,11 +216,21 @@ func (n *notifier) readLevel(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(due, byPlace)
-	for _, d := range due {
-		cause := events.Cause{ID: d.EventID(), Traceparent: d.Event.Traceparent, Correlation: d.Event.CorrelationID, Order: orderOf(d.Incident)}
-		n.look(cause, []incident.Scope{d.Scope})
-	}
+	n.lookAt(due)
 	return nil
+}
+
+// lookAt puts what is due into the queue, in its order. One list of the fleet
+// may be the cause of several.
+func (n *notifier) lookAt(due []state) {
+	scopes := map[string][]incident.Scope{}
+	for _, d := range due {
+		scopes[d.EventID()] = append(scopes[d.EventID()], d.Scope)
+	}
+	for _, d := range due {
+		n.look(events.Cause{ID: d.EventID(), Traceparent: d.Event.Traceparent, Correlation: d.Event.CorrelationID, Order: orderOf(d.Incident)}, scopes[d.EventID()])
+		delete(scopes, d.EventID())
+	}
 }
 
 func byPlace(a, b state) int { return cmp.Compare(a.Place(), b.Place()) }

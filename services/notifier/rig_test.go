@@ -4,6 +4,7 @@ package notifier
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/incident"
@@ -99,33 +101,64 @@ func (r *rig) start() (stop func()) {
 	return stop
 }
 
-// publish publishes as the user that may.
-func (r *rig) publish(user string, a events.Address, p events.Payload) events.Event {
+// conn is the connection of a user.
+func (r *rig) conn(user string) *bus.Conn {
 	r.t.Helper()
 	c := r.conns[user]
 	if c == nil {
 		c = r.bus.Connect(r.t, user)
 		r.conns[user] = c
 	}
+	return c
+}
+
+// publish publishes as the user that may.
+func (r *rig) publish(user string, a events.Address, p events.Payload) events.Event {
+	r.t.Helper()
+	return r.publishOf(user, events.Draft{Data: p, Address: a})
+}
+
+func (r *rig) publishOf(user string, d events.Draft) events.Event {
+	r.t.Helper()
 	r.count++
-	cause := events.Cause{ID: fmt.Sprintf("test/%d", r.count), Traceparent: trace, Correlation: a.Application + "@c"}
-	all, err := c.Publish(r.t.Context(), cause, events.Draft{Data: p, Address: a})
+	cause := events.Cause{ID: fmt.Sprintf("test/%d", r.count), Traceparent: trace, Correlation: d.Address.Application + "@c"}
+	all, err := r.conn(user).Publish(r.t.Context(), cause, d)
 	if err != nil {
-		r.t.Fatalf("publish %T: %v", p, err)
+		r.t.Fatalf("publish %T: %v", d.Data, err)
 	}
 	return all[0]
+}
+
+// declared publishes the fleet's list of cluster local.
+func (r *rig) declared(applications ...string) {
+	r.t.Helper()
+	entries := []events.FleetEntry{}
+	for _, name := range applications {
+		entries = append(entries, events.FleetEntry{Application: name})
+	}
+	body, err := json.Marshal(entries)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	c := r.conn("watcher")
+	list, err := c.Blobs().Put(r.t.Context(), blob.Root+".watcher.fleet.local", body)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{Commit: strings.Join(applications, "+"), Count: len(entries), List: list})
 }
 
 // app is an application whose pipeline a test plays.
 type app struct {
 	*rig
 	name     string
+	cluster  string
 	revision events.Revision
 	order    events.Order
 }
 
 func (r *rig) app(name string) *app {
-	return &app{rig: r, name: name, revision: revisionOf("a")}
+	return &app{rig: r, name: name, cluster: "local", revision: revisionOf("a")}
 }
 
 func revisionOf(letter string) events.Revision {
@@ -135,10 +168,10 @@ func revisionOf(letter string) events.Revision {
 	}
 }
 
-func (a *app) at() events.Address { return events.Address{Cluster: "local", Application: a.name} }
+func (a *app) at() events.Address { return events.Address{Cluster: a.cluster, Application: a.name} }
 
 func (a *app) declaration() events.Declaration {
-	return events.Declaration{Application: a.name, Cluster: "local", Source: events.SourceSpec{Repository: "shop", Path: "."}, Deletion: events.DeletionDelete, Converge: events.Convergence{Mode: events.ModeAuto}}
+	return events.Declaration{Application: a.name, Cluster: a.cluster, Source: events.SourceSpec{Repository: "shop", Path: "."}, Deletion: events.DeletionDelete, Converge: events.Convergence{Mode: events.ModeAuto}}
 }
 
 // commit goes on to another revision.
@@ -152,7 +185,7 @@ func (a *app) commit(letter string) events.Event {
 
 func (a *app) say(user string, p events.Payload) events.Event {
 	a.t.Helper()
-	return a.publish(user, a.at(), p)
+	return a.publishOf(user, events.Draft{Data: p, Address: a.at(), Revision: a.order})
 }
 
 func (a *app) converging() events.Converging {
@@ -259,6 +292,7 @@ func (r *rig) quiet() int {
 	r.t.Helper()
 	r.bus.Idle(r.t, "notifier")
 	marker := r.app(fmt.Sprintf("marker-%d", r.count))
+	marker.cluster = "far" // of which no list is published
 	marker.commit("a")
 	marker.renderFailed("marks the end of what was to be told")
 	r.told(marker.scope(incident.Render), open)

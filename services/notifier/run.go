@@ -26,6 +26,7 @@ type notifier struct {
 	conn     *bus.Conn
 	consumer *bus.Consumer
 	slack    *client
+	fleet    *fleet
 	meters   meters
 
 	mu      sync.Mutex
@@ -81,7 +82,7 @@ func run(ctx context.Context, env process.Env, cfg Config, times timing) error {
 
 func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, slack *client) *notifier {
 	n := &notifier{
-		cfg: cfg, timing: times, log: log, conn: conn, slack: slack,
+		cfg: cfg, timing: times, log: log, conn: conn, slack: slack, fleet: &fleet{conn: conn, last: map[string]fleetList{}},
 		known: map[incident.Scope]bool{}, memory: map[incident.Scope]memory{},
 		refused: map[incident.Scope]string{}, briefs: map[incident.Scope]bool{},
 		// Whoever ran before may have sent something a moment ago.

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
@@ -170,6 +171,78 @@ func TestEveryKind(t *testing.T) {
 	if n := slices.IndexFunc(r.slack.Calls(), func(c slackserver.Call) bool { return c.Answer != "ok" }); n >= 0 {
 		t.Errorf("Slack has refused something: %+v", r.slack.Calls()[n])
 	}
+}
+
+// What is wrong with an application of which nothing was ever applied is over
+// when it is no longer declared, whoever runs then.
+func TestNoLongerDeclared(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	web, api := r.app("shop-web"), r.app("shop-api")
+	r.declared(web.name, api.name)
+	for _, a := range []*app{web, api} {
+		a.commit("a")
+		a.renderFailed("no")
+		r.told(a.scope(incident.Render), open)
+	}
+	api.say("applier-local", &events.ConvergenceFailed{Converging: api.converging(), Reason: events.ReasonRefused, Message: "no"})
+	r.told(api.scope(incident.Convergence), open)
+	r.declared(api.name)
+	r.told(web.scope(incident.Render), over)
+	contains(t, r.slack.Threads()[0][1].Text, "it is no longer declared")
+	if n := r.quiet(); n != 4 {
+		t.Fatalf("%d messages:\n%s", n, r.slack)
+	}
+	stop()
+	r.declared()
+	r.start()
+	r.told(api.scope(incident.Render), over)
+	r.told(api.scope(incident.Convergence), over)
+	web.renderFailed("a word that came late")
+	if n := r.quiet(); n != 6 {
+		t.Errorf("%d messages:\n%s", n, r.slack)
+	}
+}
+
+// What one event ends is told one after the other: that the first was told is in
+// the log before the second is, so that a notifier that is killed repeats one at
+// most.
+func TestOneEventEndsSeveral(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	shop := r.app("shop-web")
+	render, convergence := shop.scope(incident.Render), shop.scope(incident.Convergence)
+	begin := func() {
+		r.declared(shop.name)
+		shop.commit("a")
+		shop.renderFailed("no")
+		shop.failed("no")
+		r.told(render, open)
+		r.told(convergence, open)
+		r.slack.Stored(func(slackserver.Message) { r.slack.Down(slackserver.Status(503)) })
+	}
+	end := func() {
+		t.Helper()
+		bustest.Eventually(t, "the first of two", func() bool {
+			return over(last(r.alerts(render))) != over(last(r.alerts(convergence)))
+		})
+		r.slack.Stored(nil)
+		r.slack.Up()
+		r.told(render, over)
+		r.told(convergence, over)
+	}
+	begin()
+	r.declared()
+	end()
+	begin()
+	stop()
+	r.declared()
+	r.start()
+	end()
+}
+
+func last(all []events.Event) *events.AlertDelivered {
+	return all[len(all)-1].Data.(*events.AlertDelivered)
 }
 
 // A message that somebody deletes is not there to be marked.
