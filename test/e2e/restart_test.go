@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
@@ -72,7 +73,8 @@ func TestKillWhileADivergenceIsHealed(t *testing.T) {
 	}
 }
 
-// A service that was down while commits came in takes up the newest.
+// A service that was down while commits came in takes up the newest. Each is
+// started when what it works from is there already, and nothing else tells it.
 func TestCommitsWhileDown(t *testing.T) {
 	s := play(t, "down", one("0"))
 	s.eventually("cm", "0")
@@ -84,10 +86,30 @@ func TestCommitsWhileDown(t *testing.T) {
 		s.commit(one(fmt.Sprintf("%d-first", i)))
 		value := fmt.Sprintf("%d-last", i)
 		commit := s.commit(one(value))
+		switch service {
+		case "renderer":
+			s.await(mark, "commit.observed of "+commit, func(e rig.Seen) bool {
+				c, ok := e.Data.(*events.CommitObserved)
+				return ok && c.Revision.Commit == commit
+			})
+		case "applier":
+			s.await(mark, "manifests.rendered of "+commit, func(e rig.Seen) bool {
+				m, ok := e.Data.(*events.ManifestsRendered)
+				return ok && m.Revision.Commit == commit
+			})
+		case "auditor":
+			s.converged(mark, commit)
+			if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+				t.Fatal(err)
+			}
+		}
 		if err := s.Start(service); err != nil {
 			t.Fatal(err)
 		}
 		s.converged(mark, commit)
+		if service == "auditor" {
+			s.await(mark, "divergence.resolved", rig.Of("divergence.resolved", s.app))
+		}
 		if got := s.value("cm"); got != value {
 			t.Errorf("%s was down: the cluster has %q, Git has %q", service, got, value)
 		}
