@@ -63,4 +63,4 @@ func code(text string, most int) string {
 }
 
 // short is a commit's id as people write it.
-func short(commit string) string { return commit[:min(len(commit), 7)] }
+func short(commit string) string { return commit[:min(len(commit), 12)] }

@@ -25,7 +25,7 @@ func TestOneThreadPerIncident(t *testing.T) {
 		t.Errorf("the first alert is %+v", first)
 	}
 	contains(t, r.slack.String(), "🔴 shop-web (local): can't be rendered", "mapping values are not allowed here",
-		"in `deploy/web.yaml:7` · commit `aaaaaaa` by Ann: Change a", "`syntax`", "trace `4bf92f3577b34da6a3ce929d0e0e4736`", "what to do (https://", "/syntax.md)")
+		"in `deploy/web.yaml:7` · commit `aaaaaaaaaaaa` by Ann: Change a", "`syntax`", "trace `4bf92f3577b34da6a3ce929d0e0e4736`", "what to do (https://", "/syntax.md)")
 
 	shop.commit("b")
 	shop.renderFailed("still not allowed")
@@ -41,7 +41,7 @@ func TestOneThreadPerIncident(t *testing.T) {
 		t.Fatalf("not one thread:\n%s", r.slack)
 	}
 	contains(t, all[1].Text, ":red_circle: Still:")
-	contains(t, all[2].Text, ":white_check_mark: resolved after", "it renders again (commit `ccccccc`)")
+	contains(t, all[2].Text, ":white_check_mark: resolved after", "it renders again (commit `cccccccccccc`)")
 	for _, m := range all {
 		contains(t, strings.Join(m.Body, "\n"), "trace `4bf92f3577b34da6a3ce929d0e0e4736`")
 	}
@@ -87,7 +87,7 @@ func TestEveryKind(t *testing.T) {
 			func() { shop.persisted("web") },
 			[]string{
 				"🔴 shop-web (local): Deployment.apps/shop/web differs from Git", "`/spec/replicas`: Git `2`, live `5`", "Written by `kubectl-edit` (Update) at ",
-				"Declared in `deploy/web.yaml:12` · commit `bbbbbbb` by Bea", "plumbline sync shop-web", "/divergence-changed.md",
+				"Declared in `deploy/web.yaml:12` · commit `bbbbbbbbbbbb` by Bea", "plumbline sync shop-web", "/divergence-changed.md",
 			},
 			func() { shop.resolved("web", true) }, "it was put back",
 		},
@@ -96,8 +96,8 @@ func TestEveryKind(t *testing.T) {
 			func() {
 				shop.say("watcher", &events.CommitRejected{Repository: "shop", Ref: "refs/heads/main", Commit: strings.Repeat("e", 40), Author: events.Person{Name: "Eve"}, Reason: events.ReasonSignature, Message: "It is not signed."})
 			},
-			[]string{"🔴 shop-web (local): a commit was refused", "It is not signed.", "commit `eeeeeee` by Eve", "`signature_rejected`"},
-			func() { shop.commit("f") }, "a newer commit was accepted (commit `fffffff`)",
+			[]string{"🔴 shop-web (local): a commit was refused", "It is not signed.", "commit `eeeeeeeeeeee` by Eve", "`signature_rejected`"},
+			func() { shop.commit("f") }, "a newer commit was accepted (commit `ffffffffffff`)",
 		},
 		{
 			shop.scope(incident.Convergence),

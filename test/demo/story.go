@@ -109,7 +109,7 @@ func (s *story) send(ctx context.Context, repo *gitserver.Repo) error {
 	return nil
 }
 
-func short(commit string) string { return commit[:min(9, len(commit))] }
+func short(commit string) string { return commit[:min(12, len(commit))] }
 
 func converged(commit string) func(rig.Seen) bool {
 	return func(e rig.Seen) bool {
