@@ -97,6 +97,10 @@ var histories = map[string]func(*publisher) error{
 	"held": func(p *publisher) error {
 		return p.next(p.applier, &events.ConvergenceHeld{
 			Converging: p.converging(), Reason: events.ReasonPruneGuard, Message: "5 of 6 objects would be deleted, more than half; all of them are held", Hold: holdD,
+			Objects: events.AppliedObjects{Count: 2, Items: []events.AppliedObject{
+				{Object: events.Object{Version: "v1", Kind: "Service", Namespace: "shop", Name: "old"}, Action: events.ActionHeld},
+				{Object: events.Object{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "old"}, Action: events.ActionHeld},
+			}},
 		})
 	},
 	"diverged": func(p *publisher) error { return p.diverge(&events.DivergenceDetected{Divergence: p.divergence()}) },

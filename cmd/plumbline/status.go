@@ -166,11 +166,24 @@ func printDetails(w io.Writer, out format, all []status.Status, now time.Time) e
 			}
 			detail.line("unaudited", text)
 		}
+		detail.line("held", heldText(s))
 		if s.Hold != "" {
 			detail.line("approve", fmt.Sprintf("plumbline approve %s %s", s.Application, status.Short(s.Hold)))
 		}
 	}
 	return nil
+}
+
+// heldText names what waits for an approval, as far as one line of events does.
+func heldText(s status.Status) string {
+	var names []string
+	for _, o := range s.HeldObjects {
+		names = append(names, o.String())
+	}
+	if more := s.HeldCount - len(names); more > 0 {
+		names = append(names, fmt.Sprintf("%s: see 'plumbline diff %s'", count(more, "object"), s.Application))
+	}
+	return strings.Join(names, ", ")
 }
 
 type details struct{ w io.Writer }

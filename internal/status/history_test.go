@@ -102,7 +102,11 @@ func (h *history) degraded(digest string) *history {
 }
 
 func (h *history) held(digest, hold string) *history {
-	return h.web(&events.ConvergenceHeld{Converging: h.of(digest), Reason: events.ReasonPruneGuard, Message: "5 of 6 objects would go", Hold: hold})
+	return h.web(&events.ConvergenceHeld{Converging: h.of(digest), Reason: events.ReasonPruneGuard, Message: "5 of 6 objects would go", Hold: hold, Objects: heldObjects()})
+}
+
+func heldObjects() events.AppliedObjects {
+	return events.AppliedObjects{Count: 1, Items: []events.AppliedObject{{Object: events.Object{Version: "v1", Kind: "ConfigMap", Name: "old"}, Action: events.ActionHeld}}}
 }
 
 func (h *history) approved(hold string) *history { return h.web(&events.ApprovalGiven{Hold: hold}) }
@@ -121,7 +125,7 @@ func (h *history) resolved(key string) *history {
 }
 
 func (h *history) withdrawn(outcome events.Action, hold string) *history {
-	return h.web(&events.ApplicationWithdrawn{Outcome: outcome, Hold: hold})
+	return h.web(&events.ApplicationWithdrawn{Outcome: outcome, Hold: hold, Objects: heldObjects()})
 }
 
 func (h *history) unreachable(applications ...string) *history {

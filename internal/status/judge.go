@@ -66,8 +66,15 @@ func (f *facts) judgeWithdrawn(s *Status) {
 		s.set(Converging, "", "its withdrawal is approved", f.withdrawn)
 		return
 	}
-	s.Hold = p.Hold
+	s.hold(p.Hold, p.Objects)
 	s.set(Held, p.Reason, or(p.Message, "no longer declared, and held"), f.withdrawn)
+}
+
+func (s *Status) hold(digest string, objects events.AppliedObjects) {
+	s.Hold, s.HeldCount = digest, objects.Count
+	for _, o := range objects.Items {
+		s.HeldObjects = append(s.HeldObjects, o.Object)
+	}
 }
 
 func (f *facts) judgeManifests(s *Status) {
@@ -88,7 +95,7 @@ func (f *facts) judgeManifests(s *Status) {
 	}
 	if f.holds(m.Digest) {
 		p := f.held.Data.(*events.ConvergenceHeld)
-		s.Hold = p.Hold
+		s.hold(p.Hold, p.Objects)
 		s.set(Held, p.Reason, p.Message, f.held)
 		return
 	}

@@ -43,6 +43,10 @@ type Status struct {
 	Converged *Convergence `json:"converged,omitempty"`
 	// Hold is the digest to approve; empty where nothing waits for approval.
 	Hold string `json:"hold,omitempty"`
+	// HeldCount counts the objects that wait with it. HeldObjects names them
+	// where they are at most [events.MaxInline].
+	HeldCount   int             `json:"heldCount,omitempty"`
+	HeldObjects []events.Object `json:"heldObjects,omitempty"`
 	// Divergences are the open ones, the oldest first.
 	Divergences []Divergence `json:"divergences,omitempty"`
 

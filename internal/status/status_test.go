@@ -96,6 +96,9 @@ func TestStates(t *testing.T) {
 	for name, want := range cases {
 		t.Run(name, func(t *testing.T) {
 			got := web(t, want.h.view())
+			if held := got.Hold != ""; held != (got.HeldCount == 1) || held != (len(got.HeldObjects) == 1 && got.HeldObjects[0].Name == "old") {
+				t.Errorf("hold %q, of %d objects: %v", got.Hold, got.HeldCount, got.HeldObjects)
+			}
 			if got.State != want.state || got.Reason != want.reason || !strings.Contains(got.Message, want.says) {
 				t.Errorf("state %s (%s: %q), want %s (%s: %q in it)", got.State, got.Reason, got.Message, want.state, want.reason, want.says)
 			}
