@@ -75,7 +75,10 @@ type Expectation struct {
 // Cause is what made a handler run: a message, or an observation (a tip,
 // object@resourceVersion, a timer). Outputs take their identity from it.
 type Cause struct {
-	ID          string // the event's id, or the observation's key
+	ID string // the event's id, or the observation's key
+	// About tells the observations of one cause apart, where it is of several
+	// things. It is not published.
+	About       string
 	Traceparent string // empty: a new trace starts
 	Correlation string
 	Order

@@ -219,8 +219,11 @@ func (d *diffing) choose(ctx context.Context, conn *bus.Conn, all []*explain.App
 		if err != nil {
 			return nil, err
 		}
-		if d.on != "" && len(view.Of(name)) > 0 {
+		switch known := len(view.Of(name)) > 0; {
+		case known && d.on != "":
 			return nil, fmt.Errorf("%s is not declared on cluster %s: see 'plumbline status %s'", name, d.on, name)
+		case known:
+			return nil, fmt.Errorf("%s is no longer declared, or no commit of it was observed yet: there is nothing to compare with. See 'plumbline status %s'", name, name)
 		}
 		return nil, unknown(view, name)
 	case found[0].Manifests() == nil:

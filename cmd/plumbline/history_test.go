@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"testing"
@@ -101,6 +102,24 @@ var histories = map[string]func(*publisher) error{
 				{Object: events.Object{Version: "v1", Kind: "Service", Namespace: "shop", Name: "old"}, Action: events.ActionHeld},
 				{Object: events.Object{Group: "apps", Version: "v1", Kind: "Deployment", Namespace: "shop", Name: "old"}, Action: events.ActionHeld},
 			}},
+		})
+	},
+	"withdrawal-held": func(p *publisher) error {
+		var list []events.AppliedObject
+		for i := range 60 {
+			list = append(list, events.AppliedObject{Object: events.Object{Version: "v1", Kind: "ConfigMap", Namespace: "shop", Name: fmt.Sprintf("old-%02d", i)}, Action: events.ActionHeld})
+		}
+		body, err := json.Marshal(list)
+		if err != nil {
+			return err
+		}
+		stored, err := p.applier.Blobs().Put(context.Background(), "plumbline.blob.applier.local", body)
+		if err != nil {
+			return err
+		}
+		return p.next(p.applier, &events.ApplicationWithdrawn{
+			Outcome: events.ActionHeld, Reason: events.ReasonWithdrawalGuard, Hold: holdD, Fleet: commitA,
+			Objects: events.AppliedObjects{Count: len(list), Blob: &stored},
 		})
 	},
 	"diverged": func(p *publisher) error { return p.diverge(&events.DivergenceDetected{Divergence: p.divergence()}) },

@@ -3,6 +3,8 @@
 package main
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -10,6 +12,8 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/plumbline-dev/plumbline/events"
+	blobs "github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/status"
 )
 
@@ -64,6 +68,11 @@ func statusCommand() *cobra.Command {
 			one := view.Of(args[0])
 			if len(one) == 0 {
 				return unknown(view, args[0])
+			}
+			for i := range one {
+				if err := readHeld(now, &one[i]); err != nil {
+					return err
+				}
 			}
 			return printDetails(cmd.OutOrStdout(), out, one, clock())
 		},
@@ -174,14 +183,39 @@ func printDetails(w io.Writer, out format, all []status.Status, now time.Time) e
 	return nil
 }
 
-// heldText names what waits for an approval, as far as one line of events does.
+// readHeld reads the names of what is held where they are many. What is no
+// longer stored is counted alone.
+func readHeld(now sight, s *status.Status) error {
+	if s.HeldList == nil {
+		return nil
+	}
+	body, err := now.conn.Blobs().Get(now.ctx, *s.HeldList)
+	if errors.Is(err, blobs.ErrMissing) {
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("read what is held of %s: %w", s.Application, err)
+	}
+	var list []events.AppliedObject
+	if err := json.Unmarshal(body, &list); err != nil {
+		return fmt.Errorf("read what is held of %s: %w", s.Application, err)
+	}
+	s.Holds(list)
+	return nil
+}
+
+// heldText names what is held; of many, the first.
 func heldText(s status.Status) string {
+	const most = 20
 	var names []string
-	for _, o := range s.HeldObjects {
+	for _, o := range s.HeldObjects[:min(len(s.HeldObjects), most)] {
 		names = append(names, o.String())
 	}
-	if more := s.HeldCount - len(names); more > 0 {
-		names = append(names, fmt.Sprintf("%s: see 'plumbline diff %s'", count(more, "object"), s.Application))
+	switch more := s.HeldCount - len(names); {
+	case len(names) == 0 && more > 0:
+		return count(more, "object")
+	case more > 0:
+		names = append(names, fmt.Sprintf("and %d more (-o json names them)", more))
 	}
 	return strings.Join(names, ", ")
 }

@@ -84,7 +84,8 @@ func (c *Conn) Consumer(name string, h Handler, o Options) *Consumer {
 // Observe puts an observation into a queue, behind what waits there. fn is
 // what a handler is for a message: what it returns is published, an error is
 // tried again with the consumer's back-off list, an outage until it ends. An
-// observation whose key and cause wait already is not queued again; those that
+// observation whose key, cause and matter (its cause's About) wait already is
+// not queued again; those that
 // wait when the consumer stops are gone: the level is read again at the start.
 func (c *Consumer) Observe(key string, cause events.Cause, fn func(context.Context) ([]events.Draft, error)) {
 	c.mu.Lock()

@@ -114,7 +114,7 @@ func (q *queues) add(t *task) bool {
 // waits reports whether the same observation is in line already.
 func (l *queue) waits(t *task) bool {
 	return t.observation != nil && t.observation.cause.ID != "" && slices.ContainsFunc(l.tasks, func(o *task) bool {
-		return o.observation != nil && o.observation.cause.ID == t.observation.cause.ID
+		return o.observation != nil && o.observation.cause.ID == t.observation.cause.ID && o.observation.cause.About == t.observation.cause.About
 	})
 }
 

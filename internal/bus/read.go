@@ -272,7 +272,7 @@ func (p *page) take(m *nats.Msg, q query) (ended bool, err error) {
 		p.more = len(p.messages) > 0 && m.Header.Get("Nats-Num-Pending") != "0"
 		return true, nil
 	case "404":
-		if len(q.Last) > 0 && text != "No Results" { // one of them went away meanwhile
+		if len(q.Last) > 0 && text != "No Results" { // one of them can't be loaded
 			return true, fmt.Errorf("read the log: the server says %s %s", status, text)
 		}
 		return true, nil

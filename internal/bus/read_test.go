@@ -132,6 +132,52 @@ func TestLatestOfVeryManySubjects(t *testing.T) {
 	}
 }
 
+// What is published while it reads on is neither left out nor there twice.
+func TestLatestWhileSubjectsChange(t *testing.T) {
+	s := bustest.Start(t)
+	operator := s.Connect(t, "operator")
+	const many, size = 100, 60 << 10
+	large := func(cause string, app int) uint64 {
+		stored, err := operator.Publish(t.Context(), events.Cause{ID: cause}, events.Draft{
+			Data: &events.SyncRequested{By: strings.Repeat("x", size)}, Address: events.Address{Application: fmt.Sprintf("app-%d", app)},
+		})
+		if err != nil {
+			t.Error(err)
+			return 0
+		}
+		return stored[0].Stored
+	}
+	for app := range many {
+		large("first", app)
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		for i := range 300 {
+			large(fmt.Sprintf("again %d", i), i*7%many)
+		}
+	}()
+	for before := uint64(many); ; {
+		records, err := operator.Latest(t.Context(), "plumbline.v1.sync.>", "plumbline.v1.*.requested.>")
+		if err != nil {
+			t.Fatal(err)
+		}
+		subjects := map[string]bool{}
+		for _, r := range records {
+			subjects[r.Subject] = true
+		}
+		if len(records) != many || len(subjects) != many || records[many-1].Stored < before {
+			t.Fatalf("%d records of %d subjects, the last at %d; want %d, at least at %d", len(records), len(subjects), records[len(records)-1].Stored, many, before)
+		}
+		before = records[many-1].Stored
+		select {
+		case <-done:
+			return
+		default:
+		}
+	}
+}
+
 // The server ends an answer that is too large before it has said everything.
 func TestReadGoesOnAfterALargeAnswer(t *testing.T) {
 	s := bustest.Start(t)

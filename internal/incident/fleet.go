@@ -4,6 +4,7 @@ package incident
 
 import (
 	"slices"
+	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -81,14 +82,36 @@ func (v *View) undeclared(s Scope, opener events.Event) (mark, bool) {
 	if !ok || declared == nil || declared[s.Application] {
 		return mark{}, false
 	}
-	place := opener.Stored
-	if opener.Sequence > 0 && opener.Epoch == l.epoch {
-		place = min(place, opener.Sequence)
-	}
-	if place > l.stored {
+	if place(opener, l.epoch) > l.stored {
 		return mark{}, false
 	}
 	m := l.mark
-	m.how, m.stored = "it is no longer declared", max(m.stored, opener.Stored)
+	m.how, m.stored = undeclaredHow, max(m.stored, opener.Stored)
 	return m, true
+}
+
+const undeclaredHow = "it is no longer declared"
+
+// former is the list that ended a former life of an application, as its alert
+// remembers it: one that is declared again has another. opener is of the former
+// where its revision came before that list.
+func (v *View) former(s Scope, opener events.Event) (mark, bool) {
+	e := v.delivered[s.Alert()]
+	p, ok := e.Data.(*events.AlertDelivered)
+	if !ok || !p.Resolved || !strings.HasPrefix(p.Event, idOfLists) || place(opener, e.Epoch) > p.Place {
+		return mark{}, false
+	}
+	return mark{stored: max(p.Place, opener.Stored), epoch: e.Epoch, time: e.Time, id: p.Event, how: undeclaredHow}, true
+}
+
+// idOfLists begins the ids of lists of the fleet.
+var idOfLists = events.TypeOf(&events.FleetObserved{}).Name() + "-"
+
+// place is that of the revision that an event is about, in a life of the log;
+// its own, where it is about none.
+func place(e events.Event, epoch string) uint64 {
+	if e.Sequence > 0 && e.Epoch == epoch {
+		return min(e.Stored, e.Sequence)
+	}
+	return e.Stored
 }

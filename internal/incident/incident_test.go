@@ -209,6 +209,25 @@ func everything() *history {
 	return h
 }
 
+// An application that is declared again has another life: what was wrong with
+// the former, as its alert remembers, stays over.
+func TestDeclaredAgain(t *testing.T) {
+	h := (&history{}).observed().failed().declared("local")
+	s := incident.Scope{Kind: incident.Convergence, Address: web}
+	ended := one(t, view(h.events).Closed())
+	h.add(s.Alert(), &events.AlertDelivered{Thread: "1", Event: ended.Closed.Event, Place: ended.Closed.Stored, Resolved: true})
+	h.degraded().declared("local", "web")
+	if i := one(t, view(h.events).Closed()); !i.Late() || i.Closed.How != "it is no longer declared" {
+		t.Errorf("a late word of the former life: %+v", i)
+	}
+	again := one(t, view(h.observed().failed().events).Open())
+	h.add(s.Alert(), &events.AlertDelivered{Thread: "2", Event: again.EventID(), Place: again.Place()}).completed()
+	done := one(t, view(h.events).Closed())
+	// Of one life, what comes after its end is new, whatever its revision.
+	h.add(s.Alert(), &events.AlertDelivered{Thread: "2", Event: done.EventID(), Place: done.Place(), Resolved: true}).degraded()
+	one(t, view(h.events).Open())
+}
+
 // Without its body a list ends nothing.
 func TestListWithoutItsBody(t *testing.T) {
 	h := (&history{}).observed().renderFailed(events.ReasonSyntax).declared("local")

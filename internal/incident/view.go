@@ -268,10 +268,13 @@ func (v *View) closing(s Scope, r *record) (mark, bool) {
 	if end.stored > r.opener.Stored {
 		return end, true
 	}
-	if slices.Contains(listed, s.Kind) {
-		return v.undeclared(s, r.opener)
+	if !slices.Contains(listed, s.Kind) {
+		return mark{}, false
 	}
-	return end, false
+	if m, ok := v.undeclared(s, r.opener); ok {
+		return m, true
+	}
+	return v.former(s, r.opener)
 }
 
 // released says how what was held has gone: it has been approved, and applied

@@ -71,10 +71,25 @@ func (f *facts) judgeWithdrawn(s *Status) {
 }
 
 func (s *Status) hold(digest string, objects events.AppliedObjects) {
-	s.Hold, s.HeldCount = digest, objects.Count
-	for _, o := range objects.Items {
-		s.HeldObjects = append(s.HeldObjects, o.Object)
+	s.Hold, s.HeldList = digest, objects.Blob
+	if digest != "" {
+		s.HeldCount = objects.Count
 	}
+	if objects.Blob == nil {
+		s.Holds(objects.Items)
+	}
+}
+
+// Holds gives s the list that HeldList names. Of a withdrawal that can't be ended
+// it has those too that are gone or were passed on.
+func (s *Status) Holds(list []events.AppliedObject) {
+	s.HeldObjects, s.HeldList = nil, nil
+	for _, o := range list {
+		if o.Action == events.ActionHeld {
+			s.HeldObjects = append(s.HeldObjects, o.Object)
+		}
+	}
+	s.HeldCount = len(s.HeldObjects)
 }
 
 func (f *facts) judgeManifests(s *Status) {

@@ -43,10 +43,13 @@ type Status struct {
 	Converged *Convergence `json:"converged,omitempty"`
 	// Hold is the digest to approve; empty where nothing waits for approval.
 	Hold string `json:"hold,omitempty"`
-	// HeldCount counts the objects that wait with it. HeldObjects names them
-	// where they are at most [events.MaxInline].
+	// HeldCount counts the objects that are held: they wait for the approval,
+	// or, where there is nothing to approve, can't be deleted. HeldObjects names
+	// them where they are few; else a list of [events.AppliedObject] in HeldList
+	// does.
 	HeldCount   int             `json:"heldCount,omitempty"`
 	HeldObjects []events.Object `json:"heldObjects,omitempty"`
+	HeldList    *events.Blob    `json:"-"`
 	// Divergences are the open ones, the oldest first.
 	Divergences []Divergence `json:"divergences,omitempty"`
 

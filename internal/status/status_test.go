@@ -92,6 +92,31 @@ var cases = map[string]struct {
 	"invalid, another is valid": {log().observed(a).rendered(x).completed(x).invalid("f2", "web").fleet("f2", 1).fleet("f3", 1), status.Held, "", "", a, x, 4, 0},
 }
 
+// Of a withdrawal that can't be ended, what is gone is not held.
+func TestHeldAreTheHeld(t *testing.T) {
+	object := func(name string, action events.Action) events.AppliedObject {
+		return events.AppliedObject{Object: events.Object{Version: "v1", Kind: "ConfigMap", Name: name}, Action: action}
+	}
+	list := []events.AppliedObject{object("gone", events.ActionPruned), object("stays", events.ActionHeld)}
+	held := func(hold string, o events.AppliedObjects) status.Status {
+		return web(t, log().observed(a).web(&events.ApplicationWithdrawn{Outcome: events.ActionHeld, Hold: hold, Objects: o}).view())
+	}
+	s := held("", events.AppliedObjects{Count: 2, Items: list})
+	if s.State != status.Held || s.HeldCount != 1 || s.HeldObjects[0].Name != "stays" {
+		t.Errorf("%+v", s)
+	}
+	body := &events.Blob{Name: "b"}
+	if s = held(hold, events.AppliedObjects{Count: 70, Blob: body}); s.HeldCount != 70 || s.HeldList != body {
+		t.Errorf("many: %+v", s)
+	}
+	if s = held("", events.AppliedObjects{Count: 70, Blob: body}); s.HeldCount != 0 || s.HeldList != body {
+		t.Errorf("many, of which some are gone: %+v", s)
+	}
+	if s.Holds(list); s.HeldCount != 1 || s.HeldList != nil {
+		t.Errorf("after the list was read: %+v", s)
+	}
+}
+
 func TestStates(t *testing.T) {
 	for name, want := range cases {
 		t.Run(name, func(t *testing.T) {

@@ -37,9 +37,6 @@ func (f *fleet) declared(ctx context.Context, cluster string, body events.Blob) 
 	if ok && l.digest == body.Digest {
 		return l.declared, nil
 	}
-	if body.Digest == "" {
-		return nil, nil
-	}
 	text, err := f.conn.Blobs().Get(ctx, body)
 	if errors.Is(err, blob.ErrMissing) || errors.Is(err, blob.ErrIntegrity) {
 		return nil, nil

@@ -28,6 +28,9 @@ func (n *notifier) handle(ctx context.Context, in events.Event) ([]events.Draft,
 		return nil, nil
 	case *events.FleetObserved:
 		declared, err := n.fleet.declared(ctx, in.Cluster, p.List)
+		if err == nil && declared == nil {
+			err = n.replaced(ctx, in)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -37,6 +40,19 @@ func (n *notifier) handle(ctx context.Context, in events.Event) ([]events.Draft,
 	}
 	n.look(events.CauseOf(in), scopes)
 	return nil, nil
+}
+
+// replaced is nil where a list whose body is gone is no longer the newest;
+// else the body may come yet, and the list is tried again.
+func (n *notifier) replaced(ctx context.Context, list events.Event) error {
+	last, err := n.conn.Last(ctx, list.Type.Subject(list.Address))
+	switch {
+	case errors.Is(err, bus.ErrNone): // the log has begun anew
+		return nil
+	case err == nil && last.ID == list.ID:
+		return fmt.Errorf("the body of the fleet's list of cluster %s is not stored", list.Cluster)
+	}
+	return err
 }
 
 // concerned are the scopes that an event may change, of those that ever had an
@@ -68,11 +84,8 @@ func (n *notifier) concerned(in events.Event) []incident.Scope {
 // at most.
 func (n *notifier) look(cause events.Cause, scopes []incident.Scope) {
 	for _, s := range scopes {
-		of := cause
-		if len(scopes) > 1 { // the queue takes what has the same cause for the same
-			of.ID += " " + s.Key()
-		}
-		n.consumer.Observe(queue, of, func(ctx context.Context) ([]events.Draft, error) {
+		cause.About = s.Key()
+		n.consumer.Observe(queue, cause, func(ctx context.Context) ([]events.Draft, error) {
 			return n.tell(telemetry.About(ctx, s.Application), s)
 		})
 	}
@@ -216,21 +229,11 @@ func (n *notifier) readLevel(ctx context.Context) error {
 		}
 	}
 	slices.SortFunc(due, byPlace)
-	n.lookAt(due)
+	for _, d := range due {
+		cause := events.Cause{ID: d.EventID(), Traceparent: d.Event.Traceparent, Correlation: d.Event.CorrelationID, Order: orderOf(d.Incident)}
+		n.look(cause, []incident.Scope{d.Scope})
+	}
 	return nil
-}
-
-// lookAt puts what is due into the queue, in its order. One list of the fleet
-// may be the cause of several.
-func (n *notifier) lookAt(due []state) {
-	scopes := map[string][]incident.Scope{}
-	for _, d := range due {
-		scopes[d.EventID()] = append(scopes[d.EventID()], d.Scope)
-	}
-	for _, d := range due {
-		n.look(events.Cause{ID: d.EventID(), Traceparent: d.Event.Traceparent, Correlation: d.Event.CorrelationID, Order: orderOf(d.Incident)}, scopes[d.EventID()])
-		delete(scopes, d.EventID())
-	}
 }
 
 func byPlace(a, b state) int { return cmp.Compare(a.Place(), b.Place()) }

@@ -132,6 +132,12 @@ func (r *rig) publishOf(user string, d events.Draft) events.Event {
 // declared publishes the fleet's list of cluster local.
 func (r *rig) declared(applications ...string) {
 	r.t.Helper()
+	r.listed(events.FleetObserved{Commit: strings.Join(applications, "+")}, applications...)
+}
+
+// listed publishes a list of cluster local with this body.
+func (r *rig) listed(list events.FleetObserved, applications ...string) {
+	r.t.Helper()
 	entries := []events.FleetEntry{}
 	for _, name := range applications {
 		entries = append(entries, events.FleetEntry{Application: name})
@@ -141,11 +147,11 @@ func (r *rig) declared(applications ...string) {
 		r.t.Fatal(err)
 	}
 	c := r.conn("watcher")
-	list, err := c.Blobs().Put(r.t.Context(), blob.Root+".watcher.fleet.local", body)
-	if err != nil {
+	list.Count = len(entries)
+	if list.List, err = c.Blobs().Put(r.t.Context(), blob.Root+".watcher.fleet.local", body); err != nil {
 		r.t.Fatal(err)
 	}
-	r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{Commit: strings.Join(applications, "+"), Count: len(entries), List: list})
+	r.publish("watcher", events.Address{Cluster: "local"}, &list)
 }
 
 // app is an application whose pipeline a test plays.

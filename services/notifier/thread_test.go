@@ -3,11 +3,14 @@
 package notifier
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
@@ -73,7 +76,7 @@ func TestEveryKind(t *testing.T) {
 	at, _ := shop.divergence("web", testTime)
 	source, declared := events.Address{Key: "shop"}, events.Address{Key: "decl"}
 	list := func(commit string, refused ...string) {
-		r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{Commit: commit, Count: 1, Rejections: refused, RejectionCount: len(refused)})
+		r.listed(events.FleetObserved{Commit: commit, Rejections: refused, RejectionCount: len(refused)}, shop.name)
 	}
 	for _, c := range []struct {
 		scope incident.Scope
@@ -195,13 +198,49 @@ func TestNoLongerDeclared(t *testing.T) {
 	}
 	stop()
 	r.declared()
-	r.start()
+	stop = r.start()
 	r.told(api.scope(incident.Render), over)
 	r.told(api.scope(incident.Convergence), over)
 	web.renderFailed("a word that came late")
 	if n := r.quiet(); n != 6 {
 		t.Errorf("%d messages:\n%s", n, r.slack)
 	}
+	// Declared again, it is another: what was wrong with the former stays over.
+	stop()
+	r.declared(web.name, api.name)
+	r.start()
+	if n := r.quiet(); n != 6 {
+		t.Errorf("declared again, %d messages:\n%s", n, r.slack)
+	}
+	api.commit("b")
+	api.renderFailed("no again")
+	r.told(api.scope(incident.Render), open)
+	if n := r.quiet(); n != 7 {
+		t.Errorf("failed again, %d messages:\n%s", n, r.slack)
+	}
+}
+
+// A list whose body comes late ends what it lacks when it is there.
+func TestListBeforeItsBody(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	shop := r.app("shop-web")
+	shop.commit("a")
+	shop.renderFailed("no")
+	r.told(shop.scope(incident.Render), open)
+	sum := sha256.Sum256([]byte("[]"))
+	name := blob.Root + ".watcher.fleet.local." + hex.EncodeToString(sum[:])
+	r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{
+		Commit: "f", List: events.Blob{Name: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: 2, Chunks: 1},
+	})
+	another := r.app("shop-api")
+	another.commit("a")
+	another.renderFailed("no")
+	r.told(another.scope(incident.Render), open) // it came after the list
+	if _, err := r.conn("watcher").Blobs().Put(t.Context(), blob.Root+".watcher.fleet.local", []byte("[]")); err != nil {
+		t.Fatal(err)
+	}
+	r.told(shop.scope(incident.Render), over)
 }
 
 // What one event ends is told one after the other: that the first was told is in
@@ -234,6 +273,12 @@ func TestOneEventEndsSeveral(t *testing.T) {
 	begin()
 	r.declared()
 	end()
+	for _, s := range []incident.Scope{render, convergence} {
+		all := r.alerts(s)
+		if e := all[len(all)-1]; e.CausationID != last(all).Event {
+			t.Errorf("an alert of the event %s says that it comes from %s", last(all).Event, e.CausationID)
+		}
+	}
 	begin()
 	stop()
 	r.declared()

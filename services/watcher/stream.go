@@ -51,7 +51,7 @@ func (s *stream) list(ctx context.Context) (*packp.AdvRefs, error) {
 	case err != nil && ctx.Err() != nil:
 		return nil, ctx.Err()
 	case errors.Is(err, packp.ErrEmptyInput):
-		return nil, s.refusal(err)
+		return nil, s.refusal(ctx, err)
 	case err != nil:
 		return nil, refuse(events.ReasonSourceInvalid, err, "the server's answer is no listing of refs")
 	}
@@ -60,8 +60,11 @@ func (s *stream) list(ctx context.Context) (*packp.AdvRefs, error) {
 }
 
 // refusal says why upload-pack ended without a word.
-func (s *stream) refusal(err error) error {
+func (s *stream) refusal(ctx context.Context, err error) error {
 	s.exited()
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
 	text := s.stderr.String()
 	for _, sign := range []string{"not appear to be a git repository", "not found", "does not exist", "No such file", "not served"} {
 		if strings.Contains(text, sign) {

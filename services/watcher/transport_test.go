@@ -192,6 +192,21 @@ func TestRefusalWaitsForStandardError(t *testing.T) {
 	}
 }
 
+// A process that has closed its standard output and doesn't end is ended with the
+// context.
+func TestRefusalEndsWithItsContext(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan struct{})
+	s := (&stream{
+		out: io.NopCloser(strings.NewReader("")), stderr: &tail{},
+		exited: func() { cancel(); <-ended },
+		finish: func() { close(ended) },
+	}).start(ctx)
+	if _, err := s.list(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
 // A session whose context ends while it begins is ended, by one of the two
 // goroutines.
 func TestStreamEndsWithItsContext(t *testing.T) {
