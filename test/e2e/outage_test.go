@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/test/kubelab"
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
@@ -16,8 +15,7 @@ import (
 func TestAPIServerStopped(t *testing.T) {
 	s := play(t, "apidown", one("0"))
 	s.eventually("cm", "0")
-	cluster := kubelab.ForTest(t)
-	if err := cluster.Stop(); err != nil {
+	if err := s.Cluster.Stop(); err != nil {
 		t.Fatal(err)
 	}
 	back := time.After(20 * time.Second)
@@ -25,7 +23,7 @@ func TestAPIServerStopped(t *testing.T) {
 	s.commit(one("1"))
 	commit := s.commit(one("2"))
 	<-back
-	if err := cluster.Restart(s.ctx()); err != nil {
+	if err := s.Cluster.Restart(s.ctx()); err != nil {
 		t.Fatal(err)
 	}
 	s.converged(mark, commit)

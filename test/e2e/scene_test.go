@@ -30,8 +30,8 @@ type scene struct {
 	namespace string
 }
 
-// play raises a rig on the shared cluster and declares one application with
-// the given extra lines in its spec.
+// play raises a rig on a cluster of its own and declares one application with
+// the given extra lines in its spec. The test runs beside others from here.
 func play(t *testing.T, app string, files map[string]string, spec ...string) *scene {
 	t.Helper()
 	s := stage(t, app)
@@ -43,10 +43,12 @@ func play(t *testing.T, app string, files map[string]string, spec ...string) *sc
 	return s
 }
 
-// stage raises a rig without starting Plumbline on it.
+// stage raises a rig without starting Plumbline on it. The test runs beside
+// others from here.
 func stage(t *testing.T, app string, env ...string) *scene {
 	t.Helper()
-	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: binaries, Cluster: kubelab.ForTest(t), Env: env})
+	t.Parallel() // a scene mostly waits
+	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: binaries, Cluster: kubelab.Lend(t), Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,7 +22,19 @@ var shared struct {
 	inMain  bool
 	cluster *Cluster
 	err     error // of the start, which is tried once
+	lent    []*Cluster
 }
+
+// free are the clusters that [Lend] may lend; nil stands for one that was not
+// started yet.
+var free = func() chan *Cluster {
+	const most = 3 // what a small machine has room for
+	c := make(chan *Cluster, most)
+	for range most {
+		c <- nil
+	}
+	return c
+}()
 
 // Main runs a package's tests with a cluster for them to share, see [ForTest],
 // and exits. It is for TestMain.
@@ -35,8 +47,12 @@ func Main(m *testing.M) {
 
 	shared.Lock()
 	defer shared.Unlock()
+	clusters := shared.lent
 	if shared.cluster != nil {
-		if err := errors.Join(shared.cluster.Stop(), os.RemoveAll(shared.cluster.Dir())); err != nil {
+		clusters = append(clusters, shared.cluster)
+	}
+	for _, cluster := range clusters {
+		if err := errors.Join(cluster.Stop(), os.RemoveAll(cluster.Dir())); err != nil {
 			fmt.Fprintln(os.Stderr, err)
 			code = max(code, 1)
 		}
@@ -62,6 +78,34 @@ func ForTest(tb testing.TB) *Cluster {
 		tb.Fatal(shared.err)
 	}
 	return shared.cluster
+}
+
+// Lend returns a cluster for one test alone, until it ends: one of a few that
+// the tests of this package take turns on, for tests that run at once and
+// can't share one. The test leaves it running and clean. The package's TestMain
+// must call [Main].
+func Lend(tb testing.TB) *Cluster {
+	tb.Helper()
+	shared.Lock()
+	inMain := shared.inMain
+	shared.Unlock()
+	if !inMain {
+		tb.Fatal("kubelab.Lend needs: func TestMain(m *testing.M) { kubelab.Main(m) }")
+	}
+	cluster := <-free
+	tb.Cleanup(func() { free <- cluster })
+	if cluster != nil {
+		return cluster
+	}
+	started, err := startTemporary(Options{Audit: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cluster = started
+	shared.Lock()
+	defer shared.Unlock()
+	shared.lent = append(shared.lent, cluster)
+	return cluster
 }
 
 // New starts a cluster for one test, which may do to it what it likes. It is
