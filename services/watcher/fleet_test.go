@@ -380,6 +380,33 @@ func TestClusterThatGoesWithItsApplicationsIsEmptied(t *testing.T) {
 	}
 }
 
+// So does one of which no revision was ever observed: only its list tells that it
+// was declared.
+func TestClusterOfWhatWasNeverObservedIsEmptied(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "api")
+	declare := func(text string) {
+		t.Helper()
+		l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + application("api", "shop", "") + text}))
+	}
+	web := strings.Replace(application("web", "shop", "branch: none"), "namespace:", "cluster: edge, namespace:", 1)
+	count := func(n int) func() bool {
+		return func() bool {
+			e := l.last(&events.FleetObserved{}, events.Address{Cluster: "edge"})
+			return e != nil && e.Data.(*events.FleetObserved).Count == n
+		}
+	}
+	declare(clusterEdge + web)
+	stop := l.watch()
+	l.observed("api", a)
+	bustest.Eventually(t, "the list of edge", count(1))
+	stop()
+	declare("")
+	l.must(os.RemoveAll(l.config.Mirrors))
+	l.watch()
+	bustest.Eventually(t, "an empty list of edge", count(0))
+}
+
 // There and back between clusters: each list lacks what is on the other one,
 // and each arrival is a revision.
 func TestMovedToAnotherClusterAndBack(t *testing.T) {

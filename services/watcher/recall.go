@@ -65,6 +65,9 @@ func (p *pass) fromBus(ctx context.Context) (fleet.State, bool, error) {
 		if err := json.Unmarshal(body, &entries); err != nil {
 			return fleet.State{}, false, nil //nolint:nilerr // as good as lost
 		}
+		if cluster != fleet.LocalCluster {
+			state.Left = append(state.Left, cluster) // unless it is still declared
+		}
 		for _, e := range entries {
 			entry, err := p.entry(ctx, cluster, e)
 			if err != nil {
