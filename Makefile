@@ -34,7 +34,7 @@ kubelab: # a real control plane; the first build takes minutes and says so
 
 .PHONY: test
 test: kubelab ## run every test, with the race detector and a real control plane
-	go test $(testflags) -p 3 -timeout 15m $$(go list ./... | grep -v '/test/e2e')
+	go test $(testflags) -p 2 -timeout 15m $$(go list ./... | grep -v '/test/e2e')
 	go test $(testflags) -parallel 3 -timeout 30m ./test/e2e/...
 
 .PHONY: test-unit
