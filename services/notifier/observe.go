@@ -21,25 +21,30 @@ import (
 // handle takes an event: it says which incidents to look at, and what is found
 // there is told when its turn has come.
 func (n *notifier) handle(ctx context.Context, in events.Event) ([]events.Draft, error) {
-	scopes := n.concerned(in)
-	switch p := in.Data.(type) {
-	case *events.SyncRequested:
+	if _, ok := in.Data.(*events.SyncRequested); ok {
 		n.level(in.ID)
 		return nil, nil
-	case *events.FleetObserved:
-		declared, err := n.fleet.declared(ctx, in.Cluster, p.List)
-		if err == nil && declared == nil {
-			err = n.replaced(ctx, in)
-		}
-		if err != nil {
-			return nil, err
-		}
-		scopes = slices.DeleteFunc(scopes, func(s incident.Scope) bool {
-			return s.Application != "" && (declared == nil || declared[s.Application])
-		})
+	}
+	scopes := n.concerned(in)
+	var err error
+	if list, ok := in.Data.(*events.FleetObserved); ok {
+		scopes, err = n.ended(ctx, in, list.List, scopes)
 	}
 	n.look(events.CauseOf(in), scopes)
-	return nil, nil
+	return nil, err
+}
+
+// ended are, of the scopes that a list of the fleet concerns, those that it may
+// end: declarations, and what is of applications that it lacks. Where its body
+// can't be read, and may be later, the declarations alone, and an error.
+func (n *notifier) ended(ctx context.Context, in events.Event, body events.Blob, scopes []incident.Scope) ([]incident.Scope, error) {
+	declared, err := n.fleet.declared(ctx, in.Cluster, body)
+	if err == nil && declared == nil {
+		err = n.replaced(ctx, in)
+	}
+	return slices.DeleteFunc(scopes, func(s incident.Scope) bool {
+		return s.Application != "" && (declared == nil || declared[s.Application])
+	}), err
 }
 
 // replaced is nil where a list whose body is gone is no longer the newest;

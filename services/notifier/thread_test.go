@@ -220,7 +220,8 @@ func TestNoLongerDeclared(t *testing.T) {
 	}
 }
 
-// A list whose body comes late ends what it lacks when it is there.
+// A list whose body comes late ends what it lacks when it is there, and what it
+// tells of declarations before.
 func TestListBeforeItsBody(t *testing.T) {
 	r := newRig(t)
 	r.start()
@@ -228,15 +229,15 @@ func TestListBeforeItsBody(t *testing.T) {
 	shop.commit("a")
 	shop.renderFailed("no")
 	r.told(shop.scope(incident.Render), open)
+	declaration := incident.Scope{Kind: incident.Declaration, Address: events.Address{Key: "decl"}}
+	r.publish("watcher", declaration.Address, &events.FleetRejected{File: "fleet/shop.yaml", Commit: "e", Problems: []events.Problem{{Line: 1, Message: "no"}}})
+	r.told(declaration, open)
 	sum := sha256.Sum256([]byte("[]"))
 	name := blob.Root + ".watcher.fleet.local." + hex.EncodeToString(sum[:])
 	r.publish("watcher", events.Address{Cluster: "local"}, &events.FleetObserved{
 		Commit: "f", List: events.Blob{Name: name, Digest: "sha256:" + hex.EncodeToString(sum[:]), Size: 2, Chunks: 1},
 	})
-	another := r.app("shop-api")
-	another.commit("a")
-	another.renderFailed("no")
-	r.told(another.scope(incident.Render), open) // it came after the list
+	r.told(declaration, over)
 	if _, err := r.conn("watcher").Blobs().Put(t.Context(), blob.Root+".watcher.fleet.local", []byte("[]")); err != nil {
 		t.Fatal(err)
 	}
