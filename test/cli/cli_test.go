@@ -5,7 +5,6 @@ package cli
 import (
 	"flag"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -14,6 +13,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
@@ -49,10 +49,9 @@ func TestScripts(t *testing.T) {
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no scripts: %v", err)
 	}
-	binary := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-ldflags", "-X github.com/plumbline-dev/plumbline/internal/process.version="+version, "-o", filepath.Join(binary, "plumbline"), "../../cmd/plumbline")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build plumbline: %v\n%s", err, out)
+	programs, err := binaries.Build(t.Context(), binaries.Kind{Version: version})
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, file := range files {
 		name := strings.TrimSuffix(filepath.Base(file), ".txtar")
@@ -62,7 +61,7 @@ func TestScripts(t *testing.T) {
 				Files:               []string{file},
 				RequireExplicitExec: true,
 				UpdateScripts:       *update,
-				Setup:               func(env *testscript.Env) error { return s.prepare(env, binary) },
+				Setup:               func(env *testscript.Env) error { return s.prepare(env, programs) },
 				Cmds:                s.commands(),
 			})
 		})

@@ -4,14 +4,13 @@ package main
 
 import (
 	"bytes"
-	"os/exec"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
@@ -21,10 +20,9 @@ func TestMain(m *testing.M) { kubelab.Main(m) }
 // The story holds from its first step to its last; with a service left out it
 // ends at the step that needs it, and says what did not come.
 func TestStory(t *testing.T) {
-	bin := t.TempDir()
-	out, err := exec.Command("go", "build", "-o", bin+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
+	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
 	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+		t.Fatal(err)
 	}
 	if told, err := telling(t, bin, ""); err != nil {
 		t.Fatalf("%v\n%s", err, told)

@@ -16,6 +16,8 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+
+	"github.com/plumbline-dev/plumbline/test/binaries"
 )
 
 // What the manifests call, mount and refer to is what the binaries and the
@@ -73,14 +75,12 @@ type fitting struct {
 	secrets map[string]map[string]bool // the keys of each Secret that the keys command makes
 }
 
-// build builds every command as it is.
+// build builds every program as it is.
 func build(t *testing.T) string {
 	t.Helper()
-	bin := t.TempDir()
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", bin+"/", "./cmd/...")
-	cmd.Dir = root
-	if out, err := cmd.CombinedOutput(); err != nil {
-		t.Fatalf("%v\n%s", err, out)
+	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	if err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }

@@ -48,7 +48,7 @@ func play(t *testing.T, app string, files map[string]string, spec ...string) *sc
 func stage(t *testing.T, app string, env ...string) *scene {
 	t.Helper()
 	t.Parallel() // a scene mostly waits
-	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: binaries, Cluster: kubelab.Lend(t), Env: env})
+	r, err := rig.New(t.Context(), rig.Options{Dir: t.TempDir(), Bin: programs, Cluster: kubelab.Lend(t), Env: env})
 	if err != nil {
 		t.Fatal(err)
 	}

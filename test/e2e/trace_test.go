@@ -222,7 +222,7 @@ func (s *scene) notifier(env []string) *rig.Process {
 		s.t.Fatal(err)
 	}
 	return &rig.Process{
-		Name: "notifier", Path: filepath.Join(binaries, "notifier"), Dir: filepath.Join(s.Dir, "log"), Env: env,
+		Name: "notifier", Path: filepath.Join(programs, "notifier"), Dir: filepath.Join(s.Dir, "log"), Env: env,
 		Args: []string{"--nats-url", s.URL, "--nats-creds", s.Creds("notifier"), "--slack-channel", "ops", "--slack-token-file", token, "--slack-url", slack.URL()},
 	}
 }

@@ -19,6 +19,7 @@ import (
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/tools/clientcmd"
 
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
@@ -33,11 +34,9 @@ func TestReadmeRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin := t.TempDir()
-	build := exec.CommandContext(t.Context(), "go", "build", "-buildvcs=false", "-o", bin, "./cmd/plumbline")
-	build.Dir = filepath.Join("..", "..")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("go build: %v\n%s", err, out)
+	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	if err != nil {
+		t.Fatal(err)
 	}
 	cluster := kubelab.New(t, kubelab.Options{})
 
