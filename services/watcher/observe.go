@@ -81,7 +81,7 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context) (again bool, err error) {
-	source, cancel := context.WithTimeout(ctx, lookTimeout)
+	source, cancel := context.WithTimeout(ctx, lookTimeouts*p.hub.GitTimeout)
 	defer cancel()
 	if err := p.list(source); err != nil {
 		return false, err
@@ -109,7 +109,7 @@ func (p *pass) run(ctx context.Context) (again bool, err error) {
 // server that doesn't list them in time is cut off.
 func (p *pass) list(ctx context.Context) error {
 	ctx, cut := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(listTimeout, func() { cut(context.DeadlineExceeded) })
+	timer := time.AfterFunc(p.hub.GitTimeout, func() { cut(context.DeadlineExceeded) })
 	defer timer.Stop()
 	s, err := p.remote.open(ctx)
 	if err != nil {

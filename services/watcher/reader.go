@@ -28,9 +28,10 @@ const (
 	// leastBackoff is the longest wait for a repository whose interval is
 	// shorter: a host that is back is noticed within it.
 	leastBackoff = time.Minute
-	// lookTimeout bounds what a look may wait for a repository.
-	lookTimeout = 10 * time.Minute
-	listTimeout = time.Minute
+	defaultGitTimeout = time.Minute
+	// lookTimeouts bounds what a look may wait for a repository: so many times
+	// what a listing of its refs may take.
+	lookTimeouts = 10
 )
 
 // assignment is one application that a reader watches.

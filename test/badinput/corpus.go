@@ -3,6 +3,7 @@
 package badinput
 
 import (
+	"bytes"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -43,6 +44,9 @@ type Input struct {
 	Parts   map[string]string
 	Want    Want
 }
+
+// ID names an input among all; an application that it is is called so.
+func (in Input) ID() string { return in.Section + "-" + in.Name }
 
 // File is a file of an input, before its steps.
 type File struct {
@@ -95,7 +99,7 @@ func Load(folder string) ([]Input, error) {
 // Parse reads one archive.
 func Parse(section, name string, data []byte) (Input, error) {
 	in := Input{Section: section, Name: name, Parts: map[string]string{}}
-	archive := txtar.Parse(data)
+	archive := txtar.Parse(bytes.ReplaceAll(data, []byte("${name}"), []byte(in.ID())))
 	in.About = strings.Join(strings.Fields(string(archive.Comment)), " ")
 	wanted := false
 	for _, f := range archive.Files {

@@ -14,9 +14,9 @@
 //
 // # An archive
 //
-// corpus/<section>/<name>.txtar is one input. The name is a DNS label: where
-// the input is an application, it is called so. The comment says in a sentence
-// what the input is and what it attacks. The files are
+// corpus/<section>/<name>.txtar is one input; <section>-<name> names it among
+// all, and is what an application that it is is called. The comment says in a
+// sentence what the input is and what it attacks. The files are
 //
 //	in/<path>    a file of the input: of the application's repository, of the
 //	             fleet, a body, a kubeconfig
@@ -30,7 +30,7 @@
 //	cluster      what is done in the cluster
 //	answer       how Slack answers
 //
-// In them ${name} is the input's name. want has lines of "key: value":
+// In them ${name} stands for <section>-<name>. want has lines of "key: value":
 //
 //	event    short name of the type of the event that is awaited
 //	reason   its code
