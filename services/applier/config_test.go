@@ -104,6 +104,7 @@ func TestExplainsWithoutValues(t *testing.T) {
 	for message, want := range map[string]string{
 		`spec.x: Invalid value: "a:b": must be c`:               `spec.x: Invalid value: must be c`,
 		`spec.x: Duplicate value: {"name":"a"}`:                 `spec.x: Duplicate value`,
+		`spec.x: Not found: "hunter2"`:                          `spec.x: Not found`,
 		`spec.x: Unsupported value: "q": supported values: "a"`: `spec.x: Unsupported value: supported values: "a"`,
 	} {
 		if got := withoutValues(message); got != want {
