@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
 	"os"
@@ -78,6 +79,29 @@ func TestABrokenInventoryCountsAsLost(t *testing.T) {
 		if inv, found := s.get("a"); found || len(inv.Entries) > 0 {
 			t.Errorf("%s: found %+v", field, inv)
 		}
+	}
+}
+
+// What is damaged must not show fewer objects, or others: they would be
+// orphaned, or pruned.
+func TestADamagedInventoryCountsAsLost(t *testing.T) {
+	entry := `{"Version":"v1","Kind":"ConfigMap","Namespace":"shop","Name":"a"}`
+	whole := gzipped(t, []byte("["+entry+"]"))
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)-5] ^= 1 // in the checksum
+	for name, packed := range map[string][]byte{
+		"cut behind the list":    whole[:len(whole)-8],
+		"checksum":               flipped,
+		"something behind":       gzipped(t, []byte("["+entry+"]["+entry+"]")),
+		"an object twice":        gzipped(t, []byte("["+entry+","+entry+"]")),
+		"more than fits at once": gzipped(t, bytes.Repeat([]byte(" "), maxUnpacked+1)),
+	} {
+		if e := decodeInventory(configMapOf("{}", "{}", packed)); e.broken == nil {
+			t.Errorf("%s: read as %+v", name, e.Entries)
+		}
+	}
+	if e := decodeInventory(configMapOf("{}", "{}", whole)); e.broken != nil || len(e.Entries) != 1 {
+		t.Errorf("read as %+v, %v", e.Entries, e.broken)
 	}
 }
 
