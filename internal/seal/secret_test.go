@@ -3,6 +3,7 @@
 package seal_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"path/filepath"
@@ -153,6 +154,8 @@ func TestParseRecipient(t *testing.T) {
 	}
 }
 
+// FuzzOpen: nothing opens but what was sealed to this identity, and what
+// identifies a value identifies itself.
 func FuzzOpen(f *testing.F) {
 	id, to := pair(f)
 	key := sourceKey(f, 1).DigestKey("local")
@@ -168,6 +171,50 @@ func FuzzOpen(f *testing.F) {
 		}
 		if once := seal.Identifying(value); seal.Identifying(once) != once {
 			t.Errorf("Identifying(%q) is not stable", value)
+		}
+	})
+}
+
+// FuzzSealSecret: a Secret of any shape is sealed or refused by the name of a
+// field; what is sealed shows no value, and opens as what the API server would
+// have made of it.
+func FuzzSealSecret(f *testing.F) {
+	id, to := pair(f)
+	key := sourceKey(f, 1).DigestKey("local")
+	f.Add([]byte(`{"apiVersion":"v1","kind":"Secret","data":{"p":"a2FuYXJpZW52b2dlbA=="},"stringData":{"q":"kanarienvogel"}}`))
+	f.Add([]byte(`{"data":{"p":"kanarienvogel"},"stringData":[1]}`))
+	f.Add([]byte(`{"data":{"p":null,"q":{"kanarienvogel":1}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var body map[string]any
+		if json.Unmarshal(text, &body) != nil {
+			return
+		}
+		sealed, err := seal.SealSecret(body, to, key)
+		if err != nil {
+			var fe *seal.FieldError
+			if !errors.As(err, &fe) || strings.Contains(fe.Message, "kanarienvogel") {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		blind, err := seal.BlindSecret(body, key)
+		if err != nil {
+			t.Fatalf("sealed, and has no digest: %v", err)
+		}
+		opened, err := seal.OpenSecret(sealed, id)
+		if err != nil {
+			t.Fatalf("sealed, and can't be opened: %v", err)
+		}
+		data, _ := sealed["data"].(map[string]any)
+		plain, _ := opened["data"].(map[string]any)
+		if _, left := sealed["stringData"]; left || len(plain) != len(data) {
+			t.Fatalf("%d values sealed, %d opened", len(data), len(plain))
+		}
+		digests, _ := blind["data"].(map[string]any)
+		for name, value := range data {
+			if text, _ := value.(string); !seal.Sealed(text) || digests[name] != seal.Identifying(text) {
+				t.Fatalf("data.%s is %v", name, value)
+			}
 		}
 	})
 }

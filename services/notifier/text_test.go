@@ -163,3 +163,21 @@ func TestClean(t *testing.T) {
 		t.Errorf("prose = %s, %v", b, err)
 	}
 }
+
+// FuzzMessage: whatever text a cluster or Git holds, and wherever, Slack makes
+// nothing of it but text, and a message stays within what Slack takes.
+func FuzzMessage(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text)
+	}
+	n := &notifier{cfg: Config{Playbooks: playbooks.DefaultBase}}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range hostileStates(text) {
+			for _, m := range []message{n.first(s), n.reply(s), n.digestOf(briefs(s))} {
+				for _, part := range append([]string{m.text, m.context}, m.details...) {
+					checkText(t, part)
+				}
+			}
+		}
+	})
+}
