@@ -11,7 +11,7 @@ import (
 	"testing"
 )
 
-func TestEndpoints(t *testing.T) {
+func TestAdvisoryC3Endpoints(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://git.example.com/shop.git":        "https://git.example.com/shop.git",
 		"http://127.0.0.1:8080/a/b.git":           "http://127.0.0.1:8080/a/b.git",

@@ -250,7 +250,9 @@ func receive(ctx context.Context, store *filesystem.Storage, s session, l listin
 	if err != nil {
 		return 0, fmt.Errorf("mirror: %w", err)
 	}
-	n, copyErr := io.Copy(w, counted)
+	looked := inspect(counted)
+	defer looked.close()
+	n, copyErr := io.Copy(w, looked)
 	closeErr := w.Close() // indexes, and so checks, the pack
 	switch {
 	case copyErr != nil && ctx.Err() != nil:

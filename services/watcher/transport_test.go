@@ -67,7 +67,7 @@ func TestUnknownAuthorityIsNotTrusted(t *testing.T) {
 	}
 }
 
-func TestRedirectToAnotherHostIsRefused(t *testing.T) {
+func TestAdvisoryC5RedirectToAnotherHostIsRefused(t *testing.T) {
 	l := newLab(t, gitserver.Options{Username: "ada", Password: "s3cret"})
 	other := gitserver.New(t, gitserver.Options{})
 	a := l.put("a", "web")
@@ -264,7 +264,7 @@ func TestNoRepositoryIsGivenTheFleetsCredentials(t *testing.T) {
 	}
 }
 
-func TestHostileServers(t *testing.T) {
+func TestAdvisoryC4HostileServers(t *testing.T) {
 	flood := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {

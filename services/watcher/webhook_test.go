@@ -46,7 +46,7 @@ func sign(secret, body string) string {
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
 }
 
-func TestWebhook(t *testing.T) {
+func TestAdvisoryC8Webhook(t *testing.T) {
 	const body = `{"ref":"refs/heads/main"}`
 	large := strings.Repeat("x", maxBody+1)
 	tests := []struct {
