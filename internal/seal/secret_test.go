@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -217,4 +218,38 @@ func FuzzSealSecret(f *testing.F) {
 			}
 		}
 	})
+}
+
+// A recipient or an identity that stands for a plugin of age runs none,
+// although one of its name is there to be found.
+func TestAdvisoryC17NoPluginOfAgeIsRun(t *testing.T) {
+	dir := t.TempDir()
+	ran := filepath.Join(dir, "ran")
+	script := "#!/bin/sh\ntouch " + ran + "\n"
+	for _, name := range []string{"age-plugin-x", "age-plugin-yubikey", "age-plugin-..", "age"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil { //nolint:gosec // it has to be found
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, text := range []string{
+		"age1x1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqql4gpnf", "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t",
+		"age1../x1qqqq", "age1x", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+	} {
+		if _, err := seal.ParseRecipient(text); err == nil {
+			t.Errorf("the recipient %q was taken", text)
+		}
+	}
+	for _, text := range []string{"AGE-PLUGIN-X-1QQQQ", "AGE-PLUGIN-YUBIKEY-1QTFGYQVZ3Y2D5FQQMJXEU", "AGE-PLUGIN-..-1QQQQ"} {
+		path := filepath.Join(dir, "identity")
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seal.LoadIdentity(path); err == nil {
+			t.Errorf("the identity %q was taken", text)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a plugin was run")
+	}
 }

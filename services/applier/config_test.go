@@ -19,7 +19,7 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 )
 
-func TestRefusesAKubeconfigThatRunsProgramsOrTrustsAnyServer(t *testing.T) {
+func TestAdvisoryC17RefusesAKubeconfigThatRunsProgramsOrTrustsAnyServer(t *testing.T) {
 	base := `apiVersion: v1
 kind: Config
 current-context: c
@@ -105,7 +105,7 @@ func TestADamagedInventoryCountsAsLost(t *testing.T) {
 	}
 }
 
-func TestExplainsWithoutValues(t *testing.T) {
+func TestAdvisoryC9ExplainsWithoutValues(t *testing.T) {
 	kind := schema.GroupKind{Kind: "Secret"}
 	secret := events.Object{Version: "v1", Kind: "Secret", Namespace: "ns", Name: "s"}
 	err := explain(secret, apierrors.NewInvalid(kind, "s", nil))

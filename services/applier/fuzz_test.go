@@ -97,9 +97,9 @@ func configMapOf(fence, policy string, entries []byte) *unstructured.Unstructure
 	}}
 }
 
-// FuzzMergeInventory drives an inventory through plans of which any request
-// may fail: what it holds is lost to a deletion that was carried out, to
-// another application, or to nothing.
+// FuzzMergeInventory: through plans of which any request may fail, an
+// inventory loses what it holds to a deletion that was carried out, to another
+// application, or to nothing.
 func FuzzMergeInventory(f *testing.F) {
 	for seed := range uint64(8) {
 		f.Add(seed, []byte{byte(seed), 3, 250, 7, 0, 91, 14})

@@ -135,7 +135,7 @@ func TestRoleLeavesSecretsOut(t *testing.T) {
 	}
 }
 
-func TestKubeconfigsThatAreRefused(t *testing.T) {
+func TestAdvisoryC17KubeconfigsThatAreRefused(t *testing.T) {
 	for name, text := range map[string]string{
 		"exec":        "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}}}]",
 		"no verify":   "clusters: [{name: c, cluster: {server: 'https://x', insecure-skip-tls-verify: true}}]",
