@@ -23,6 +23,7 @@ const canary = "kanarienvogel-3fa9c1"
 func FuzzCompare(f *testing.F) {
 	f.Add([]byte(`{"spec":{"containers":[{"name":"web","image":"a"}]}}`), []byte(`{"spec":{"containers":[{"name":"side"},{"name":"web","image":"b"}]}}`), []byte(deployed), []byte(`{"f:spec":{"f:replicas":{}}}`), false)
 	f.Add([]byte(`{"kind":"Secret","apiVersion":"v1","data":{"p":"x"},"type":"Opaque"}`), []byte(`{"data":{"p":"`+canary+`"},"type":"`+canary+`"}`), []byte(`{"f:data":{"f:p":{}}}`), []byte(`{}`), true)
+	f.Add([]byte(`{"kind":"Secret","apiVersion":"v1","data":{"p":"x"},"type":"Opaque"}`), []byte(`{"data":{"p":"`+canary+`"},"type":"`+canary+`"}`), []byte(`{"f:data":{"f:p":{}}}`), []byte(`{}`), false)
 	f.Add([]byte(`{"metadata":{"finalizers":["a"],"labels":{"a/b~":"x"}},"spec":[1,[2,{"a":null}]]}`), []byte(`{"metadata":{"finalizers":["b","a"]},"spec":[1,[2]]}`), []byte(`{"f:metadata":{"f:finalizers":{"v:\"a\"":{}}}}`), []byte(`{"k:{\"x\":1}":{},"i:3":{},"v:":{}}`), false)
 	f.Add([]byte(`{"a":[{"k":1,"n":{}},{"k":1}],"b":1e400}`), []byte(`{"a":[{"k":1.0}]}`), []byte(`{"f:a":{"k:{\"k\":1}":{".":{}}}}`), []byte(`[]`), false)
 	f.Fuzz(func(t *testing.T, desiredText, liveText, ours, theirs []byte, intact bool) {

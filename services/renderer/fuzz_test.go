@@ -75,7 +75,7 @@ func insideTree(t *testing.T, name string, a answer) {
 // nothing leaves, or nowhere.
 func FuzzLinks(f *testing.F) {
 	for _, c := range [][3]string{
-		{"b", "..", "app/l/c"}, {"../canary", "../b", "l"}, {"l", "l", "l"}, {"m", "b/c", "l"}, {"/etc/passwd", ".", "l"},
+		{"b", "..", "app/l/c"}, {"../canary", "../b", "l"}, {"l", "l", "l"}, {"m", "b/c", "l"}, {"/etc/passwd", ".", "l"}, {"/b/c", "/app/a", "l"},
 		{"b/../b/c", "../../b", "app/m/c"}, {"./b//c", "x", "l"}, {"../b/../app/m", "../../../canary", "app/../l"}, {"app/m/c", "../b", "./l/"},
 	} {
 		f.Add(c[0], c[1], c[2])
@@ -94,6 +94,8 @@ func FuzzLinks(f *testing.F) {
 		switch {
 		case a.Kind == kindFile && string(a.Data) != "in app" && string(a.Data) != "in b":
 			t.Fatalf("%q holds %q", name, a.Data)
+		case err != nil && a.Kind == kindFile && !path.IsAbs(name) && name == path.Clean(name) && one == path.Clean(one) && two == path.Clean(two):
+			t.Fatalf("l -> %q, app/m -> %q: %q is nowhere on a disk (%v), and %+v here", one, two, name, err, a)
 		case err == nil && (a.Kind != kindFile || string(a.Data) != onDisk):
 			t.Fatalf("l -> %q, app/m -> %q: %q is %q on a disk, and %+v here", one, two, name, onDisk, a)
 		}
