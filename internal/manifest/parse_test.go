@@ -300,3 +300,14 @@ func FuzzParse(f *testing.F) {
 		}
 	})
 }
+
+func TestAPointerOfGitLFSIsToldFromAManifest(t *testing.T) {
+	text := "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+	for _, name := range []string{"a.yaml", "a.json"} {
+		_, err := manifest.Parse(name, []byte(text))
+		var e *manifest.Error
+		if !errors.As(err, &e) || e.Reason != events.ReasonObjectInvalid || !strings.Contains(e.Message, "commit the file itself") || e.File != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}

@@ -11,8 +11,6 @@ import (
 	"fmt"
 	"maps"
 	"math/rand/v2"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -249,34 +247,3 @@ func refusalOf(how uint8, path, detail, value string) error {
 }
 
 func oneLine(s string) string { return strings.NewReplacer("\n", " ", ", got ", " ").Replace(s) }
-
-// FuzzKubeconfig: what is taken runs no program, trusts no server unseen and
-// goes where it says; what is refused quotes no token.
-func FuzzKubeconfig(f *testing.F) {
-	base := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nclusters: [{name: k, cluster: {server: \"https://127.0.0.1:1\"%s}}]\nusers: [{name: u, user: {%s}}]\n"
-	for _, more := range [][2]string{
-		{"", "token: " + canary}, {"", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}"},
-		{"", "auth-provider: {name: gcp}"}, {", insecure-skip-tls-verify: true", "token: x"}, {", proxy-url: 'http://x'", "token: " + canary},
-		{"", "username: a, password: " + canary}, {"", "client-key-data: " + canary}, {"", "token: [" + canary}, {"", "as: admin, tokenFile: /etc/passwd"},
-	} {
-		f.Add(fmt.Appendf(nil, base, more[0], more[1]))
-	}
-	f.Add([]byte("&a [*a"))
-	dir := f.TempDir()
-	f.Fuzz(func(t *testing.T, data []byte) {
-		file := filepath.Join(dir, "config")
-		if err := os.WriteFile(file, data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		cfg, err := loadKubeconfig(file)
-		if err != nil {
-			if strings.Contains(err.Error(), canary) {
-				t.Fatalf("the token shows: %v", err)
-			}
-			return
-		}
-		if cfg.ExecProvider != nil || cfg.AuthProvider != nil || cfg.Insecure || cfg.Host == "" {
-			t.Fatalf("taken: %#v", cfg.String())
-		}
-	})
-}

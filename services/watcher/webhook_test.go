@@ -20,6 +20,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 func newWebhook(t testing.TB, secrets map[string]string) (*webhook, *atomic.Int64) {
@@ -133,6 +134,7 @@ func FuzzWebhook(f *testing.F) {
 	f.Add("POST", "/webhook/shop", "", []byte("{}"), true)
 	f.Add("POST", "/webhook/../shop", "", []byte{}, true)
 	f.Add("PUT", "//webhook/shop", "sha256=", []byte("x"), false)
+	seed.Each(f, func(file seed.File) { f.Add("POST", "/webhook/shop", "sha256=00", file.Data, true) }, "webhook")
 	f.Fuzz(func(t *testing.T, method, path, signature string, body []byte, signed bool) {
 		if signed {
 			mac := hmac.New(sha256.New, []byte(secret))

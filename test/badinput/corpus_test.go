@@ -5,9 +5,10 @@ package badinput
 import (
 	"context"
 	"encoding/json"
-	"fmt"
+	"flag"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -24,14 +25,24 @@ import (
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
+var only = flag.String("only", "", "a regular expression: the inputs, as <section>-<name>, that TestCorpus is to give; empty: all")
+
 // TestCorpus gives every input to one Plumbline.
 func TestCorpus(t *testing.T) {
 	inputs, err := Load("corpus")
 	if err != nil {
 		t.Fatal(err)
 	}
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = slices.DeleteFunc(inputs, func(in Input) bool { return !wanted.MatchString(in.ID()) })
 	s := raise(t, inputs)
-	s.await(t.Context(), Input{Want: Want{Event: "convergence.completed"}}, 0, rig.Of("convergence.completed", "healthy"))
+	begin := moment{0, time.Now()}
+	if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, begin, rig.Of("convergence.completed", "healthy")); err != nil {
+		t.Fatal(err)
+	}
 	if err := s.declareAll(); err != nil {
 		t.Fatal(err)
 	}
@@ -50,18 +61,22 @@ func TestCorpus(t *testing.T) {
 
 // drivers give the inputs of a section to Plumbline.
 var drivers = map[string]func(*testing.T, *stage, []Input){
-	"yaml":      driveApplications,
-	"kustomize": driveApplications,
-	"manifests": driveApplications,
-	"git":       driveApplications,
+	"fleet":      driveFleet,
+	"git":        driveApplications,
+	"webhook":    driveWebhook,
+	"yaml":       driveApplications,
+	"kustomize":  driveApplications,
+	"manifests":  driveApplications,
+	"kubeconfig": driveKubeconfig,
 }
 
 // driveApplications awaits what becomes of inputs that are applications; all
 // of them were declared in one commit.
 func driveApplications(t *testing.T, s *stage, inputs []Input) {
+	since := moment{0, time.Now()}
 	for _, in := range inputs {
 		t.Run(in.Name, func(t *testing.T) {
-			if err := s.await(t.Context(), in, 0, func(e rig.Seen) bool { return outcome(e, in.ID()) }); err != nil {
+			if err := s.await(in, since, func(e rig.Seen) bool { return outcome(e, in.ID()) }); err != nil {
 				t.Error(err)
 				return
 			}
@@ -131,17 +146,23 @@ func at(v any, pointer string) any {
 // each commit's convergence, until stopped.
 func (s *stage) keepHealthy(t *testing.T) (stop func()) {
 	t.Helper()
-	ctx, cancel := context.WithCancel(t.Context())
+	ctx, cancel := context.WithCancel(s.alive)
 	var group sync.WaitGroup
 	var took []time.Duration
 	group.Go(func() {
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
 		for n := 1; ctx.Err() == nil; n++ {
 			d, err := s.healthyWave(n)
 			if err != nil {
-				t.Errorf("the healthy application, commit %d: %v", n, err)
+				t.Errorf("the healthy application, commit %d: %v (%v)", n, err, context.Cause(s.alive))
 				return
 			}
 			took = append(took, d)
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
 		}
 	})
 	return func() {
@@ -156,7 +177,7 @@ func (s *stage) keepHealthy(t *testing.T) (stop func()) {
 
 // healthyWave is one commit to the healthy application.
 func (s *stage) healthyWave(n int) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(s.alive, patience)
 	defer cancel()
 	mark, begun := s.Bus.Mark(), time.Now()
 	commit, err := s.corpus.Commit(gitserver.Commit{Files: healthyFiles(n)})
@@ -186,7 +207,7 @@ func (s *stage) unharmed(t *testing.T) {
 	if err := s.Drained(ctx); err != nil {
 		t.Error(err)
 	}
-	for _, name := range append([]string{"nats"}, rig.Services...) {
+	for _, name := range processes() {
 		if p := s.Process(name); !p.Running() {
 			t.Errorf("the %s has ended:\n%s", name, p.Tail(30))
 		}
@@ -270,7 +291,7 @@ func (s *stage) reveals(message string) string {
 // logsAreClean reads the logs of all processes.
 func (s *stage) logsAreClean(t *testing.T) {
 	t.Helper()
-	for _, name := range append([]string{"nats"}, rig.Services...) {
+	for _, name := range processes() {
 		data, err := os.ReadFile(filepath.Join(s.Dir, "log", name+".log"))
 		if err != nil {
 			t.Fatal(err)
@@ -284,5 +305,3 @@ func (s *stage) logsAreClean(t *testing.T) {
 		}
 	}
 }
-
-var _ = fmt.Sprint

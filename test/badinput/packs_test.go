@@ -51,7 +51,7 @@ func deltaBomb(o objects) []byte {
 		for range 2 {
 			for at := 0; at < size; at += 1<<24 - 1 {
 				n := min(size-at, 1<<24-1)
-				delta.WriteByte(0xff) // copy with all four bytes of offset and three of size
+				delta.WriteByte(0xff)                                          // copy with all four bytes of offset and three of size
 				delta.Write(binary.LittleEndian.AppendUint32(nil, uint32(at))) //nolint:gosec // below 4 GiB
 				delta.Write([]byte{byte(n), byte(n >> 8), byte(n >> 16)})
 			}

@@ -37,6 +37,7 @@ func said(e events.Event) statement {
 		say(d.Reason, d.Message)
 	case *events.SourceUnreachable:
 		say(d.Reason, d.Message)
+		s.objects = []string{"Repository/" + d.Repository}
 	case *events.FleetRejected:
 		for _, p := range d.Problems {
 			s.messages = append(s.messages, strings.TrimSpace(p.Field+" "+p.Message))

@@ -26,7 +26,7 @@ import (
 //	refs type TYPE              another content type
 //	refs capability TEXT        one capability more
 //	refs id HEX                 the branch at another id
-//	pack status CODE, redirect, body, drip, hang, endless
+//	pack status CODE, redirect, body, drip, hang, endless; behind drip and endless how often, after which it is 500
 //	pack cut | flip | checksum  half of it; a bit turned; another checksum
 //	pack count N                N objects are announced
 //	pack lacks KIND             no commit, tree or blob
@@ -56,6 +56,7 @@ type script struct {
 	commit  string
 	tip     string // what the branch is at
 	listed  atomic.Int64
+	packs   atomic.Int64
 }
 
 func serveScripts(inputs []Input) (*scripts, error) {
@@ -120,7 +121,7 @@ func newScript(in Input) (*script, error) {
 		root = r.objects.add("tree", text)
 	}
 	r.commit = r.objects.commit(root, in.Name)
-	if text := in.Parts["commit"]; text != "" {
+	if text, ok := in.Parts["commit"]; ok {
 		delete(r.objects, r.commit)
 		text = strings.NewReplacer("${tree}", root, "${signature}", signature, "${nul}", "\x00").Replace(text)
 		r.commit = r.objects.add("commit", []byte(text))
@@ -211,7 +212,7 @@ func (s *scripts) misbehave(w http.ResponseWriter, req *http.Request, r *script,
 			return false
 		}
 		code, _ := strconv.Atoi(step.Args[0])
-		http.Error(w, "canary-server-words", code)
+		http.Error(w, "words-of-the-server", code)
 	case "redirect":
 		to := step.Args[0]
 		if !strings.HasPrefix(to, "/") {
@@ -231,6 +232,12 @@ func (s *scripts) misbehave(w http.ResponseWriter, req *http.Request, r *script,
 		case <-s.done:
 		}
 	case "drip", "endless":
+		if len(step.Args) > 0 { // so often
+			if n, _ := strconv.Atoi(step.Args[0]); r.packs.Add(1) > int64(n) {
+				http.Error(w, "words-of-the-server", http.StatusInternalServerError)
+				return true
+			}
+		}
 		s.drip(w, req, step.Op == "drip")
 	default:
 		return false
@@ -242,7 +249,11 @@ func (s *scripts) misbehave(w http.ResponseWriter, req *http.Request, r *script,
 // then, or without end.
 func (s *scripts) drip(w http.ResponseWriter, req *http.Request, slow bool) {
 	if strings.HasSuffix(req.URL.Path, "info/refs") {
-		_, _ = w.Write([]byte(pkt("# service=git-upload-pack\n") + "0000"))
+		first := strings.Repeat("a", 40) + " HEAD\x00agent=git/2.50\n"
+		_, _ = w.Write([]byte(pkt("# service=git-upload-pack\n") + "0000" + pkt(first)))
+		if slow {
+			_, _ = w.Write([]byte("fff0" + strings.Repeat("a", 40) + " "))
+		}
 	} else {
 		_, _ = w.Write([]byte("0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x01\xbf\xff\xff\xff\x0f\x78\x9c"))
 	}
@@ -304,7 +315,6 @@ func (r *script) listing() []byte {
 	b.WriteString("0000")
 	return b.Bytes()
 }
-
 
 // pack is the answer to a request for a pack.
 func (r *script) pack() []byte {

@@ -20,6 +20,9 @@ import (
 // patience bounds every wait for one input: many times what it takes.
 const patience = 60 * time.Second
 
+// grace is how long what is wanted is waited for once something else was said.
+const grace = 10 * time.Second
+
 // stage is one running Plumbline that is given the whole corpus.
 type stage struct {
 	*rig.Rig
@@ -27,6 +30,9 @@ type stage struct {
 	corpus  *gitserver.Repo // of the healthy application, and a branch for each input that is an application
 	scripts *scripts
 	begun   time.Time
+	// alive ends with the first process that ends: then nothing is waited for
+	// any more.
+	alive context.Context
 
 	fleetMu sync.Mutex // of what writes the fleet
 }
@@ -63,7 +69,28 @@ func raise(t *testing.T, inputs []Input) *stage {
 	if err := s.Up(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	s.watchProcesses(t)
 	return s
+}
+
+// processes are those that must live through it all.
+func processes() []string { return append([]string{"nats"}, rig.Services...) }
+
+func (s *stage) watchProcesses(t *testing.T) {
+	t.Helper()
+	alive, over := context.WithCancelCause(t.Context())
+	s.alive = alive
+	t.Cleanup(func() { over(nil) })
+	for _, name := range processes() {
+		exited := s.Process(name).Exited()
+		go func() {
+			select {
+			case <-exited:
+				over(fmt.Errorf("the %s has ended", name))
+			case <-alive.Done():
+			}
+		}()
+	}
 }
 
 func (s *stage) end(t *testing.T) {
@@ -71,7 +98,7 @@ func (s *stage) end(t *testing.T) {
 		if dir := os.Getenv("BADINPUT_KEEP"); dir != "" {
 			_ = os.CopyFS(dir, os.DirFS(s.Dir+"/log")) // for who looks into a failure
 		}
-		for _, name := range append([]string{"nats"}, rig.Services...) {
+		for _, name := range processes() {
 			t.Logf("%s says:\n%s", name, s.Process(name).Tail(5))
 		}
 	}
@@ -174,9 +201,13 @@ spec: {url: %q, interval: 1s}
 
 // commitFleet commits to the fleet and rings its webhook.
 func (s *stage) commitFleet(files map[string]string, remove ...string) error {
+	return s.commitChange(gitserver.Commit{Files: files, Delete: remove, Message: "Declare"})
+}
+
+func (s *stage) commitChange(c gitserver.Commit) error {
 	s.fleetMu.Lock()
 	defer s.fleetMu.Unlock()
-	_, err := s.Fleet.Commit(gitserver.Commit{Files: files, Delete: remove, Message: "Declare"})
+	_, err := s.Fleet.Commit(c)
 	if err == nil {
 		err = s.Fleet.Push()
 	}
@@ -205,13 +236,22 @@ func outcome(e rig.Seen, application string) bool {
 	return false
 }
 
+// moment is when inputs were given, and where the events begin that may be
+// about them. What was given at once has one patience together.
+type moment struct {
+	mark int
+	at   time.Time
+}
+
+func (s *stage) now() moment { return moment{s.Bus.Mark(), time.Now()} }
+
 // await waits for an event that an input wants; where none comes, its error
 // says what came instead.
-func (s *stage) await(ctx context.Context, in Input, mark int, mine func(rig.Seen) bool) error {
-	ctx, cancel := context.WithDeadline(ctx, s.begun.Add(2*patience))
+func (s *stage) await(in Input, since moment, mine func(rig.Seen) bool) error {
+	ctx, cancel := context.WithTimeout(s.alive, max(time.Until(since.at.Add(patience)), time.Second))
 	defer cancel()
 	var seen []string
-	_, err := s.Bus.Wait(ctx, mark, func(e rig.Seen) bool {
+	_, err := s.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool {
 		if !mine(e) {
 			return false
 		}
@@ -219,14 +259,16 @@ func (s *stage) await(ctx context.Context, in Input, mark int, mine func(rig.See
 		if wrong == "" {
 			return true
 		}
-		seen = append(seen, wrong)
+		if seen = append(seen, wrong); len(seen) == 1 { // what is right may still come, and soon
+			time.AfterFunc(grace, cancel)
+		}
 		return false
 	})
 	switch {
 	case err == nil:
 		return nil
 	case len(seen) == 0:
-		return fmt.Errorf("nothing was said: %w", err)
+		return fmt.Errorf("nothing was said: %w", context.Cause(ctx))
 	}
 	return fmt.Errorf("what was wanted was not said, but\n  %s", strings.Join(seen, "\n  "))
 }
