@@ -21,9 +21,15 @@ const canary = "kanarienvogel-3fa9c1"
 func FuzzKubeconfig(f *testing.F) {
 	base := "apiVersion: v1\nkind: Config\ncurrent-context: c\ncontexts: [{name: c, context: {cluster: k, user: u}}]\nclusters: [{name: k, cluster: {server: \"https://127.0.0.1:1\"%s}}]\nusers: [{name: u, user: {%s}}]\n"
 	for _, more := range [][2]string{
-		{"", "token: " + canary}, {"", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}"},
-		{"", "auth-provider: {name: gcp}"}, {", insecure-skip-tls-verify: true", "token: x"}, {", proxy-url: 'http://x'", "token: " + canary},
-		{"", "username: a, password: " + canary}, {"", "client-key-data: " + canary}, {"", "token: [" + canary}, {"", "as: admin, tokenFile: /etc/passwd"},
+		{"", "token: " + canary},
+		{"", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}"},
+		{"", "auth-provider: {name: gcp}"},
+		{", insecure-skip-tls-verify: true", "token: x"},
+		{", proxy-url: 'http://x'", "token: " + canary},
+		{"", "username: a, password: " + canary},
+		{"", "client-key-data: " + canary},
+		{"", "token: [" + canary},
+		{"", "as: admin, tokenFile: /etc/passwd"},
 	} {
 		f.Add(fmt.Appendf(nil, base, more[0], more[1]))
 	}
