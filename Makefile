@@ -45,6 +45,21 @@ test-unit: ## run the tests that need no control plane: quick
 # plane.
 without_kubelab := {{$$k := false}}{{range .Imports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{range .TestImports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{range .XTestImports}}{{if or (eq . "$(module)/test/kubelab") (eq . "$(module)/test/rig")}}{{$$k = true}}{{end}}{{end}}{{if not $$k}}{{.ImportPath}}{{end}}
 
+# Every fuzz target, one after the other, by package and name. Coverage of an
+# execution is never quite the same twice here (pools, goroutines), so that
+# minimizing what looks new is bounded: it would take all of the time.
+FUZZTIME ?= 1h
+
+.PHONY: fuzz
+fuzz: ## fuzz every target for FUZZTIME each (1h); what fails is kept in its package's testdata/fuzz
+	@git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed -E 's|/[^/]*:func | |' | sort | while read -r package target; do \
+	  echo "fuzz $$package $$target"; \
+	  go test "./$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 10x; done
+
+.PHONY: fuzz-short
+fuzz-short: ## fuzz every target for 20 seconds
+	@$(MAKE) fuzz FUZZTIME=20s
+
 .PHONY: demo
 demo: build ## tell the story on a real cluster; WITHOUT=service leaves one out, KEEP=1 keeps it running
 	@go run ./test/demo

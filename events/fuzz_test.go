@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"strings"
 	"testing"
+	"unicode/utf8"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -23,6 +24,9 @@ func FuzzDecode(f *testing.F) {
 		e, err := events.Decode(subject, splitHeaders(headers), body, 9)
 		if err != nil {
 			classified(t, err)
+			if len(err.Error()) > 2<<10 || !utf8.ValidString(err.Error()) {
+				t.Fatalf("an error of %d bytes: %q", len(err.Error()), err)
+			}
 			return
 		}
 		written, text, err := events.Encode(e)
@@ -60,6 +64,26 @@ func FuzzParseSubject(f *testing.F) {
 		}
 		if got := typ.Subject(a); got != subject {
 			t.Errorf("%q is read as %+v, whose subject is %q", subject, a, got)
+		}
+	})
+}
+
+// FuzzToken: any text is one token of a subject, and no other text is.
+func FuzzToken(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text)
+		f.Add(events.EncodeToken(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		token := events.EncodeToken(text)
+		if strings.Trim(token, "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-") != "" || token == "" {
+			t.Fatalf("%q is written as %q", text, token)
+		}
+		if back, err := events.DecodeToken(token); err != nil || back != text {
+			t.Fatalf("%q is written as %q and read as %q, %v", text, token, back, err)
+		}
+		if plain, err := events.DecodeToken(text); err == nil && events.EncodeToken(plain) != text {
+			t.Fatalf("%q is read as %q, which is written %q", text, plain, events.EncodeToken(plain))
 		}
 	})
 }

@@ -131,7 +131,7 @@ func TestHostileClusterNames(t *testing.T) {
 }
 
 // What is not in the configuration is off: these would open another door.
-func TestServerOpensOneDoor(t *testing.T) {
+func TestAdvisoryC13ServerOpensOneDoor(t *testing.T) {
 	text := string(natsconfig.Server())
 	for line := range strings.Lines(text) {
 		line, _, _ = strings.Cut(line, "#")

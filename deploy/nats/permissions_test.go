@@ -238,7 +238,7 @@ func auditor(own, other string) rights {
 	}
 }
 
-func TestPermissions(t *testing.T) {
+func TestAdvisoryC12Permissions(t *testing.T) {
 	clusters := []string{"local", "eu1"}
 	s := bustest.Start(t, clusters...)
 	users, err := natsconfig.Users(clusters)

@@ -105,7 +105,7 @@ func keepRunning(t *testing.T, c child) {
 // An input that kills its process is counted out after three deaths, although
 // no process lives to count; its neighbours, at work in the same process, are
 // not taken for accomplices.
-func TestPoisonThatKillsTheProcess(t *testing.T) {
+func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 	s := bustest.Start(t)
 	s.Backoff(t, "renderer", 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, time.Minute)
 	watcher := s.Connect(t, "watcher")

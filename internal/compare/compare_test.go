@@ -232,3 +232,12 @@ func TestSealedValues(t *testing.T) {
 		}
 	}
 }
+
+// A path that looks like a pattern means the field that is named so.
+func TestAdvisoryC7APathIsNoPattern(t *testing.T) {
+	for _, path := range []string{"/spec/*", "/spec/re.*", "/spec/replicas|/spec/image", "/spec/[a-z]+", "/**", "/spec/replica", "/spec/~0"} {
+		if Ignored([]events.IgnoreRule{{Kind: "Deployment", Path: path}}, web, "/spec/replicas") {
+			t.Errorf("%q takes /spec/replicas out", path)
+		}
+	}
+}

@@ -3,6 +3,7 @@
 package explain_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -47,6 +48,8 @@ func TestParsePath(t *testing.T) {
 	}
 }
 
+// FuzzParsePath: a path is tokens or an error, and what Locate makes of the
+// tokens as a JSON pointer is read as the same.
 func FuzzParsePath(f *testing.F) {
 	for _, seed := range []string{".spec.replicas", "/a/b", "a[0]['b'].c", `a\.b`, "[", "a[']"} {
 		f.Add(seed)
@@ -55,6 +58,17 @@ func FuzzParsePath(f *testing.F) {
 		tokens, err := explain.ParsePath(text)
 		if err == nil && len(tokens) == 0 {
 			t.Errorf("%q: nothing, and no error", text)
+		}
+		if err != nil {
+			return
+		}
+		pointer := ""
+		for _, token := range tokens {
+			pointer += "/" + compare.Escape(token)
+		}
+		again, err := explain.ParsePath(pointer)
+		if err != nil || !slices.Equal(again, tokens) {
+			t.Errorf("%q is %q, and as a pointer %q: %q, %v", text, tokens, pointer, again, err)
 		}
 	})
 }

@@ -4,6 +4,7 @@ package fleet_test
 
 import (
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -12,6 +13,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/fleet"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // FuzzParse: whatever a file holds, reading it ends, is repeatable, and every
@@ -30,6 +32,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(file.Data, false)
 		}
 	}
+	seed.Each(f, func(file seed.File) { f.Add(file.Data, strings.HasSuffix(file.Name, ".json")) }, "fleet")
 	f.Add([]byte(`{"apiVersion":"plumbline.dev\/v1alpha1"}`), true)
 	f.Fuzz(func(t *testing.T, data []byte, json bool) {
 		name := "f.yaml"

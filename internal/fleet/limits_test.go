@@ -99,3 +99,47 @@ func TestLargeFleet(t *testing.T) {
 		t.Errorf("took %s", took)
 	}
 }
+
+// shop is the repository that declarations below refer to.
+const shop = "apiVersion: plumbline.dev/v1alpha1\nkind: Repository\nmetadata: {name: shop}\nspec: {url: 'https://git.example.com/shop.git'}\n---\n"
+
+// Refs and paths reach git on the other side, and mirrors on this one.
+func TestAdvisoryC3RefsAndPathsAreNoOptions(t *testing.T) {
+	const application = shop + "apiVersion: plumbline.dev/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec: {source: {repository: shop, %s: %q}, namespace: shop}\n"
+	for _, bad := range []string{"-x", "--upload-pack=touch /tmp/x", "a\nb", "a b", "../../x", "a/../b", "/a", "a..b", "a~1", "a^b", "a:b", "a\\b", "a?b", "a[b", "a*", "main.lock", "@", "@{u}", "refs/heads/x", ".a", "a//b", "\u202emain"} {
+		for _, field := range []string{"branch", "tag", "commit"} {
+			got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, field, bad)}})
+			if len(got.Rejections) == 0 && bad != "\u202emain" {
+				t.Errorf("%s %q was taken", field, bad)
+			}
+		}
+	}
+	for field, good := range map[string]string{"branch": "release/1.0", "tag": "v1.0", "commit": "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "path": "a/b"} {
+		if got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, field, good)}}); len(got.Rejections) > 0 {
+			t.Errorf("%s %q was refused: %+v", field, good, got.Rejections)
+		}
+	}
+	for _, bad := range []string{"..", "../x", "/etc", "a/../../b", "a\x00b"} {
+		if got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, "path", bad)}}); len(got.Rejections) == 0 {
+			t.Errorf("path %q was taken", bad)
+		}
+	}
+}
+
+// An ignore rule is a pointer to a field, and never an expression.
+func TestAdvisoryC7IgnoreRulesArePointersOnly(t *testing.T) {
+	const application = shop + "apiVersion: plumbline.dev/v1alpha1\nkind: Application\nmetadata: {name: web}\nspec: {source: {repository: shop}, namespace: shop, audit: {ignore: [{kind: Deployment, %s: %q}]}}\n"
+	for _, bad := range []string{"", "/", ".spec.replicas", "$.spec", "spec", ".. | env", "def f: f; f", "env.HOME", "input"} {
+		if got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, "path", bad)}}); len(got.Rejections) == 0 {
+			t.Errorf("path %q was taken", bad)
+		}
+	}
+	if got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, "path", "/spec/replicas")}}); len(got.Rejections) > 0 {
+		t.Errorf("a pointer was refused: %+v", got.Rejections)
+	}
+	for _, field := range []string{"jqPathExpression", "jqPathExpressions", "expression", "cel", "jsonPointers"} {
+		if got := fleet.Parse([]fleet.File{{Path: "f.yaml", Data: fmt.Appendf(nil, application, field, "/spec")}}); len(got.Rejections) == 0 {
+			t.Errorf("the field %s was taken", field)
+		}
+	}
+}

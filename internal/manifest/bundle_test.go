@@ -249,6 +249,7 @@ func TestCanonicalGolden(t *testing.T) {
 	}
 }
 
+// FuzzDecode: bytes are the one encoding of a bundle, or no bundle.
 func FuzzDecode(f *testing.F) {
 	data, err := manifest.Encode(bundle(f, several))
 	if err != nil {

@@ -3,6 +3,7 @@
 package manifest
 
 import (
+	"bytes"
 	"path"
 	"strings"
 	"unicode/utf8"
@@ -18,6 +19,10 @@ const (
 	MaxDocuments = 10_000
 	MaxExpansion = 10 // how many times its own size a file's aliases may make it
 )
+
+// lfsPointer begins a file that Git LFS keeps elsewhere
+// (github.com/git-lfs/git-lfs docs/spec.md).
+const lfsPointer = "version https://git-lfs.github.com/spec/"
 
 // Parse reads the objects of one file, in its order: JSON by the extension
 // .json, else YAML. name is what errors and objects call the file. Its error
@@ -40,6 +45,9 @@ type value struct {
 func parse(name string, data []byte) ([]Object, error) {
 	if len(data) > MaxFile {
 		return nil, syntax(0, "the file has %d bytes; at most %d are read", len(data), MaxFile)
+	}
+	if bytes.HasPrefix(data, []byte(lfsPointer)) {
+		return nil, at(invalid(nil, "the file is a pointer of Git LFS: what it stands for lies elsewhere and is not fetched; commit the file itself"), name, 1)
 	}
 	var documents []value
 	var err error

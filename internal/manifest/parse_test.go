@@ -3,17 +3,20 @@
 package manifest_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"sigs.k8s.io/yaml"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // places lists where each object was found: "kind/name:line".
@@ -238,16 +241,44 @@ status: {x: y}
 	}
 }
 
+// breaks counts what ends a line in YAML 1.1 (section 4.2).
+func breaks(data []byte) int {
+	n := 0
+	for _, r := range string(data) {
+		if strings.ContainsRune("\n\r\u0085\u2028\u2029", r) {
+			n++
+		}
+	}
+	return n
+}
+
+// FuzzParse: a file of any content is read in time to objects whose canonical
+// form is the same object, or refused with file and line and none of its text.
 func FuzzParse(f *testing.F) {
+	const canary = "kanarienvogel-3fa9c1"
 	f.Add("a.yaml", []byte(head+"data: {a: 1, b: *x, c: !!binary aGk=}\n---\n{}\n"))
+	f.Add("a.yaml", []byte(head+"data: {password: *"+canary+"}\n"))
+	f.Add("a.yaml", []byte("password: !"+canary+" x\n"))
+	f.Add("a.json", []byte(`{"password":"`+canary+`",}`))
+	for _, file := range seed.Files(f, "yaml", "manifests") {
+		f.Add(file.Name, file.Data)
+	}
 	f.Add("a.yaml", []byte(head+"x: &a {<<: *a}\n? [k]\n: v\n"))
 	f.Add("a.json", []byte(`{"apiVersion":"v1","kind":"List","items":[{"kind":1}]}`))
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		began := time.Now()
 		objects, err := manifest.Parse(name, data)
+		if took := time.Since(began); took > 10*time.Second {
+			t.Fatalf("%d bytes took %s", len(data), took)
+		}
 		if err != nil {
 			var e *manifest.Error
-			if !errors.As(err, &e) || e.File != name || e.Message == "" {
+			if !errors.As(err, &e) || e.File != name || e.Message == "" || len(e.Message) > 2<<10 || e.Line > 1+breaks(data) {
 				t.Fatalf("untyped error %v", err)
+			}
+			// What names an object is of its identity, and meant to be said.
+			if e.Object == nil && bytes.Count(data, []byte(canary)) == 1 && strings.Contains(e.Message, canary) && !bytes.Contains(data, []byte(canary+":")) {
+				t.Fatalf("the file's text shows: %s", e.Message)
 			}
 			return
 		}
@@ -268,4 +299,15 @@ func FuzzParse(f *testing.F) {
 			}
 		}
 	})
+}
+
+func TestAPointerOfGitLFSIsToldFromAManifest(t *testing.T) {
+	text := "version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 12345\n"
+	for _, name := range []string{"a.yaml", "a.json"} {
+		_, err := manifest.Parse(name, []byte(text))
+		var e *manifest.Error
+		if !errors.As(err, &e) || e.Reason != events.ReasonObjectInvalid || !strings.Contains(e.Message, "commit the file itself") || e.File != name {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
 }

@@ -3,8 +3,10 @@
 package seal_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -153,6 +155,8 @@ func TestParseRecipient(t *testing.T) {
 	}
 }
 
+// FuzzOpen: nothing opens but what was sealed to this identity, and what
+// identifies a value identifies itself.
 func FuzzOpen(f *testing.F) {
 	id, to := pair(f)
 	key := sourceKey(f, 1).DigestKey("local")
@@ -170,4 +174,82 @@ func FuzzOpen(f *testing.F) {
 			t.Errorf("Identifying(%q) is not stable", value)
 		}
 	})
+}
+
+// FuzzSealSecret: a Secret of any shape is sealed or refused by the name of a
+// field; what is sealed shows no value, and opens as what the API server would
+// have made of it.
+func FuzzSealSecret(f *testing.F) {
+	id, to := pair(f)
+	key := sourceKey(f, 1).DigestKey("local")
+	f.Add([]byte(`{"apiVersion":"v1","kind":"Secret","data":{"p":"a2FuYXJpZW52b2dlbA=="},"stringData":{"q":"kanarienvogel"}}`))
+	f.Add([]byte(`{"data":{"p":"kanarienvogel"},"stringData":[1]}`))
+	f.Add([]byte(`{"data":{"p":null,"q":{"kanarienvogel":1}}}`))
+	f.Fuzz(func(t *testing.T, text []byte) {
+		var body map[string]any
+		if json.Unmarshal(text, &body) != nil {
+			return
+		}
+		sealed, err := seal.SealSecret(body, to, key)
+		if err != nil {
+			var fe *seal.FieldError
+			if !errors.As(err, &fe) || strings.Contains(fe.Message, "kanarienvogel") {
+				t.Fatalf("refused with %v", err)
+			}
+			return
+		}
+		blind, err := seal.BlindSecret(body, key)
+		if err != nil {
+			t.Fatalf("sealed, and has no digest: %v", err)
+		}
+		opened, err := seal.OpenSecret(sealed, id)
+		if err != nil {
+			t.Fatalf("sealed, and can't be opened: %v", err)
+		}
+		data, _ := sealed["data"].(map[string]any)
+		plain, _ := opened["data"].(map[string]any)
+		if _, left := sealed["stringData"]; left || len(plain) != len(data) {
+			t.Fatalf("%d values sealed, %d opened", len(data), len(plain))
+		}
+		digests, _ := blind["data"].(map[string]any)
+		for name, value := range data {
+			if text, _ := value.(string); !seal.Sealed(text) || digests[name] != seal.Identifying(text) {
+				t.Fatalf("data.%s is %v", name, value)
+			}
+		}
+	})
+}
+
+// A recipient or an identity that stands for a plugin of age runs none,
+// although one of its name is there to be found.
+func TestAdvisoryC17NoPluginOfAgeIsRun(t *testing.T) {
+	dir := t.TempDir()
+	ran := filepath.Join(dir, "ran")
+	script := "#!/bin/sh\ntouch " + ran + "\n"
+	for _, name := range []string{"age-plugin-x", "age-plugin-yubikey", "age-plugin-..", "age"} {
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(script), 0o700); err != nil { //nolint:gosec // it has to be found
+			t.Fatal(err)
+		}
+	}
+	t.Setenv("PATH", dir+string(os.PathListSeparator)+os.Getenv("PATH"))
+	for _, text := range []string{
+		"age1x1qqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqqql4gpnf", "age1yubikey1qwt50d05nh5vutpdzmlg5wn80xq5negm4uj9ghv0snvdd3yysf5yw3rhl3t",
+		"age1../x1qqqq", "age1x", "ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAA",
+	} {
+		if _, err := seal.ParseRecipient(text); err == nil {
+			t.Errorf("the recipient %q was taken", text)
+		}
+	}
+	for _, text := range []string{"AGE-PLUGIN-X-1QQQQ", "AGE-PLUGIN-YUBIKEY-1QTFGYQVZ3Y2D5FQQMJXEU", "AGE-PLUGIN-..-1QQQQ"} {
+		path := filepath.Join(dir, "identity")
+		if err := os.WriteFile(path, []byte(text+"\n"), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := seal.LoadIdentity(path); err == nil {
+			t.Errorf("the identity %q was taken", text)
+		}
+	}
+	if _, err := os.Stat(ran); err == nil {
+		t.Error("a plugin was run")
+	}
 }

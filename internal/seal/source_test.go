@@ -160,3 +160,31 @@ func TestBrokenKeyFilesDontShowTheirContent(t *testing.T) {
 		}
 	}
 }
+
+// FuzzDecryptSource: nothing but what was encrypted is decrypted, to what it
+// was, under one name.
+func FuzzDecryptSource(f *testing.F) {
+	key := sourceKey(f, 1)
+	f.Add([]byte("PACK"), uint16(0), byte(0))
+	f.Add([]byte{}, uint16(40), byte(1))
+	f.Add([]byte("kanarienvogel"), uint16(60), byte(0x80))
+	f.Fuzz(func(t *testing.T, content []byte, at uint16, change byte) {
+		name, sealed := key.EncryptSource(content)
+		if again, twice := key.EncryptSource(content); again != name || !bytes.Equal(twice, sealed) {
+			t.Fatal("one content has two forms")
+		}
+		plain, err := key.DecryptSource(sealed)
+		if err != nil || !bytes.Equal(plain, content) {
+			t.Fatalf("decrypted to %q, %v", plain, err)
+		}
+		if change != 0 {
+			sealed[int(at)%len(sealed)] ^= change
+			if plain, err := key.DecryptSource(sealed); !errors.Is(err, seal.ErrSource) || plain != nil {
+				t.Fatalf("changed at %d, and decrypted to %q, %v", at, plain, err)
+			}
+		}
+		if _, err := key.DecryptSource(content); !errors.Is(err, seal.ErrSource) {
+			t.Fatalf("%q is taken for a source: %v", content, err)
+		}
+	})
+}

@@ -3,10 +3,9 @@
 package applier
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"fmt"
-	"os"
-	"path/filepath"
 	"strings"
 	"testing"
 
@@ -17,31 +16,6 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 )
-
-func TestRefusesAKubeconfigThatRunsProgramsOrTrustsAnyServer(t *testing.T) {
-	base := `apiVersion: v1
-kind: Config
-current-context: c
-contexts: [{name: c, context: {cluster: k, user: u}}]
-clusters: [{name: k, cluster: {server: "https://127.0.0.1:1"%s}}]
-users: [{name: u, user: {%s}}]
-`
-	for want, c := range map[string][2]string{
-		"":                         {"", "token: x"},
-		"exec":                     {"", "exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}"},
-		"auth-provider":            {"", "auth-provider: {name: gcp}"},
-		"insecure-skip-tls-verify": {", insecure-skip-tls-verify: true", "token: x"},
-	} {
-		file := filepath.Join(t.TempDir(), "config")
-		if err := os.WriteFile(file, []byte(fmt.Sprintf(base, c[0], c[1])), 0o600); err != nil {
-			t.Fatal(err)
-		}
-		_, err := loadKubeconfig(file)
-		if want == "" && err != nil || want != "" && (err == nil || !strings.Contains(err.Error(), want)) {
-			t.Errorf("%q: got %v", want, err)
-		}
-	}
-}
 
 func TestAnInventoryOf5000ObjectsFits(t *testing.T) {
 	inv := Inventory{Application: "big", Fence: Fence{Epoch: "e", Sequence: 3, Retired: []string{"d"}}, Entries: map[string]Entry{}}
@@ -81,7 +55,30 @@ func TestABrokenInventoryCountsAsLost(t *testing.T) {
 	}
 }
 
-func TestExplainsWithoutValues(t *testing.T) {
+// What is damaged must not show fewer objects, or others: they would be
+// orphaned, or pruned.
+func TestADamagedInventoryCountsAsLost(t *testing.T) {
+	entry := `{"Version":"v1","Kind":"ConfigMap","Namespace":"shop","Name":"a"}`
+	whole := gzipped(t, []byte("["+entry+"]"))
+	flipped := bytes.Clone(whole)
+	flipped[len(flipped)-5] ^= 1 // in the checksum
+	for name, packed := range map[string][]byte{
+		"cut behind the list":    whole[:len(whole)-8],
+		"checksum":               flipped,
+		"something behind":       gzipped(t, []byte("["+entry+"]["+entry+"]")),
+		"an object twice":        gzipped(t, []byte("["+entry+","+entry+"]")),
+		"more than fits at once": gzipped(t, bytes.Repeat([]byte(" "), maxUnpacked+1)),
+	} {
+		if e := decodeInventory(configMapOf("{}", "{}", packed)); e.broken == nil {
+			t.Errorf("%s: read as %+v", name, e.Entries)
+		}
+	}
+	if e := decodeInventory(configMapOf("{}", "{}", whole)); e.broken != nil || len(e.Entries) != 1 {
+		t.Errorf("read as %+v, %v", e.Entries, e.broken)
+	}
+}
+
+func TestAdvisoryC9ExplainsWithoutValues(t *testing.T) {
 	kind := schema.GroupKind{Kind: "Secret"}
 	secret := events.Object{Version: "v1", Kind: "Secret", Namespace: "ns", Name: "s"}
 	err := explain(secret, apierrors.NewInvalid(kind, "s", nil))
@@ -104,6 +101,7 @@ func TestExplainsWithoutValues(t *testing.T) {
 	for message, want := range map[string]string{
 		`spec.x: Invalid value: "a:b": must be c`:               `spec.x: Invalid value: must be c`,
 		`spec.x: Duplicate value: {"name":"a"}`:                 `spec.x: Duplicate value`,
+		`spec.x: Not found: "hunter2"`:                          `spec.x: Not found`,
 		`spec.x: Unsupported value: "q": supported values: "a"`: `spec.x: Unsupported value: supported values: "a"`,
 	} {
 		if got := withoutValues(message); got != want {

@@ -169,7 +169,7 @@ func redact(o events.Object, s metav1.Status) string {
 }
 
 // quoted are the values in messages of k8s.io/apimachinery/pkg/util/validation/field.
-var quoted = regexp.MustCompile(`((?:Invalid|Unsupported|Duplicate) value): (?:"(?:[^"\\]|\\.)*"|\{.*\}|\[.*\]|[^:;,]+)`)
+var quoted = regexp.MustCompile(`(?s)((?:Invalid|Unsupported|Duplicate) value|Not found): (?:"(?:[^"\\]|\\.)*"|\{.*\}|\[.*\]|[^:;,]+)`)
 
 func withoutValues(message string) string { return quoted.ReplaceAllString(message, "$1") }
 

@@ -171,17 +171,35 @@ func encodeEntries(entries map[string]Entry) ([]byte, error) {
 	return b.Bytes(), nil
 }
 
+// maxUnpacked bounds what a packed inventory is unpacked to, in bytes: some
+// fifty times of what fits a ConfigMap, as the entries of one application
+// repeat themselves.
+const maxUnpacked = 64 << 20
+
+// decodeEntries is the inverse of encodeEntries. It reads to the end, where
+// gzip has its checksum: entries that are damaged, cut, or followed by
+// something else are an error, and never fewer or other entries.
 func decodeEntries(data []byte) (map[string]Entry, error) {
 	zip, err := gzip.NewReader(bytes.NewReader(data))
 	if err != nil {
 		return nil, fmt.Errorf("decode inventory: %w", err)
 	}
+	text, err := io.ReadAll(io.LimitReader(zip, maxUnpacked+1))
+	if err != nil {
+		return nil, fmt.Errorf("decode inventory: %w", err)
+	}
+	if len(text) > maxUnpacked {
+		return nil, fmt.Errorf("decode inventory: more than %d bytes", maxUnpacked)
+	}
 	var list []Entry
-	if err := json.NewDecoder(io.LimitReader(zip, 64<<20)).Decode(&list); err != nil {
+	if err := json.Unmarshal(text, &list); err != nil {
 		return nil, fmt.Errorf("decode inventory: %w", err)
 	}
 	entries := make(map[string]Entry, len(list))
 	for _, e := range list {
+		if _, twice := entries[e.Key()]; twice {
+			return nil, fmt.Errorf("decode inventory: %s is there twice", e.Object)
+		}
 		entries[e.Key()] = e
 	}
 	return entries, nil

@@ -58,7 +58,7 @@ func TestAdoptsManyWithOneList(t *testing.T) {
 	}
 }
 
-func TestRefusesAnotherApplicationsObjectsBeforeAnyWrite(t *testing.T) {
+func TestAdvisoryC11RefusesAnotherApplicationsObjectsBeforeAnyWrite(t *testing.T) {
 	r := newRig(t)
 	r.start()
 	r.declare("first")

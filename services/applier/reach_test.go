@@ -180,7 +180,7 @@ spec: {schedule: "0 0 1 1 *", jobTemplate: {spec: {template: {spec: {restartPoli
 // With exactly the rights of the overlay namespaced, an application in its
 // namespace converges, heals and is pruned, its inventory is rebuilt, and what
 // lies elsewhere is refused with what to grant.
-func TestHeldToItsNamespacesByTheShippedRights(t *testing.T) {
+func TestAdvisoryC11HeldToItsNamespacesByTheShippedRights(t *testing.T) {
 	r := newRig(t)
 	r.inNamespace("shop")
 	identity, _, err := seal.EnsureIdentity(filepath.Join(t.TempDir(), "age.key"))

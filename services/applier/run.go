@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/cluster"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
@@ -21,7 +22,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	rc, err := loadKubeconfig(cfg.Kubeconfig)
+	rc, err := cluster.Config(cfg.Kubeconfig)
 	if err != nil {
 		return err
 	}

@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"os"
 	"sync"
 	"time"
 
@@ -22,7 +21,6 @@ import (
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/restmapper"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/fault"
@@ -37,42 +35,6 @@ type cluster struct {
 
 	mu         sync.Mutex
 	discovered time.Time // when the kinds were last asked for anew
-}
-
-// loadConfig reads a kubeconfig; an empty path means the service account of the
-// pod. One that runs commands, or that does not
-// verify the server, is refused: whoever can write the file would own the
-// auditor, or read what it reads.
-func loadConfig(path string) (*rest.Config, error) {
-	if path == "" {
-		config, err := rest.InClusterConfig()
-		if err != nil {
-			return nil, fmt.Errorf("no --kubeconfig, and no service account: %w", err)
-		}
-		return config, nil
-	}
-	raw, err := clientcmd.LoadFromFile(path)
-	if err != nil {
-		if errors.Is(err, os.ErrNotExist) {
-			return nil, fmt.Errorf("kubeconfig %s is missing; give the file of a read-only identity with --kubeconfig", path)
-		}
-		return nil, fmt.Errorf("read kubeconfig %s: %w", path, err)
-	}
-	for name, user := range raw.AuthInfos {
-		if user.Exec != nil || user.AuthProvider != nil {
-			return nil, fmt.Errorf("kubeconfig %s: user %q runs a command or plugin to log in; give a token file or a client certificate", path, name)
-		}
-	}
-	for name, c := range raw.Clusters {
-		if c.InsecureSkipTLSVerify {
-			return nil, fmt.Errorf("kubeconfig %s: cluster %q does not verify the server; give its certificate-authority", path, name)
-		}
-	}
-	config, err := clientcmd.NewNonInteractiveClientConfig(*raw, "", nil, &clientcmd.ClientConfigLoadingRules{ExplicitPath: path}).ClientConfig()
-	if err != nil {
-		return nil, fmt.Errorf("read kubeconfig %s: %w", path, err)
-	}
-	return config, nil
 }
 
 func newCluster(name string, config *rest.Config, version string) (*cluster, error) {

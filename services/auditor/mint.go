@@ -26,6 +26,8 @@ import (
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
 )
 
 const (
@@ -66,7 +68,7 @@ func MintReadOnly(ctx context.Context, admin *rest.Config, dir string, g Grant) 
 // MintReadOnlyFrom is [MintReadOnly] as the administrator that a kubeconfig
 // file names.
 func MintReadOnlyFrom(ctx context.Context, kubeconfig, dir string, g Grant) (*Identity, error) {
-	admin, err := loadConfig(kubeconfig)
+	admin, err := kube.Config(kubeconfig)
 	if err != nil {
 		return nil, fmt.Errorf("mint a read-only identity: %w", err)
 	}

@@ -23,6 +23,7 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
@@ -244,7 +245,7 @@ func (r *rig) idle() *Auditor {
 
 func (r *rig) idleOn(conn *bus.Conn) *Auditor {
 	r.t.Helper()
-	config, err := loadConfig(r.kubeconfig)
+	config, err := kube.Config(r.kubeconfig)
 	if err != nil {
 		r.t.Fatal(err)
 	}

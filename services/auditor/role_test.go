@@ -134,22 +134,3 @@ func TestRoleLeavesSecretsOut(t *testing.T) {
 		}
 	}
 }
-
-func TestKubeconfigsThatAreRefused(t *testing.T) {
-	for name, text := range map[string]string{
-		"exec":        "users: [{name: u, user: {exec: {apiVersion: client.authentication.k8s.io/v1, command: sh, interactiveMode: Never}}}]",
-		"no verify":   "clusters: [{name: c, cluster: {server: 'https://x', insecure-skip-tls-verify: true}}]",
-		"not YAML":    "\t{",
-		"the missing": "",
-	} {
-		path := t.TempDir() + "/kubeconfig"
-		if text != "" {
-			writeFile(t, path, "apiVersion: v1\nkind: Config\n"+text)
-		}
-		if _, err := loadConfig(path); err == nil {
-			t.Errorf("%s: accepted", name)
-		} else {
-			t.Log(err)
-		}
-	}
-}

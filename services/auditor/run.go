@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
@@ -43,7 +44,7 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	if err != nil {
 		return err
 	}
-	config, err := loadConfig(cfg.Kubeconfig)
+	config, err := kube.Config(cfg.Kubeconfig)
 	if err != nil {
 		return err
 	}

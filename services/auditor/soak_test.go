@@ -15,6 +15,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
@@ -99,7 +100,7 @@ func (a *app) exists(name string) bool {
 // connection to the bus goes first, whatever it is doing.
 func (r *rig) killable(change ...func(*rest.Config, *timing)) (kill func()) {
 	r.t.Helper()
-	config, err := loadConfig(r.kubeconfig)
+	config, err := kube.Config(r.kubeconfig)
 	if err != nil {
 		r.t.Fatal(err)
 	}

@@ -58,10 +58,10 @@ func checkText(t *testing.T, part string) {
 		}
 	}
 	bare := regexp.MustCompile("`[^`]*`").ReplaceAllString(special.ReplaceAllString(part, ""), "")
-	for _, bad := range []string{"://", "@channel", "@here", "mailto:"} {
-		if strings.Contains(bare, bad) {
-			t.Errorf("%q outside of code in %q", bad, part)
-		}
+	// A blank behind it, as between an author of that name and a title, makes
+	// no address of it.
+	if bad := regexp.MustCompile(`://|@channel|@here|mailto:\S`).FindString(bare); bad != "" {
+		t.Errorf("%q outside of code in %q", bad, part)
 	}
 	if strings.Count(part, "`")%2 != 0 {
 		t.Errorf("code that doesn't end: %q", part)
@@ -162,4 +162,22 @@ func TestClean(t *testing.T) {
 	if b, err := json.Marshal(prose("\xff<", 10)); err != nil || string(b) != `"\u0026lt;"` {
 		t.Errorf("prose = %s, %v", b, err)
 	}
+}
+
+// FuzzMessage: whatever text a cluster or Git holds, and wherever, Slack makes
+// nothing of it but text, and a message stays within what Slack takes.
+func FuzzMessage(f *testing.F) {
+	for _, text := range hostile {
+		f.Add(text)
+	}
+	n := &notifier{cfg: Config{Playbooks: playbooks.DefaultBase}}
+	f.Fuzz(func(t *testing.T, text string) {
+		for _, s := range hostileStates(text) {
+			for _, m := range []message{n.first(s), n.reply(s), n.digestOf(briefs(s))} {
+				for _, part := range append([]string{m.text, m.context}, m.details...) {
+					checkText(t, part)
+				}
+			}
+		}
+	})
 }

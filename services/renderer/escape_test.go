@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// TestNothingOutsideOfTheTreeIsRead plants a file outside and goes for it in
+// TestAdvisoryC1NothingOutsideOfTheTreeIsRead plants a file outside and goes for it in
 // every way that a repository can: its content must be in no object and in no
 // text of an error.
-func TestNothingOutsideOfTheTreeIsRead(t *testing.T) {
+func TestAdvisoryC1NothingOutsideOfTheTreeIsRead(t *testing.T) {
 	dir := t.TempDir()
 	canary := filepath.Join(dir, "canary.yaml")
 	if err := os.WriteFile(canary, []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: canary-3fa9}\ndata: {x: canary-3fa9}\n"), 0o600); err != nil {
@@ -95,8 +95,8 @@ func TestNothingOutsideOfTheTreeIsRead(t *testing.T) {
 	}
 }
 
-// TestATreeWithImpossibleNames can't be checked out, but it can be pushed.
-func TestATreeWithImpossibleNames(t *testing.T) {
+// TestAdvisoryC2ATreeWithImpossibleNames can't be checked out, but it can be pushed.
+func TestAdvisoryC2ATreeWithImpossibleNames(t *testing.T) {
 	for _, name := range []string{"..", ".", "a/b"} {
 		r := newRepo(t)
 		id := r.impossible(name, r.blob(configMap("a", "x")))
@@ -107,5 +107,37 @@ func TestATreeWithImpossibleNames(t *testing.T) {
 		if err == nil {
 			t.Errorf("an entry named %q was taken", name)
 		}
+	}
+}
+
+// A kustomization asks for what is outside of its commit: programs, charts,
+// the network, the environment. It gets nothing of it.
+func TestAdvisoryC10NothingComesFromOutside(t *testing.T) {
+	t.Setenv("PLUMBLINE_CANARY", "canary-3fa9")
+	a := configMap("a", "x")
+	for name, text := range map[string]string{
+		"chart":                "helmCharts: [{name: x, repo: 'https://127.0.0.1:1', version: '1'}]\n",
+		"local chart":          "helmChartInflationGenerator: [{chartName: x}]\n",
+		"remote base":          "resources: ['https://127.0.0.1:1/x.yaml']\n",
+		"git base":             "resources: ['git::https://127.0.0.1:1/x?ref=main']\n",
+		"exec plugin":          "transformers: [plugin.yaml]\n",
+		"container plugin":     "generators: [plugin.yaml]\n",
+		"the environment":      "configMapGenerator: [{name: x, envs: [names.env]}]\n",
+		"the environment, old": "configMapGenerator: [{name: x, env: names.env}]\n",
+		"a lookup":             "configMapGenerator: [{name: x, literals: ['v={{ lookup \"v1\" \"Secret\" \"\" \"\" }}${PLUMBLINE_CANARY}$(PLUMBLINE_CANARY)']}]\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			b, f := renderFiles(t, testPool(t, 1, testLimits), map[string]string{
+				"app/kustomization.yaml": text, "app/a.yaml": a, "app/names.env": "PLUMBLINE_CANARY\nHOME\n",
+				"app/plugin.yaml": "apiVersion: x/v1\nkind: X\nmetadata:\n  name: x\n  annotations:\n    config.kubernetes.io/function: |\n      exec: {path: /bin/sh}\n      container: {image: x}\n",
+			}, "app")
+			said := fmt.Sprintf("%+v %v", b, f)
+			if strings.Contains(said, "canary-3fa9") || strings.Contains(said, os.Getenv("HOME")+"\"") {
+				t.Errorf("the environment shows: %s", said)
+			}
+			if outside := !strings.Contains(name, "environment") && name != "a lookup"; outside && f == nil {
+				t.Errorf("rendered: %s", said)
+			}
+		})
 	}
 }

@@ -40,7 +40,7 @@ func aliases(n int) string {
 	return b.String()
 }
 
-func TestBombsKillNothingButTheirRender(t *testing.T) {
+func TestAdvisoryC6BombsKillNothingButTheirRender(t *testing.T) {
 	object := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\n"
 	deep := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: " + strings.Repeat("[", 100_000) + "\n"
 	kustomization := map[string]string{"app/kustomization.yaml": "resources: [a.yaml]\n"}
@@ -232,9 +232,9 @@ func TestManyRendersShareFewChildren(t *testing.T) {
 	}
 }
 
-// TestChildHasNothing looks at a child from outside: no environment, no
+// TestAdvisoryC10ChildHasNothing looks at a child from outside: no environment, no
 // files but its pipes, limits that it can't lift, a network of its own.
-func TestChildHasNothing(t *testing.T) {
+func TestAdvisoryC10ChildHasNothing(t *testing.T) {
 	if runtime.GOOS != "linux" {
 		return // there is no /proc to look into
 	}

@@ -78,9 +78,9 @@ func (l *locked) bytes() []byte {
 	return bytes.Clone(l.buf.Bytes())
 }
 
-// TestNoPlaintextLeavesTheProcess renders Secrets, good and broken in every
+// TestAdvisoryC9NoPlaintextLeavesTheProcess renders Secrets, good and broken in every
 // way, and searches all that was published and logged for their values.
-func TestNoPlaintextLeavesTheProcess(t *testing.T) {
+func TestAdvisoryC9NoPlaintextLeavesTheProcess(t *testing.T) {
 	b64 := base64.StdEncoding.EncodeToString([]byte(canary))
 	secret := func(rest string) string { return "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n" + rest }
 	kustomized := func(kustomization, file string) map[string]string {

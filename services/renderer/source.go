@@ -70,6 +70,9 @@ func measure(pack []byte) (int64, error) {
 		if err != nil {
 			return 0, err
 		}
+		if h.Type.IsDelta() { // it may make gigabytes of a few bytes, and the watcher writes none
+			return 0, errors.New("a delta")
+		}
 		if h.Length < 0 || h.Length > maxSourceBytes-total {
 			return 0, fmt.Errorf("more than %d bytes", maxSourceBytes)
 		}

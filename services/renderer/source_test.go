@@ -7,6 +7,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"testing"
 
@@ -139,5 +140,15 @@ func TestHistoryIsBounded(t *testing.T) {
 	}
 	if k, err := h.find("app9", params{path: "p", version: "1"}, tr); err != nil || k != nil {
 		t.Errorf("more than %d renders are kept: %v", perApplication, err)
+	}
+}
+
+// The watcher writes no deltas: what makes gigabytes of a few bytes is refused
+// before anything is made of it.
+func TestAdvisoryC4ASourceWithADeltaIsRefused(t *testing.T) {
+	pack := append([]byte("PACK\x00\x00\x00\x02\x00\x00\x00\x01\x7a"), make([]byte, 64)...)
+	_, err := unpack(pack, "1111111111111111111111111111111111111111")
+	if !errors.Is(err, errSource) || !strings.Contains(err.Error(), "a delta") {
+		t.Errorf("err = %v", err)
 	}
 }

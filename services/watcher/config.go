@@ -37,6 +37,9 @@ type Config struct {
 	WebhookSecrets string // folder
 
 	Limits Limits // zero: DefaultLimits
+	// GitTimeout is how long a repository may take to list its refs; zero: a
+	// minute. All of one look, a fetch included, may take ten times that.
+	GitTimeout time.Duration
 
 	// WebhookReady, where set, is called with the address that webhooks are
 	// served on.
@@ -51,6 +54,7 @@ func (c *Config) Flags(flags *pflag.FlagSet) {
 	flags.StringVar(&c.FleetBranch, "fleet-branch", "main", "the branch of the fleet repository")
 	flags.DurationVar(&c.FleetInterval, "fleet-interval", 30*time.Second, "time between two looks at the fleet repository")
 	flags.StringVar(&c.GitCredentials, "git-credentials", "", "folder with <repository>/{username,password,identity,known_hosts,ca.crt}; the fleet's is named fleet")
+	flags.DurationVar(&c.GitTimeout, "git-timeout", defaultGitTimeout, "time that a repository may take to list its refs; a fetch may take ten times that")
 	flags.StringVar(&c.Mirrors, "mirrors", "", "folder for the mirrors of repositories; it may be lost")
 	flags.StringVar(&c.SourceKey, "source-key", "", "file with the key that sources are encrypted with")
 	flags.StringVar(&c.LocalRecipient, "local-recipient", "", "age recipient of the cluster local, or a file with it")
@@ -90,6 +94,12 @@ func (c Config) check() (settings, error) {
 	}
 	if s.WebhookListen != "" && s.WebhookSecrets == "" {
 		return s, process.Usagef("--webhook-listen needs --webhook-secrets: a webhook without a secret is refused")
+	}
+	if s.GitTimeout == 0 {
+		s.GitTimeout = defaultGitTimeout
+	}
+	if s.GitTimeout < time.Second {
+		return s, process.Usagef("--git-timeout %s: want a second or more", s.GitTimeout)
 	}
 	if s.Limits == (Limits{}) {
 		s.Limits = DefaultLimits()

@@ -4,13 +4,14 @@ package watcher
 
 import (
 	"errors"
+	"net/url"
 	"os"
 	"os/exec"
 	"strings"
 	"testing"
 )
 
-func TestEndpoints(t *testing.T) {
+func TestAdvisoryC3Endpoints(t *testing.T) {
 	for text, want := range map[string]string{
 		"https://git.example.com/shop.git":        "https://git.example.com/shop.git",
 		"http://127.0.0.1:8080/a/b.git":           "http://127.0.0.1:8080/a/b.git",
@@ -40,14 +41,26 @@ func TestEndpoints(t *testing.T) {
 	}
 }
 
+// FuzzEndpoint: a URL that is taken is one of four transports, can't be read as
+// an option, carries no credentials and is read the same once written; one
+// that is refused is not quoted.
 func FuzzEndpoint(f *testing.F) {
-	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x", "0:/"} {
+	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x", "0:/", "https://a:" + canary + "@h/x", "git:" + canary + "@h/x", "https://h/x?t=" + canary} {
 		f.Add(seed)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := parseEndpoint(text)
 		if err != nil {
+			decent(t, err)
+			if strings.Contains(err.Error(), canary) {
+				t.Fatalf("the error shows the credentials: %v", err)
+			}
 			return
+		}
+		if u, err := url.Parse(e.String()); err == nil && strings.Contains(text, "://") {
+			if _, has := u.User.Password(); has || u.RawQuery != "" {
+				t.Fatalf("%q is taken with credentials: %s", text, e)
+			}
 		}
 		if strings.HasPrefix(e.host, "-") || strings.HasPrefix(e.user, "-") || strings.HasPrefix(strings.TrimLeft(e.path, "/"), "-") {
 			t.Fatalf("%q could be an option: %+v", text, e)

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+	"github.com/go-git/go-git/v5/plumbing/format/pktline"
 	"github.com/go-git/go-git/v5/plumbing/protocol/packp"
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	githttp "github.com/go-git/go-git/v5/plumbing/transport/http"
@@ -120,6 +121,9 @@ func (s httpSession) list(ctx context.Context) (*packp.AdvRefs, error) {
 
 func (s httpSession) pack(ctx context.Context, req *packp.UploadPackRequest) (io.ReadCloser, error) {
 	answer, err := s.UploadPack(ctx, req)
+	if errors.Is(err, transport.ErrEmptyUploadPackRequest) { // so it calls an answer without a word
+		return nil, refuse(events.ReasonSourceInvalid, err, "the server's answer is no pack")
+	}
 	if err != nil {
 		return nil, httpError(ctx, err)
 	}
@@ -143,8 +147,12 @@ func httpError(ctx context.Context, err error) error {
 		return ctx.Err()
 	}
 	var rubbish *packp.ErrUnexpectedData
-	if errors.As(err, &rubbish) {
-		return refuse(events.ReasonSourceInvalid, nil, "the server's answer is no listing of refs of a SHA-1 repository")
+	if errors.As(err, &rubbish) || errors.Is(err, pktline.ErrInvalidPktLen) || errors.Is(err, packp.ErrEmptyInput) || errors.Is(err, io.ErrUnexpectedEOF) {
+		return refuse(events.ReasonSourceInvalid, err, "the server's answer is no listing of refs of a SHA-1 repository: see whether the URL is that of the repository, and leads to no page for people")
+	}
+	var located *url.Error
+	if errors.As(err, &located) && strings.HasPrefix(located.Err.Error(), "http redirect: ") { // go-git's own refusals have no type
+		return refuse(events.ReasonRedirected, err, "the server redirects to where it is not followed; declare the new URL if there is one")
 	}
 	var status *githttp.Err
 	if errors.As(err, &status) {

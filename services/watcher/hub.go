@@ -144,7 +144,7 @@ func (h *hub) fleetLooked() {
 
 // readFleetAgain waits for one look at the fleet that begins from now on.
 func (h *hub) readFleetAgain(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, listTimeout)
+	ctx, cancel := context.WithTimeout(ctx, h.GitTimeout)
 	defer cancel()
 	for range 2 { // the first to end may have begun before
 		h.mu.Lock()

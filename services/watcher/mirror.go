@@ -3,6 +3,7 @@
 package watcher
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -241,11 +242,17 @@ func receive(ctx context.Context, store *filesystem.Storage, s session, l listin
 		return 0, err
 	}
 	defer func() { _ = pack.Close() }() // what matters of it was read
+	counted, err := countObjects(pack)
+	if err != nil {
+		return 0, cmp.Or(ctx.Err(), received(err))
+	}
 	w, err := store.PackfileWriter()
 	if err != nil {
 		return 0, fmt.Errorf("mirror: %w", err)
 	}
-	n, copyErr := io.Copy(w, pack)
+	looked := inspect(counted)
+	defer looked.close()
+	n, copyErr := io.Copy(w, looked)
 	closeErr := w.Close() // indexes, and so checks, the pack
 	switch {
 	case copyErr != nil && ctx.Err() != nil:

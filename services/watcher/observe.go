@@ -35,6 +35,7 @@ type finding struct {
 	last    remembered
 	verdict verdict
 	changed bool // what is under its path differs from the revision before
+	spoilt  bool // its tip is there and can't be read
 }
 
 // maxPasses bounds how often one look begins anew: for a listing that is made
@@ -81,7 +82,7 @@ type pass struct {
 }
 
 func (p *pass) run(ctx context.Context) (again bool, err error) {
-	source, cancel := context.WithTimeout(ctx, lookTimeout)
+	source, cancel := context.WithTimeout(ctx, lookTimeouts*p.hub.GitTimeout)
 	defer cancel()
 	if err := p.list(source); err != nil {
 		return false, err
@@ -109,7 +110,7 @@ func (p *pass) run(ctx context.Context) (again bool, err error) {
 // server that doesn't list them in time is cut off.
 func (p *pass) list(ctx context.Context) error {
 	ctx, cut := context.WithCancelCause(ctx)
-	timer := time.AfterFunc(listTimeout, func() { cut(context.DeadlineExceeded) })
+	timer := time.AfterFunc(p.hub.GitTimeout, func() { cut(context.DeadlineExceeded) })
 	defer timer.Stop()
 	s, err := p.remote.open(ctx)
 	if err != nil {
@@ -198,7 +199,7 @@ func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 // compare holds every application against the bus and publishes what is new.
 func (p *pass) compare(ctx context.Context) (again bool, err error) {
 	var found []finding
-	gone := map[string][]string{} // ref → applications
+	gone, spoilt := map[string][]string{}, map[string][]string{} // ref → applications
 	fleetAgain := false
 	for _, a := range *p.assigned.Load() {
 		f, err := p.sight(ctx, a)
@@ -207,7 +208,11 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 		}
 		switch f.verdict.action {
 		case keepLast:
-			gone[a.ref()] = append(gone[a.ref()], a.declaration.Application)
+			missing := gone
+			if f.spoilt {
+				missing = spoilt
+			}
+			missing[a.ref()] = append(missing[a.ref()], a.declaration.Application)
 		case listAgain:
 			p.confirm = true
 		case readFleetAgain:
@@ -218,7 +223,7 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 		case nothing:
 		}
 	}
-	p.trouble = missingRefs(gone)
+	p.trouble = troubleOf(gone, spoilt)
 	if fleetAgain && !p.isFleet {
 		p.hub.readFleetAgain(ctx)
 	}
@@ -240,6 +245,19 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 		}
 	}
 	return again, nil
+}
+
+// troubleOf is what is wrong with some of the refs: they are gone, or lead to
+// what can't be read.
+func troubleOf(gone, spoilt map[string][]string) *trouble {
+	t := missingRefs(gone)
+	if t != nil || len(spoilt) == 0 {
+		return t
+	}
+	t = missingRefs(spoilt)
+	t.reason = events.ReasonSourceInvalid
+	t.message = fmt.Sprintf("%s can't be read: %s; what follows it stays at its last good state", t.refs[0], malformed)
+	return t
 }
 
 func missingRefs(gone map[string][]string) *trouble {

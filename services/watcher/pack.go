@@ -13,6 +13,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"strings"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
@@ -105,9 +106,25 @@ func decodeTree(id plumbing.Hash, content []byte) (*object.Tree, error) {
 	}
 	tree := &object.Tree{}
 	if err := tree.Decode(encoded); err != nil {
-		return nil, refuse(events.ReasonSourceInvalid, err, "the tree %s is malformed", id)
+		return nil, refuse(events.ReasonSourceInvalid, err, "the tree %s is malformed; git fsck names what is wrong", id)
 	}
-	return tree, nil
+	return tree, checkNames(id, tree)
+}
+
+// checkNames refuses names that no file can have, and two entries of one name,
+// of which each reader takes another: nothing good makes them.
+func checkNames(id plumbing.Hash, tree *object.Tree) error {
+	seen := make(map[string]bool, len(tree.Entries))
+	for _, e := range tree.Entries {
+		switch {
+		case e.Name == "" || e.Name == "." || e.Name == ".." || strings.ContainsAny(e.Name, "/\x00"):
+			return refuse(events.ReasonSourceInvalid, nil, "the tree %s has an entry with a name that no file can have; git fsck names what is wrong", id)
+		case seen[e.Name]:
+			return refuse(events.ReasonSourceInvalid, nil, "the tree %s has two entries of one name; git fsck names what is wrong", id)
+		}
+		seen[e.Name] = true
+	}
+	return nil
 }
 
 func (p *packer) object(id plumbing.Hash, kind plumbing.ObjectType) error {

@@ -27,10 +27,11 @@ const (
 	firstBackoff = time.Second
 	// leastBackoff is the longest wait for a repository whose interval is
 	// shorter: a host that is back is noticed within it.
-	leastBackoff = time.Minute
-	// lookTimeout bounds what a look may wait for a repository.
-	lookTimeout = 10 * time.Minute
-	listTimeout = time.Minute
+	leastBackoff      = time.Minute
+	defaultGitTimeout = time.Minute
+	// lookTimeouts bounds what a look may wait for a repository: so many times
+	// what a listing of its refs may take.
+	lookTimeouts = 10
 )
 
 // assignment is one application that a reader watches.
@@ -82,8 +83,9 @@ type reader struct {
 	refused    map[plumbing.Hash]*sourceError // trees that can't be sent
 	rejected   map[string]string              // subject → commit that was rejected
 	denials    map[plumbing.Hash]time.Time    // commits at no ref → when the server did not give them out
-	declared   declared                       // the fleet reader's
-	outage     *outage                        // nil: not read yet
+	damage     damage
+	declared   declared // the fleet reader's
+	outage     *outage  // nil: not read yet
 	failures   int
 	begun      map[string]string // traces that were begun → the traceparent to pass on
 }
@@ -125,6 +127,7 @@ func (r *reader) run(ctx context.Context) {
 // the time until the next.
 func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 	found, err := r.observe(ctx, trigger)
+	anew := r.damage.next(errors.Is(err, errDamaged))
 	log := r.hub.logger.With("repository", r.name)
 	var out busError
 	switch {
@@ -133,14 +136,14 @@ func (r *reader) turn(ctx context.Context, trigger string) time.Duration {
 	case errors.As(err, &out):
 		log.WarnContext(ctx, "the bus does not answer; looking again", "error", err)
 		return jitter(firstBackoff)
-	case errors.Is(err, errDamaged):
+	case anew:
 		log.WarnContext(ctx, "mirror rebuilt", "error", err)
 		if err := r.mirror.reset(); err != nil {
 			log.ErrorContext(ctx, "mirror not rebuilt", "error", err)
 		}
 		return jitter(firstBackoff)
 	case err != nil:
-		known := classify(err)
+		known := classify(unmendable(err))
 		found = &trouble{reason: known.reason, message: known.message, applications: r.applications()}
 		log.WarnContext(ctx, "repository not read", "reason", known.reason, "error", err)
 		if r.isFleet {
@@ -220,6 +223,7 @@ func (r *reader) refresh() {
 	r.refused = map[plumbing.Hash]*sourceError{}
 	r.rejected = map[string]string{}
 	r.denials = map[plumbing.Hash]time.Time{}
+	r.damage = damage{}
 	r.declared.lists = nil
 	r.outage = nil
 }

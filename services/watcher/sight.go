@@ -13,8 +13,25 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
-// sight gathers what decide has to know of one application, and decides.
+// sight is [pass.see], for a tip that can be read. What follows one that
+// can't, because of what the server sends, stays at its last good state, and
+// keeps nobody else back.
 func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
+	t, ok := p.find(a.ref())
+	spoilt := ok && p.damage.isSpoilt(t.commit)
+	if !spoilt {
+		f, err := p.see(ctx, a)
+		if !p.damage.ofServer(err) {
+			return f, err
+		}
+		p.hub.logger.WarnContext(ctx, "a commit can't be read as the server sends it", "repository", p.name, "ref", a.ref(), "error", err)
+		p.damage.spoil(t.commit)
+	}
+	return finding{assignment: a, spoilt: true, verdict: verdict{action: keepLast}}, nil
+}
+
+// see gathers what decide has to know of one application, and decides.
+func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 	f := finding{assignment: a}
 	s := sighting{
 		repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed,

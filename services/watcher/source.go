@@ -27,6 +27,9 @@ func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, e
 	if refused, ok := r.refused[tree]; ok {
 		return events.Blob{}, refused
 	}
+	if r.damage.isSpoilt(tree) {
+		return events.Blob{}, unmendable(errDamaged)
+	}
 	h := r.hub
 	name := sourcePrefix + "." + h.key.Name(tree.String())
 	ask, cancel := context.WithTimeout(ctx, busPatience)
@@ -36,6 +39,10 @@ func (r *reader) source(ctx context.Context, tree plumbing.Hash) (events.Blob, e
 	case err == nil:
 	case errors.Is(err, blob.ErrMissing), errors.Is(err, blob.ErrIntegrity):
 		b, err = r.send(ctx, name, tree)
+		if r.damage.ofServer(err) {
+			r.damage.spoil(tree)
+			return events.Blob{}, unmendable(err)
+		}
 		var refused *sourceError
 		if errors.As(err, &refused) {
 			r.refused[tree] = refused

@@ -94,9 +94,7 @@ func startUploadPack(client *ssh.Client, path string) (*stream, error) {
 	}
 	stderr := &tail{}
 	s.Stderr = stderr
-	// The quoting is that of git's own sq_quote_buf.
-	quoted := "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(path) + "'"
-	if err := s.Start("git-upload-pack " + quoted); err != nil {
+	if err := s.Start("git-upload-pack " + shellQuoted(path)); err != nil {
 		return nil, err
 	}
 	// The end of stdout and what stderr still holds come by two ways: only
@@ -104,6 +102,12 @@ func startUploadPack(client *ssh.Client, path string) (*stream, error) {
 	// stderr says more.
 	exited := func() { _ = s.Wait() }
 	return &stream{in: in, out: io.NopCloser(out), stderr: stderr, exited: exited}, nil
+}
+
+// shellQuoted is one word of a POSIX shell, as git's own sq_quote_buf writes
+// it.
+func shellQuoted(path string) string {
+	return "'" + strings.NewReplacer("'", `'\''`, "!", `'\!'`).Replace(path) + "'"
 }
 
 func sshError(ctx context.Context, err error) error {

@@ -67,7 +67,7 @@ func TestUnknownAuthorityIsNotTrusted(t *testing.T) {
 	}
 }
 
-func TestRedirectToAnotherHostIsRefused(t *testing.T) {
+func TestAdvisoryC5RedirectToAnotherHostIsRefused(t *testing.T) {
 	l := newLab(t, gitserver.Options{Username: "ada", Password: "s3cret"})
 	other := gitserver.New(t, gitserver.Options{})
 	a := l.put("a", "web")
@@ -264,7 +264,7 @@ func TestNoRepositoryIsGivenTheFleetsCredentials(t *testing.T) {
 	}
 }
 
-func TestHostileServers(t *testing.T) {
+func TestAdvisoryC4HostileServers(t *testing.T) {
 	flood := func(w http.ResponseWriter, r *http.Request) {
 		for r.Context().Err() == nil {
 			if _, err := w.Write(make([]byte, 1<<16)); err != nil {
@@ -289,6 +289,12 @@ func TestHostileServers(t *testing.T) {
 		"pack that is none": {gitserver.Fetch, func(w http.ResponseWriter, _ *http.Request) {
 			_, _ = w.Write([]byte("0008NAK\n0011\x01PACK rubbish0000"))
 		}, events.ReasonSourceInvalid},
+		"pack that announces more than memory holds": {gitserver.Fetch, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("0008NAK\n0011\x01PACK\x00\x00\x00\x02\xff\xff\xff\xff0000"))
+		}, events.ReasonSourceInvalid},
+		"pack of too many objects": {gitserver.Fetch, func(w http.ResponseWriter, _ *http.Request) {
+			_, _ = w.Write([]byte("0008NAK\n0011\x01PACK\x00\x00\x00\x02\x00\x40\x00\x010000"))
+		}, events.ReasonSourceTooLarge},
 		"pack at another host": {gitserver.Fetch, gitserver.Redirect(other.URL)(nil).ServeHTTP, events.ReasonRedirected},
 		"no answer":            {gitserver.Fetch, func(http.ResponseWriter, *http.Request) {}, ""},
 		"no protocol":          {gitserver.Fetch, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, ""},

@@ -35,7 +35,7 @@ func instructions(text string) [][2]string {
 
 // The release image holds the binary alone, as the user that the pods run as,
 // is built by the toolchain that go.mod asks for, and is told its version.
-func TestReleaseImage(t *testing.T) {
+func TestAdvisoryC17ReleaseImage(t *testing.T) {
 	var last, user, entry, build string
 	arguments := map[string]string{}
 	for _, i := range instructions(readFile(t, "deploy/Dockerfile")) {

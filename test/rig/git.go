@@ -34,13 +34,17 @@ func (r *Rig) Push(_ context.Context, repo *gitserver.Repo, args ...string) erro
 	return err
 }
 
+// WebhookURL is where the webhook of a repository is rung.
+func (r *Rig) WebhookURL(repository string) string {
+	return fmt.Sprintf("http://127.0.0.1:%d/webhook/%s", r.ports.webhook, repository)
+}
+
 // Ring posts the webhook of a repository, signed as a Git host signs it.
 func (r *Rig) Ring(ctx context.Context, repo *gitserver.Repo) error {
 	body := []byte(`{"ref":"refs/heads/main"}`)
 	mac := hmac.New(sha256.New, []byte(webhookSecret))
 	mac.Write(body)
-	url := fmt.Sprintf("http://127.0.0.1:%d/webhook/%s", r.ports.webhook, repo.Name)
-	request, err := http.NewRequestWithContext(ctx, http.MethodPost, url, bytes.NewReader(body))
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, r.WebhookURL(repo.Name), bytes.NewReader(body))
 	if err != nil {
 		return fmt.Errorf("ring the webhook of %s: %w", repo.Name, err)
 	}

@@ -80,7 +80,8 @@ func user(service string) string {
 }
 
 func (r *Rig) service(name string, args ...string) {
-	r.add(name, name, append(args, "--nats-url", r.URL, "--nats-creds", r.Creds(user(name)))...)
+	args = append(args, "--nats-url", r.URL, "--nats-creds", r.Creds(user(name)))
+	r.add(name, name, append(args, r.options.Args[name]...)...)
 }
 
 func (r *Rig) add(name, binary string, args ...string) {

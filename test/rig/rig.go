@@ -45,6 +45,8 @@ type Options struct {
 	Resync time.Duration
 	// Env is added to the environment of every service, as OTEL_….
 	Env []string
+	// Args are added to the command line of a service, by its name.
+	Args map[string][]string
 	// Slack is where a Web API of Slack's begins, which takes SlackToken; with
 	// it the notifier runs, too, and tells the channel ops.
 	Slack, SlackToken string

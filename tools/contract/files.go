@@ -44,5 +44,8 @@ func Files(root string) (map[string][]byte, error) {
 	if files["docs/declarations.md"], err = declarationsPage(root, ofKinds); err != nil {
 		return nil, fmt.Errorf("docs/declarations.md: %w", err)
 	}
+	if files["docs/security.md"], err = securityPage(root); err != nil {
+		return nil, fmt.Errorf("docs/security.md: %w", err)
+	}
 	return files, nil
 }

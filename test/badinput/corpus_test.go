@@ -1,0 +1,307 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badinput
+
+import (
+	"context"
+	"encoding/json"
+	"flag"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/gitserver"
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+var only = flag.String("only", "", "a regular expression: the inputs, as <section>-<name>, that TestCorpus is to give; empty: all")
+
+// TestCorpus gives every input to one Plumbline.
+func TestCorpus(t *testing.T) {
+	inputs, err := Load("corpus")
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted, err := regexp.Compile(*only)
+	if err != nil {
+		t.Fatal(err)
+	}
+	inputs = slices.DeleteFunc(inputs, func(in Input) bool { return !wanted.MatchString(in.ID()) })
+	s := raise(t, inputs)
+	begin := moment{0, time.Now()}
+	if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, begin, rig.Of("convergence.completed", "healthy")); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.declareAll(); err != nil {
+		t.Fatal(err)
+	}
+	waves := s.keepHealthy(t)
+	t.Run("inputs", func(t *testing.T) {
+		for section, drive := range drivers {
+			t.Run(section, func(t *testing.T) {
+				t.Parallel()
+				drive(t, s, slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Section != section }))
+			})
+		}
+	})
+	waves()
+	s.unharmed(t)
+}
+
+// drivers give the inputs of a section to Plumbline.
+var drivers = map[string]func(*testing.T, *stage, []Input){
+	"fleet":      driveFleet,
+	"git":        driveApplications,
+	"webhook":    driveWebhook,
+	"yaml":       driveApplications,
+	"kustomize":  driveApplications,
+	"manifests":  driveApplications,
+	"kubeconfig": driveKubeconfig,
+}
+
+// driveApplications awaits what becomes of inputs that are applications; all
+// of them were declared in one commit.
+func driveApplications(t *testing.T, s *stage, inputs []Input) {
+	since := moment{0, time.Now()}
+	for _, in := range inputs {
+		t.Run(in.Name, func(t *testing.T) {
+			if err := s.await(in, since, func(e rig.Seen) bool { return outcome(e, in.ID()) }); err != nil {
+				t.Error(err)
+				return
+			}
+			s.live(t, in)
+		})
+	}
+}
+
+// live looks into the cluster for what an input wants to be there.
+func (s *stage) live(t *testing.T, in Input) {
+	t.Helper()
+	for _, want := range in.Want.Live {
+		words := strings.SplitN(want, " ", 4)
+		if len(words) != 4 {
+			t.Fatalf("live: %q: want <resource> <name> <JSON pointer> <JSON value>", want)
+		}
+		resource := schema.GroupVersionResource{Version: "v1", Resource: words[0]}
+		if name, group, ok := strings.Cut(words[0], "."); ok {
+			resource.Resource, resource.Group = name, group
+		}
+		o, err := s.Kube.Get(t.Context(), resource, in.ID(), words[1])
+		if err != nil || o == nil {
+			t.Errorf("%s: %v, %v", want, o, err)
+			continue
+		}
+		got, err := json.Marshal(at(o.Object, words[2]))
+		if err != nil || string(got) != canonical(t, words[3]) {
+			t.Errorf("%s: it is %s (%v)", want, got, err)
+		}
+	}
+}
+
+func canonical(t *testing.T, text string) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(text), &v); err != nil {
+		t.Fatalf("%s: %v", text, err)
+	}
+	out, err := json.Marshal(v)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(out)
+}
+
+// at is what a JSON pointer leads to; nil: nothing.
+func at(v any, pointer string) any {
+	for part := range strings.SplitSeq(strings.TrimPrefix(pointer, "/"), "/") {
+		part = strings.NewReplacer("~1", "/", "~0", "~").Replace(part)
+		switch c := v.(type) {
+		case map[string]any:
+			v = c[part]
+		case []any:
+			i, err := strconv.Atoi(part)
+			if err != nil || i >= len(c) {
+				return nil
+			}
+			v = c[i]
+		default:
+			return nil
+		}
+	}
+	return v
+}
+
+// keepHealthy commits to the healthy application again and again, and awaits
+// each commit's convergence, until stopped.
+func (s *stage) keepHealthy(t *testing.T) (stop func()) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(s.alive)
+	var group sync.WaitGroup
+	var took []time.Duration
+	group.Go(func() {
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
+		for n := 1; ctx.Err() == nil; n++ {
+			d, err := s.healthyWave(n)
+			if err != nil {
+				t.Errorf("the healthy application, commit %d: %v (%v)", n, err, context.Cause(s.alive))
+				return
+			}
+			took = append(took, d)
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return func() {
+		cancel()
+		group.Wait()
+		slices.Sort(took)
+		if len(took) > 0 {
+			t.Logf("beside the corpus the healthy application converged %d times: half within %s, all within %s", len(took), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+		}
+	}
+}
+
+// healthyWave is one commit to the healthy application.
+func (s *stage) healthyWave(n int) (time.Duration, error) {
+	ctx, cancel := context.WithTimeout(s.alive, patience)
+	defer cancel()
+	mark, begun := s.Bus.Mark(), time.Now()
+	commit, err := s.corpus.Commit(gitserver.Commit{Files: healthyFiles(n)})
+	if err == nil {
+		err = s.corpus.Push()
+	}
+	if err == nil {
+		err = s.Ring(ctx, s.corpus)
+	}
+	if err != nil {
+		return 0, err
+	}
+	_, err = s.Bus.Wait(ctx, mark, func(e rig.Seen) bool {
+		c, ok := e.Data.(*events.ConvergenceCompleted)
+		return ok && c.Revision.Commit == commit
+	})
+	return time.Since(begun), err
+}
+
+// unharmed looks at everything once all is done.
+func (s *stage) unharmed(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	if _, err := s.healthyWave(1_000_000); err != nil {
+		t.Errorf("the healthy application at the end: %v", err)
+	}
+	if err := s.Drained(ctx); err != nil {
+		t.Error(err)
+	}
+	for _, name := range processes() {
+		if p := s.Process(name); !p.Running() {
+			t.Errorf("the %s has ended:\n%s", name, p.Tail(30))
+		}
+	}
+	s.nothingDeleted(t)
+	s.wellSaid(t)
+	s.logsAreClean(t)
+	for _, err := range s.Bus.Bad() {
+		if !strings.Contains(err.Error(), "bad-") {
+			t.Errorf("no event: %v", err)
+		}
+	}
+	if s.scripts.sawAuth.Load() {
+		t.Error("credentials followed a redirect to another host")
+	}
+}
+
+// nothingDeleted looks for deletions by Plumbline in the API server's own
+// log, and for the healthy application's objects.
+func (s *stage) nothingDeleted(t *testing.T) {
+	t.Helper()
+	requests, err := s.Cluster.Requests(s.begun)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, r := range requests {
+		if strings.HasPrefix(r.User, "plumbline-") && strings.HasPrefix(r.Verb, "delete") {
+			t.Errorf("%s deleted %s", r.User, r.URI)
+		}
+	}
+	list, err := s.Kube.Dynamic.Resource(rig.ConfigMaps).Namespace("healthy").List(t.Context(), metav1.ListOptions{})
+	if err != nil || !slices.ContainsFunc(list.Items, func(u unstructured.Unstructured) bool { return u.GetName() == "healthy" }) {
+		t.Errorf("the healthy application's object is gone (%v)", err)
+	}
+	for _, e := range s.Bus.Since(0) {
+		if w, ok := e.Data.(*events.ApplicationWithdrawn); ok {
+			t.Errorf("%s was withdrawn: %s", e.Application, w.Outcome)
+		}
+	}
+}
+
+// maxMessage is how long what is said to people may be, in bytes.
+const maxMessage = 2048
+
+// wellSaid holds every event to what messages promise.
+func (s *stage) wellSaid(t *testing.T) {
+	t.Helper()
+	told := map[string]bool{}
+	for _, e := range s.Bus.Since(0) {
+		for _, m := range said(e.Event).messages {
+			if len(m) > maxMessage && !told[m] {
+				told[m] = true
+				t.Errorf("%s of %s: a message of %d bytes: %.100s…", e.Type.Name(), e.Application, len(m), m)
+			}
+			if hidden := s.reveals(m); hidden != "" && !told[m] {
+				told[m] = true
+				t.Errorf("%s of %s names %s: %s", e.Type.Name(), e.Application, hidden, m)
+			}
+		}
+		body, err := json.Marshal(e.Data)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := strings.Index(string(body), "canary"); i >= 0 && !told[string(body)] {
+			told[string(body)] = true
+			t.Errorf("%s of %s holds a secret: …%s…", e.Type.Name(), e.Application, body[max(0, i-100):min(len(body), i+100)])
+		}
+	}
+}
+
+// reveals is what a message says of this machine; empty: nothing.
+func (s *stage) reveals(message string) string {
+	for _, path := range []string{s.Dir, os.TempDir(), "/git/repository", "/home/", "/root/", "/etc/", "/proc/", "/var/run/", ".go:"} {
+		if strings.Contains(message, path) {
+			return path
+		}
+	}
+	return ""
+}
+
+// logsAreClean reads the logs of all processes.
+func (s *stage) logsAreClean(t *testing.T) {
+	t.Helper()
+	for _, name := range processes() {
+		data, err := os.ReadFile(filepath.Join(s.Dir, "log", name+".log"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.Lines(string(data)) {
+			for _, sign := range []string{"panic", "goroutine ", "fatal error", "DATA RACE", "canary"} {
+				if strings.Contains(line, sign) {
+					t.Errorf("the log of the %s has %q: %.300s", name, sign, line)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,274 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badinput
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/gitserver"
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+// patience bounds every wait for one input: many times what it takes.
+const patience = 60 * time.Second
+
+// grace is how long what is wanted is waited for once something else was said.
+const grace = 10 * time.Second
+
+// stage is one running Plumbline that is given the whole corpus.
+type stage struct {
+	*rig.Rig
+	inputs  []Input
+	corpus  *gitserver.Repo // of the healthy application, and a branch for each input that is an application
+	scripts *scripts
+	begun   time.Time
+	// alive ends with the first process that ends: then nothing is waited for
+	// any more.
+	alive context.Context
+
+	fleetMu sync.Mutex // of what writes the fleet
+}
+
+// raise boots a cluster and Plumbline, with the healthy application alone.
+func raise(t *testing.T, inputs []Input) *stage {
+	t.Helper()
+	dir := t.TempDir()
+	r, err := rig.New(t.Context(), rig.Options{
+		Dir: dir, Bin: binaries, Cluster: kubelab.ForTest(t), FleetInterval: 2 * time.Second,
+		Args: map[string][]string{
+			// A render that would go on for ever is cut soon.
+			"renderer": {"--timeout", "4s", "--memory", "400MiB"},
+			"watcher":  {"--git-timeout", "3s"},
+		},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &stage{Rig: r, inputs: inputs, begun: time.Now()}
+	t.Cleanup(func() { s.end(t) })
+	if s.corpus, err = r.Repo("corpus"); err != nil {
+		t.Fatal(err)
+	}
+	if s.scripts, err = serveScripts(inputs); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.plant(); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.commitFleet(map[string]string{"healthy.yaml": healthyDeclaration(s.corpus.URL)}); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Up(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.watchProcesses(t)
+	return s
+}
+
+// processes are those that must live through it all.
+func processes() []string { return append([]string{"nats"}, rig.Services...) }
+
+func (s *stage) watchProcesses(t *testing.T) {
+	t.Helper()
+	alive, over := context.WithCancelCause(t.Context())
+	s.alive = alive
+	t.Cleanup(func() { over(nil) })
+	for _, name := range processes() {
+		exited := s.Process(name).Exited()
+		go func() {
+			select {
+			case <-exited:
+				over(fmt.Errorf("the %s has ended", name))
+			case <-alive.Done():
+			}
+		}()
+	}
+}
+
+func (s *stage) end(t *testing.T) {
+	if t.Failed() {
+		if dir := os.Getenv("BADINPUT_KEEP"); dir != "" {
+			_ = os.CopyFS(dir, os.DirFS(s.Dir+"/log")) // for who looks into a failure
+		}
+		for _, name := range processes() {
+			t.Logf("%s says:\n%s", name, s.Process(name).Tail(5))
+		}
+	}
+	s.scripts.close()
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+}
+
+// inFleet says which inputs are applications of the corpus' own repository.
+func (in Input) inTree() bool {
+	return in.Section == "yaml" || in.Section == "kustomize" || in.Section == "manifests"
+}
+
+// plant writes a branch of the corpus' repository for each input that is an
+// application, and the healthy one's on main.
+func (s *stage) plant() error {
+	o := objects{}
+	refs := map[string]string{}
+	for _, in := range s.inputs {
+		if !in.inTree() {
+			continue
+		}
+		entries, err := in.Tree()
+		if err != nil {
+			return err
+		}
+		refs["refs/heads/"+in.ID()] = o.commit(o.tree(entries), in.Name)
+	}
+	if err := o.write(s.corpus.Bare, refs); err != nil {
+		return fmt.Errorf("plant the corpus: %w", err)
+	}
+	_, err := s.corpus.Commit(gitserver.Commit{Files: healthyFiles(0)})
+	if err == nil {
+		err = s.corpus.Push()
+	}
+	return err
+}
+
+func healthyDeclaration(url string) string {
+	return fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1
+kind: Repository
+metadata: {name: corpus}
+spec: {url: %q, interval: 2s}
+---
+apiVersion: plumbline.dev/v1alpha1
+kind: Application
+metadata: {name: healthy}
+spec:
+  source: {repository: corpus, path: deploy}
+  namespace: healthy
+  createNamespace: true
+`, url)
+}
+
+func healthyFiles(n int) map[string]string {
+	return map[string]string{
+		"deploy/a.yaml": fmt.Sprintf("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: healthy}\ndata: {v: %q}\n", fmt.Sprint(n)),
+		"deploy/b.yaml": "apiVersion: v1\nkind: Service\nmetadata: {name: healthy}\nspec: {ports: [{port: 80}]}\n",
+	}
+}
+
+// declaration is the application that an input is.
+func (in Input) declaration() string {
+	if text := in.Parts["declaration"]; text != "" {
+		return text
+	}
+	repository, branch := "corpus", in.ID()
+	if in.Section == "git" {
+		repository, branch = in.ID(), "main"
+	}
+	return fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1
+kind: Application
+metadata: {name: %[1]s}
+spec:
+  source: {repository: %[2]s, branch: %[3]s, path: deploy}
+  namespace: %[1]s
+  createNamespace: true
+`, in.ID(), repository, branch)
+}
+
+// declareAll declares every input that is an application.
+func (s *stage) declareAll() error {
+	files := map[string]string{}
+	for _, in := range s.inputs {
+		switch {
+		case in.inTree():
+			files["corpus/"+in.ID()+".yaml"] = in.declaration()
+		case in.Section == "git":
+			files["git/"+in.ID()+".yaml"] = fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1
+kind: Repository
+metadata: {name: %s}
+spec: {url: %q, interval: 1s}
+---
+`, in.ID(), s.scripts.url(in)) + in.declaration()
+		}
+	}
+	return s.commitFleet(files)
+}
+
+// commitFleet commits to the fleet and rings its webhook.
+func (s *stage) commitFleet(files map[string]string, remove ...string) error {
+	return s.commitChange(gitserver.Commit{Files: files, Delete: remove, Message: "Declare"})
+}
+
+func (s *stage) commitChange(c gitserver.Commit) error {
+	s.fleetMu.Lock()
+	defer s.fleetMu.Unlock()
+	_, err := s.Fleet.Commit(c)
+	if err == nil {
+		err = s.Fleet.Push()
+	}
+	if err != nil || s.Bus == nil {
+		return err
+	}
+	return s.Ring(context.Background(), s.Fleet)
+}
+
+// outcomes are the events that end what becomes of an application's revision.
+var outcomes = []string{"commit.rejected", "render.failed", "convergence.completed", "convergence.failed"}
+
+// outcome says whether an event ends what becomes of an application.
+func outcome(e rig.Seen, application string) bool {
+	for _, name := range outcomes {
+		if e.Type.Name() == name && e.Application == application {
+			return true
+		}
+	}
+	switch d := e.Data.(type) {
+	case *events.SourceUnreachable:
+		return d.Repository == application
+	case *events.MessageRejected:
+		return e.Application == application
+	}
+	return false
+}
+
+// moment is when inputs were given, and where the events begin that may be
+// about them. What was given at once has one patience together.
+type moment struct {
+	mark int
+	at   time.Time
+}
+
+func (s *stage) now() moment { return moment{s.Bus.Mark(), time.Now()} }
+
+// await waits for an event that an input wants; where none comes, its error
+// says what came instead.
+func (s *stage) await(in Input, since moment, mine func(rig.Seen) bool) error {
+	ctx, cancel := context.WithTimeout(s.alive, max(time.Until(since.at.Add(patience)), time.Second))
+	defer cancel()
+	var seen []string
+	_, err := s.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool {
+		if !mine(e) {
+			return false
+		}
+		wrong := in.Want.wrong(said(e.Event))
+		if wrong == "" {
+			return true
+		}
+		if seen = append(seen, wrong); len(seen) == 1 { // what is right may still come, and soon
+			time.AfterFunc(grace, cancel)
+		}
+		return false
+	})
+	switch {
+	case err == nil:
+		return nil
+	case len(seen) == 0:
+		return fmt.Errorf("nothing was said: %w", context.Cause(ctx))
+	}
+	return fmt.Errorf("what was wanted was not said, but\n  %s", strings.Join(seen, "\n  "))
+}
