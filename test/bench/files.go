@@ -93,7 +93,7 @@ func (s *scene) files(ctx context.Context, receiver *otlpserver.Server) error {
 	if err != nil {
 		return err
 	}
-	s.report.count("files, first bytes", filesInAll, float64(now) - float64(held))
+	s.report.count("files, first bytes", filesInAll, float64(now)-float64(held))
 	return s.moreFiles(ctx, repo, clone, receiver)
 }
 
@@ -129,7 +129,7 @@ func (s *scene) moreFiles(ctx context.Context, repo *gitserver.Repo, clone strin
 		if err != nil {
 			return err
 		}
-		s.report.count("files, bytes", filesInAll, float64(now) - float64(held))
+		s.report.count("files, bytes", filesInAll, float64(now)-float64(held))
 		if err := s.rawFiles("files, fetch", "-C", clone, "fetch", "--quiet", "--depth", "1", "origin", "main"); err != nil {
 			return err
 		}

@@ -106,6 +106,7 @@ var rows = []row{
 	{measure: "memory services, peak", title: "– the five processes instead, peak", unit: unitMemory, more: true},
 	{measure: "memory services, idle", title: "– – when idle", unit: unitMemory, more: true},
 	{measure: "memory up, idle CPU per minute", title: "– CPU of a minute in which nothing happens, plumbline up", unit: unitCPU, more: true},
+	{measure: "memory services, idle CPU per minute", title: "– – the five processes", unit: unitCPU, more: true},
 	{measure: "up first convergence", title: "– first convergence, plumbline up", unit: unitTime, more: true},
 	{measure: "files, fetch", title: "one new commit in a repository of 20,000 files: fetch", unit: unitTime, flux: at(0, "checkout 0.6 s (git), 3.6 s (go-git)"), targets: map[int]target{0: {limit: 30}}},
 	{measure: "files, event", title: "– push → event", unit: unitTime, more: true},
