@@ -10,12 +10,12 @@ import (
 	"github.com/go-git/go-git/v5/plumbing/filemode"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/plumbing/storer"
-	gitmemory "github.com/go-git/go-git/v5/storage/memory"
+	inmemory "github.com/go-git/go-git/v5/storage/memory"
 )
 
 // BenchmarkSourcePack packs a repository of 20,000 small files.
 func BenchmarkSourcePack(b *testing.B) {
-	store := gitmemory.NewStorage()
+	store := inmemory.NewStorage()
 	root := largeTree(b, store, 2000, 10)
 	b.ReportAllocs()
 	for b.Loop() {
