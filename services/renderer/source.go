@@ -89,7 +89,7 @@ func measure(pack []byte) (int64, error) {
 type sources struct {
 	budget  int64
 	rest    time.Duration // see restAfter
-	fetched atomic.Int64 // trees decoded
+	fetched atomic.Int64  // trees decoded
 
 	mu      sync.Mutex
 	used    int64
