@@ -146,7 +146,11 @@ func (p *packer) write() ([]byte, error) {
 	ids := slices.SortedFunc(maps.Keys(p.objects), func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
 	// One for all entries: a compressor takes most of a megabyte, an entry is
 	// most often a few hundred bytes.
-	w := zlib.NewWriter(&out)
+	// What is small gains little by more than the least compression.
+	w, err := zlib.NewWriterLevel(&out, zlib.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
 	for _, id := range ids {
 		o := p.objects[id]
 		out.Write(entryHeader(o.kind, uint64(len(o.content))))
