@@ -65,8 +65,11 @@ demo: build ## tell the story on a real cluster; WITHOUT=service leaves one out,
 	@go run ./test/demo
 
 .PHONY: bench
-bench: build ## measure from outside beside the machine's raw limits, then run the benchmarks
-	@go run ./test/bench
+bench: build ## measure from outside beside the machine's raw limits; N=100,300 ONLY=one,edit RUNS=n measure a part
+	@go run ./test/bench -json bin/bench.json $(if $(N),-n $(N)) $(if $(ONLY),-only $(ONLY)) $(if $(RUNS),-runs $(RUNS)) $(if $(N)$(ONLY)$(RUNS),,-doc docs/performance.md)
+
+.PHONY: bench-go
+bench-go: ## run the benchmarks of the packages
 	go test -run '^$$' -bench . -benchmem -timeout 30m $$(go list ./... | grep -v '/test/')
 
 .PHONY: generate

@@ -3,6 +3,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/base64"
 	"encoding/json"
 	"errors"
@@ -161,7 +162,7 @@ func openBinary(attributes map[string]string, contentType string, body []byte) (
 	} else if contentType != "" && contentType != declared {
 		return message{}, fmt.Errorf("%w: two content types", ErrMalformed)
 	}
-	if err := checkJSON(body); err != nil {
+	if _, err := readJSON(body); err != nil {
 		return message{}, err
 	}
 	return message{attributes, body}, nil
@@ -169,42 +170,43 @@ func openBinary(attributes map[string]string, contentType string, body []byte) (
 
 // openStructured reads the JSON event format.
 func openStructured(body []byte) (message, error) {
-	if err := checkJSON(body); err != nil {
+	members, err := readJSON(body)
+	if err != nil {
 		return message{}, err
 	}
-	var members map[string]json.RawMessage
-	if err := json.Unmarshal(body, &members); err != nil || members == nil {
+	if members == nil {
 		return message{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
 	}
 	m := message{attributes: make(map[string]string, len(members))}
-	if base64Data, ok := members["data_base64"]; ok {
-		if _, twice := members["data"]; twice {
-			return message{}, fmt.Errorf("%w: both data and data_base64", ErrMalformed)
-		}
-		data, err := decodeBase64(base64Data)
-		if err != nil {
-			return message{}, err
-		}
-		m.data = data
-	} else {
-		m.data = members["data"]
-	}
-	for name, raw := range members {
-		if name == "data" || name == "data_base64" {
+	var base64Data []byte
+	for _, x := range members {
+		switch x.name {
+		case "data":
+			m.data = x.value
+			continue
+		case "data_base64":
+			base64Data = x.value
 			continue
 		}
-		text, ok := attributeText(raw)
+		text, null, ok := attributeText(x.value)
 		if !ok {
-			return message{}, fmt.Errorf("%w: attribute %s has a type that CloudEvents doesn't have", ErrMalformed, quote(name))
+			return message{}, fmt.Errorf("%w: attribute %s has a type that CloudEvents doesn't have", ErrMalformed, quote(x.name))
 		}
-		if text != nil { // null is the same as absent
-			m.attributes[name] = *text
+		if !null { // which is the same as absent
+			m.attributes[x.name] = text
 		}
 	}
-	return m, nil
+	if base64Data == nil {
+		return m, nil
+	}
+	if m.data != nil {
+		return message{}, fmt.Errorf("%w: both data and data_base64", ErrMalformed)
+	}
+	m.data, err = decodeBase64(base64Data)
+	return m, err
 }
 
-func decodeBase64(raw json.RawMessage) ([]byte, error) {
+func decodeBase64(raw []byte) ([]byte, error) {
 	var text string
 	if err := json.Unmarshal(raw, &text); err != nil {
 		return nil, fmt.Errorf("%w: data_base64 is no string", ErrMalformed)
@@ -213,31 +215,21 @@ func decodeBase64(raw json.RawMessage) ([]byte, error) {
 	if err != nil || !utf8.Valid(data) {
 		return nil, fmt.Errorf("%w: data_base64 holds no JSON", ErrMalformed)
 	}
-	return data, checkJSON(data)
+	_, err = readJSON(data)
+	return data, err
 }
 
-// attributeText is the canonical text of an attribute's value; nil is null.
-func attributeText(raw json.RawMessage) (*string, bool) {
-	var v any
-	d := json.NewDecoder(strings.NewReader(string(raw)))
-	d.UseNumber()
-	if err := d.Decode(&v); err != nil {
-		return nil, false
+// attributeText is the canonical text of an attribute's value.
+func attributeText(raw []byte) (text string, null, ok bool) {
+	switch {
+	case raw[0] == '"':
+		text, ok = unquote(raw)
+		return text, false, ok
+	case raw[0] == '{' || raw[0] == '[':
+		return "", false, false
 	}
-	var text string
-	switch v := v.(type) {
-	case nil:
-		return nil, true
-	case string:
-		text = v
-	case json.Number:
-		text = v.String()
-	case bool:
-		text = strconv.FormatBool(v)
-	default:
-		return nil, false
-	}
-	return &text, true
+	text = string(raw)
+	return text, text == "null", json.Valid(raw)
 }
 
 // belongs holds a message against the subject that it came on.
@@ -331,6 +323,11 @@ func checkDataType(contentType string) error {
 }
 
 func checkMediaType(contentType string, allowed func(string) bool) error {
+	if contentType == ContentType || contentType == cloudevents.ApplicationJSON { // without parameters, most often
+		if allowed(contentType) {
+			return nil
+		}
+	}
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || !allowed(media) {
 		return fmt.Errorf("%w: content type %s", ErrMalformed, quote(contentType))
@@ -342,7 +339,7 @@ func checkMediaType(contentType string, allowed func(string) bool) error {
 }
 
 func decodeData(data []byte, p Payload) error {
-	if trimmed := strings.TrimLeft(string(data), " \t\r\n"); !strings.HasPrefix(trimmed, "{") {
+	if trimmed := bytes.TrimLeft(data, " \t\r\n"); !bytes.HasPrefix(trimmed, []byte("{")) {
 		return fmt.Errorf("%w: data is no JSON object", ErrMalformed)
 	}
 	if err := json.Unmarshal(data, p); err != nil {

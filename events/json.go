@@ -12,53 +12,217 @@ import (
 // maxDepth is how deep the JSON of an event may nest.
 const maxDepth = 64
 
-// checkJSON refuses JSON in which an object has one name twice, since readers
-// differ in which of the two they take, and what nests too deep. What follows
-// the first value is left to the parser.
-func checkJSON(text []byte) error {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	if err := walkJSON(d); err != nil {
-		return fmt.Errorf("%w: %w", ErrMalformed, err)
-	}
-	return nil
+// member is one member of a JSON object: its name and the text of its value.
+type member struct {
+	name  string
+	value []byte
 }
 
-func walkJSON(d *json.Decoder) error {
-	// One entry per open object or array: the names seen, nil for an array.
-	var open []map[string]bool
-	name := false // the next string is a name
+// readJSON refuses text, in UTF-8, that is not one JSON value, in which an object has one
+// name twice, since readers differ in which of the two they take, and what
+// nests too deep. It returns the members of the value, nil where it is no
+// object.
+//
+// Every service reads every event several times: it goes through the text
+// once, and leaves to whoever decodes a scalar whether that is one.
+func readJSON(text []byte) ([]member, error) {
+	r := reader{text: text}
+	err := r.value()
+	if err == nil && r.peek() != 0 {
+		err = errNotJSON
+	}
+	if err == nil && r.at < len(text) { // a NUL is no space
+		err = errNotJSON
+	}
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrMalformed, err)
+	}
+	return r.members, nil
+}
+
+var errNotJSON = errors.New("not JSON")
+
+// reader goes through a JSON text.
+type reader struct {
+	text    []byte
+	at      int
+	depth   int
+	names   []string // of the objects that are open, the outermost first
+	members []member
+}
+
+// peek skips spaces and returns the next byte, 0 at the end.
+func (r *reader) peek() byte {
+	for ; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; c {
+		case ' ', '\t', '\r', '\n':
+		default:
+			return c
+		}
+	}
+	return 0
+}
+
+// take skips spaces and one byte, if that is next.
+func (r *reader) take(c byte) bool {
+	if r.peek() != c || r.at == len(r.text) {
+		return false
+	}
+	r.at++
+	return true
+}
+
+func (r *reader) value() error {
+	switch r.peek() {
+	case '{':
+		return r.nested(r.object)
+	case '[':
+		return r.nested(r.array)
+	case '"':
+		_, err := r.str()
+		return err
+	}
+	return r.scalar()
+}
+
+func (r *reader) nested(read func() error) error {
+	if r.depth++; r.depth > maxDepth {
+		return fmt.Errorf("nested deeper than %d", maxDepth)
+	}
+	r.at++
+	err := read()
+	r.depth--
+	return err
+}
+
+func (r *reader) array() error {
+	if r.take(']') {
+		return nil
+	}
 	for {
-		token, err := d.Token()
-		if err != nil {
-			return errors.New("not JSON")
+		if err := r.value(); err != nil {
+			return err
 		}
-		switch v := token.(type) {
-		case json.Delim:
-			switch v {
-			case '{':
-				open = append(open, map[string]bool{})
-			case '[':
-				open = append(open, nil)
-			default:
-				open = open[:len(open)-1]
-			}
-			if len(open) > maxDepth {
-				return fmt.Errorf("nested deeper than %d", maxDepth)
-			}
-		case string:
-			if name {
-				names := open[len(open)-1]
-				if names[v] {
-					return fmt.Errorf("name %s is there twice", quote(v))
-				}
-				names[v], name = true, false
-				continue
-			}
-		}
-		if len(open) == 0 {
+		if r.take(']') {
 			return nil
 		}
-		name = open[len(open)-1] != nil
+		if !r.take(',') {
+			return errNotJSON
+		}
 	}
+}
+
+// fewNames is up to how many names of an object are compared one by one.
+const fewNames = 24
+
+func (r *reader) object() error {
+	if r.depth == 1 {
+		r.members = []member{}
+	}
+	if r.take('}') {
+		return nil
+	}
+	first := len(r.names)
+	var many map[string]bool
+	for {
+		name, err := r.name(first, &many)
+		if err != nil {
+			return err
+		}
+		r.peek()
+		from := r.at
+		if err := r.value(); err != nil {
+			return err
+		}
+		if r.depth == 1 {
+			r.members = append(r.members, member{name, r.text[from:r.at]})
+		}
+		if r.take('}') {
+			r.names = r.names[:first]
+			return nil
+		}
+		if !r.take(',') {
+			return errNotJSON
+		}
+	}
+}
+
+// name reads a name that none of the same object's before it has, and the
+// colon. Those are in r.names from first on, and in many where they are many.
+func (r *reader) name(first int, many *map[string]bool) (string, error) {
+	if r.peek() != '"' {
+		return "", errNotJSON
+	}
+	quoted, err := r.str()
+	if err != nil {
+		return "", err
+	}
+	name, ok := unquote(quoted)
+	if !ok || !r.take(':') {
+		return "", errNotJSON
+	}
+	before := r.names[first:]
+	twice := (*many)[name]
+	if *many == nil {
+		for _, other := range before {
+			twice = twice || other == name
+		}
+	}
+	if twice {
+		return "", fmt.Errorf("name %s is there twice", quote(name))
+	}
+	r.names = append(r.names, name)
+	switch {
+	case *many != nil:
+		(*many)[name] = true
+	case len(before) == fewNames:
+		*many = make(map[string]bool, 2*fewNames)
+		for _, other := range r.names[first:] {
+			(*many)[other] = true
+		}
+	}
+	return name, nil
+}
+
+// str reads a string, its quotes included. What is escaped in it is not
+// looked at.
+func (r *reader) str() ([]byte, error) {
+	from := r.at
+	for r.at++; r.at < len(r.text); r.at++ {
+		switch c := r.text[r.at]; {
+		case c == '"':
+			r.at++
+			return r.text[from:r.at], nil
+		case c == '\\':
+			r.at++
+		case c < ' ':
+			return nil, errNotJSON
+		}
+	}
+	return nil, errNotJSON
+}
+
+// unquote is the text of a string.
+func unquote(quoted []byte) (string, bool) {
+	if bytes.IndexByte(quoted, '\\') < 0 {
+		return string(quoted[1 : len(quoted)-1]), true
+	}
+	var text string
+	err := json.Unmarshal(quoted, &text)
+	return text, err == nil
+}
+
+// scalar passes over what may be a number, true, false or null.
+func (r *reader) scalar() error {
+	from := r.at
+	for ; r.at < len(r.text); r.at++ {
+		c := r.text[r.at]
+		if (c < '0' || c > '9') && (c < 'a' || c > 'z') && c != '-' && c != '+' && c != '.' && c != 'E' {
+			break
+		}
+	}
+	if r.at == from {
+		return errNotJSON
+	}
+	return nil
 }

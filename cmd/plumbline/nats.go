@@ -77,6 +77,7 @@ that of the provisioner; of the others <user>.pub, the public key, is enough
 				}
 				defer listener.Close()
 			}
+			go process.Rest(cmd.Context())
 			return e.run(cmd.Context(), func(ctx context.Context, url string) error {
 				fmt.Fprintf(cmd.OutOrStdout(), "bus ready url=%s keys=%s\n", url, e.keysDir())
 				<-ctx.Done()

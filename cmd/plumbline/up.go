@@ -158,6 +158,7 @@ func (o *upOptions) run(ctx context.Context, stdout io.Writer, log *slog.Logger)
 	if err != nil {
 		return err
 	}
+	go process.Rest(ctx)
 	server := &embedded{data: p, port: o.natsPort, clusters: []string{local}, kubeconfig: kubeconfig, log: log}
 	return server.run(ctx, func(ctx context.Context, url string) error {
 		health := &process.Health{}

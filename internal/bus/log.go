@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"golang.org/x/sync/errgroup"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 	"github.com/plumbline-dev/plumbline/events"
@@ -51,6 +52,25 @@ func (c *Conn) Last(ctx context.Context, subject string) (events.Event, error) {
 		return events.Event{}, fmt.Errorf("%w on %s", ErrNone, subject)
 	}
 	return decodeDirect(m)
+}
+
+// LastOfEach returns the last event on each of some exact subjects, in their
+// order; one without a type where there is none. It asks for all at once: what
+// is published meanwhile may be in one answer and not in another.
+func (c *Conn) LastOfEach(ctx context.Context, subjects ...string) ([]events.Event, error) {
+	last := make([]events.Event, len(subjects))
+	group, ctx := errgroup.WithContext(ctx)
+	for i, subject := range subjects {
+		group.Go(func() error {
+			e, err := c.Last(ctx, subject)
+			if errors.Is(err, ErrNone) {
+				return nil
+			}
+			last[i] = e
+			return err
+		})
+	}
+	return last, group.Wait()
 }
 
 // decodeDirect decodes an answer to a Direct Get.
@@ -93,13 +113,12 @@ func (c *Conn) Newest(ctx context.Context, subjects ...string) (events.Order, er
 		return events.Order{}, err
 	}
 	var newest events.Order
-	for _, subject := range subjects {
-		e, err := c.Last(ctx, subject)
-		switch {
-		case errors.Is(err, ErrNone):
-		case err != nil:
-			return events.Order{}, err
-		case e.Epoch == epoch && e.Sequence > newest.Sequence:
+	last, err := c.LastOfEach(ctx, subjects...)
+	if err != nil {
+		return events.Order{}, err
+	}
+	for _, e := range last {
+		if e.Type != nil && e.Epoch == epoch && e.Sequence > newest.Sequence {
 			newest = events.Order{Epoch: epoch, Sequence: e.Sequence}
 		}
 	}

@@ -111,6 +111,7 @@ func (p program) serve(service RunFunc, env Env, health string) error {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	context.AfterFunc(ctx, stop) // the second signal meets the default action
+	go Rest(ctx)
 
 	var scrape *Scrape
 	if health != "" {

@@ -4,7 +4,6 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"sync"
 	"sync/atomic"
@@ -90,16 +89,14 @@ func (a *applier) level(ctx context.Context, name string) (events.Event, error) 
 	if err != nil {
 		return events.Event{}, err
 	}
+	last, err := a.bus.LastOfEach(ctx, typeRendered.Subject(a.address(name)), typeUnchanged.Subject(a.address(name)))
+	if err != nil {
+		return events.Event{}, err
+	}
 	var newest events.Event
-	for _, t := range []*events.Type{typeRendered, typeUnchanged} {
-		e, err := a.bus.Last(ctx, t.Subject(a.address(name)))
+	for _, e := range last {
 		switch {
-		case errors.Is(err, bus.ErrNone):
-			continue
-		case err != nil:
-			return events.Event{}, err
-		}
-		switch {
+		case e.Type == nil:
 		case newest.Data == nil, e.Epoch == log.Epoch && newest.Epoch != log.Epoch:
 			newest = e
 		case e.Epoch == newest.Epoch && e.Sequence > newest.Sequence:
@@ -120,19 +117,22 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 	if app.recalled {
 		return nil
 	}
-	last := map[string]events.Event{}
+	var subjects []string
 	for _, p := range []events.Payload{
 		&events.ConvergenceApplied{}, &events.ConvergenceCompleted{}, &events.ConvergenceFailed{},
 		&events.ConvergenceDegraded{}, &events.ConvergenceHeld{},
 	} {
-		e, err := a.bus.Last(ctx, typeOf(p).Subject(a.address(app.name)))
-		if errors.Is(err, bus.ErrNone) {
-			continue
+		subjects = append(subjects, typeOf(p).Subject(a.address(app.name)))
+	}
+	found, err := a.bus.LastOfEach(ctx, subjects...)
+	if err != nil {
+		return err
+	}
+	last := map[string]events.Event{}
+	for _, e := range found {
+		if e.Type != nil {
+			last[e.Type.Verb] = e
 		}
-		if err != nil {
-			return err
-		}
-		last[e.Type.Verb] = e
 	}
 	app.recalled, app.saidHold = true, ""
 	if held, ok := last["held"].Data.(*events.ConvergenceHeld); ok && last["held"].Stored > last["applied"].Stored {

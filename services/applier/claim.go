@@ -123,6 +123,9 @@ func (a *applier) taken(app *application, inv Inventory) bool {
 		}
 	}
 	app.mu.Unlock()
+	if len(left) == 0 { // as most often: the others are not gone through
+		return false
+	}
 	claimed, _ := a.claimed(app.name, left)
 	return len(claimed) > 0
 }

@@ -124,6 +124,9 @@ func (a *applier) claimObserved(ctx context.Context, t *task) error {
 
 func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, error) {
 	inv, found := a.inventories.get(t.app.name)
+	if nothing, err := a.nothingToDo(ctx, t, inv); err != nil || nothing {
+		return nil, err
+	}
 	superseded, err := a.admit(ctx, t, inv)
 	if err != nil || superseded {
 		if superseded && t.cause == causeRevision {
@@ -136,13 +139,6 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 	}
 	if err := a.watchEntries(ctx, inv); err != nil {
 		return nil, err
-	}
-	if a.undisturbed(t, inv) {
-		t.app.current = &t.event
-		t.app.expectEntries(inv)
-		a.claimConverged(t.app, t.event, inv)
-		a.lookAtHealth(t.app.name)
-		return nil, nil
 	}
 	ctx, requests := count(ctx)
 	bundle, err := a.load(ctx, t.m)
@@ -166,6 +162,33 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		}
 	}
 	return a.drive(ctx, t, inv, desired, func() int { return int(requests.Load()) })
+}
+
+// nothingToDo says that a task leads to where its application stands,
+// undisturbed. That is so whether a newer revision came or not, and nothing is
+// written or said for it: so the log isn't asked first.
+func (a *applier) nothingToDo(ctx context.Context, t *task, inv Inventory) (bool, error) {
+	f := inv.Fence
+	if f.Digest != t.m.Digest || f.Declaration != t.m.DeclarationDigest || f.Epoch != t.event.Epoch {
+		return false, nil
+	}
+	if a.knownFleet() == nil || a.withdrawnBy(t.app.name, t.event) {
+		return false, nil
+	}
+	if err := a.recall(ctx, t.app, f, t.m.Declaration.Converge.Timeout.Std()); err != nil {
+		return false, err
+	}
+	if err := a.watchEntries(ctx, inv); err != nil {
+		return false, err
+	}
+	if !a.undisturbed(t, inv) {
+		return false, nil
+	}
+	t.app.current = &t.event
+	t.app.expectEntries(inv)
+	a.claimConverged(t.app, t.event, inv)
+	a.lookAtHealth(t.app.name)
+	return true, nil
 }
 
 func objectsOf(targets []Target) []events.Object {

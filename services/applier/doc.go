@@ -31,8 +31,9 @@
 // [decide] is pure and returns a [Plan], the same thing that a dry run shows.
 // Acting costs one PATCH per object that changes and two writes of the
 // inventory: one that widens it and raises the fence before the first write,
-// one that narrows it and records what the API server returned. A
-// reconciliation that changes nothing sends no request at all.
+// one that narrows it and records what the API server returned. Where they
+// would say nothing new, as with most heals, the inventory is read once
+// instead. A reconciliation that changes nothing sends no request at all.
 //
 // # Safety
 //

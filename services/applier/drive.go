@@ -151,9 +151,9 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		wide.Fence.Compared = false
 	}
 	r := &run{applier: a, application: t.app.name}
-	var err error
 	if plan.Requests() > 0 { // else one write says it all
-		if wide, err = a.inventories.write(ctx, wide); err != nil {
+		var err error
+		if wide, err = a.raise(ctx, inv, wide, plan, moves); err != nil {
 			return inv, err
 		}
 		if err := a.makeNamespace(ctx, t.m.Declaration, plan, live); err != nil {
@@ -168,8 +168,11 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		return wide, err
 	}
 	settled := wide.Settle(plan, r.results)
-	if settled, err = a.inventories.write(ctx, settled); err != nil {
-		return wide, err
+	if !settled.equal(inv) || plan.Requests() == 0 {
+		var err error
+		if settled, err = a.inventories.write(ctx, settled); err != nil {
+			return wide, err
+		}
 	}
 	for key, result := range r.results {
 		if was, ok := done.results[key]; !ok || was.Action == events.ActionUnchanged || result.Err != nil {
@@ -183,6 +186,21 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		t.app.doubt.Store(false)
 	}
 	return settled, nil
+}
+
+// raise writes the widened inventory before the first write of a plan. Where it
+// would say nothing that isn't there, as before most heals, it is read instead:
+// the fence is seen to be ours, and who dies in between leaves what the next one
+// finds in the objects themselves. A fence that doesn't move stays at the
+// revision that it was raised for.
+func (a *applier) raise(ctx context.Context, inv, wide Inventory, plan Plan, moves bool) (Inventory, error) {
+	begun := wide
+	begun.Fence = inv.Fence
+	begun.Fence.Compared = wide.Fence.Compared
+	if moves || plan.deletes() || !inv.Fence.Applied || inv.ResourceVersion == "" || !begun.equal(inv) {
+		return a.inventories.write(ctx, wide)
+	}
+	return begun, a.inventories.confirm(ctx, inv)
 }
 
 // recordCompared writes down that a full compare has found everything in

@@ -32,6 +32,12 @@ type Fence struct {
 	Applied bool `json:"applied,omitempty"`
 }
 
+// equal reports whether two fences say the same.
+func (f Fence) equal(other Fence) bool {
+	return f.Order() == other.Order() && f.Digest == other.Digest && f.Declaration == other.Declaration &&
+		f.Compared == other.Compared && f.Applied == other.Applied && slices.Equal(f.Retired, other.Retired)
+}
+
 // Order is the place of the fence among the revisions.
 func (f Fence) Order() events.Order { return events.Order{Epoch: f.Epoch, Sequence: f.Sequence} }
 

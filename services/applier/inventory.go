@@ -72,6 +72,12 @@ func (inv Inventory) memory() Memory {
 	return Memory{Fence: inv.Fence, Entries: inv.Entries}
 }
 
+// equal reports whether a write of inv over other would change nothing.
+func (inv Inventory) equal(other Inventory) bool {
+	return inv.Application == other.Application && inv.ResourceVersion == other.ResourceVersion && inv.Kept == other.Kept &&
+		inv.Fence.equal(other.Fence) && maps.EqualFunc(inv.Entries, other.Entries, Entry.equal)
+}
+
 // Widen returns the inventory as it is written before the first write of a
 // plan: the fence raised, the entries joined by every object that the plan
 // will write, and marked where a guard holds them. Whatever happens after

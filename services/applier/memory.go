@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"slices"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -33,6 +34,13 @@ type Entry struct {
 	// Offered is the application that declares it now, and may take it: it is
 	// kept here until it has, so that it is nobody's at no time.
 	Offered string `json:"offered,omitempty"`
+}
+
+// equal reports whether two entries say the same.
+func (e Entry) equal(other Entry) bool {
+	return e.Object == other.Object && e.Digest == other.Digest && e.UID == other.UID && e.Fields == other.Fields &&
+		slices.Equal(e.Left, other.Left) && e.Held == other.Held && e.Released == other.Released &&
+		e.Awaiting == other.Awaiting && e.Waived == other.Waived && e.Offered == other.Offered
 }
 
 // Memory is everything that the decision knows of the past.

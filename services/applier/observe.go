@@ -7,8 +7,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"sync"
 	"time"
 
+	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/metadata"
@@ -217,12 +220,29 @@ func (a *applier) see(ctx context.Context, d Desired, inv Inventory) (map[string
 			ask(e.Object) // before it is said to be gone
 		}
 	}
-	for group, objs := range unknown {
-		if err := a.lookUpAll(ctx, d.Application, group, objs, live); err != nil {
-			return nil, err
-		}
+	found, err := a.lookUpGroups(ctx, d.Application, unknown)
+	maps.Copy(live, found)
+	return live, err
+}
+
+// lookUpGroups looks up objects of several kinds and namespaces, of each at
+// once.
+func (a *applier) lookUpGroups(ctx context.Context, self string, groups map[events.Object][]events.Object) (map[string]Live, error) {
+	var mu sync.Mutex
+	all := map[string]Live{}
+	lookups, ctx := errgroup.WithContext(ctx)
+	lookups.SetLimit(pool)
+	for group, objs := range groups {
+		lookups.Go(func() error {
+			live := map[string]Live{}
+			err := a.lookUpAll(ctx, self, group, objs, live)
+			mu.Lock()
+			defer mu.Unlock()
+			maps.Copy(all, live)
+			return err
+		})
 	}
-	return live, nil
+	return all, lookups.Wait()
 }
 
 // live is what a decision sees of a sighting.

@@ -16,6 +16,11 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
+// concurrency is how many applications are worked on at once. Most of the time
+// each waits for an answer of the API server or the bus, and its requests
+// follow one another: the inventory, phase by phase, the inventory.
+const concurrency = 16
+
 // Run converges one cluster until ctx ends.
 func Run(ctx context.Context, env process.Env, cfg Config) error {
 	cfg, err := cfg.withDefaults()
@@ -54,7 +59,7 @@ func serve(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, ide
 	if err != nil {
 		return err
 	}
-	a.consumer = conn.Consumer("applier-"+cfg.Cluster, a.handle, bus.Options{Failed: a.failed})
+	a.consumer = conn.Consumer("applier-"+cfg.Cluster, a.handle, bus.Options{Concurrency: concurrency, Failed: a.failed})
 	inventories := newInventoryWatch(a)
 	a.observer.done.Go(func() { inventories.run(ctx) })
 	a.observer.done.Go(func() { a.followHealth(ctx) })

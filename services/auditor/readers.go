@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"maps"
 	"sync"
 	"time"
 
@@ -59,6 +60,9 @@ func (r *readers) run(ctx context.Context) {
 func (r *readers) need(application string, wants map[want]bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if maps.Equal(r.wants[application], wants) { // as after most revisions
+		return
+	}
 	if len(wants) == 0 {
 		delete(r.wants, application)
 	} else {
@@ -91,7 +95,7 @@ func (r *readers) settle() {
 }
 
 func (r *readers) needed() map[scope]bool {
-	needed := map[scope]bool{}
+	needed := make(map[scope]bool, len(r.running))
 	kinds := map[schema.GroupKind]scope{}
 	for _, wants := range r.wants {
 		for w := range wants {
@@ -104,8 +108,14 @@ func (r *readers) needed() map[scope]bool {
 			kinds[w.kind] = s
 		}
 	}
+	denied := false
 	for _, s := range kinds {
 		needed[s] = true
+		wide, ok := r.running[s]
+		denied = denied || ok && wide.is() == Denied
+	}
+	if !denied {
+		return needed
 	}
 	for _, wants := range r.wants {
 		for w := range wants {

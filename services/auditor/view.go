@@ -5,7 +5,6 @@ package auditor
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"time"
 
@@ -31,17 +30,18 @@ func (v *view) load(ctx context.Context, conn *bus.Conn, at events.Address) erro
 	if err != nil {
 		return fmt.Errorf("read the state of the log: %w", err)
 	}
+	subjects := make([]string, len(viewed))
+	for i, name := range viewed {
+		subjects[i] = events.TypeNamed(name).Subject(at)
+	}
+	found, err := conn.LastOfEach(ctx, subjects...)
+	if err != nil {
+		return fmt.Errorf("read the last events of %s: %w", at.Application, err)
+	}
 	last := map[string]events.Event{}
-	for _, name := range viewed {
-		e, err := conn.Last(ctx, events.TypeNamed(name).Subject(at))
-		if errors.Is(err, bus.ErrNone) {
-			continue
-		}
-		if err != nil {
-			return fmt.Errorf("read the last %s of %s: %w", name, at.Application, err)
-		}
-		if e.Epoch == log.Epoch {
-			last[name] = e
+	for _, e := range found {
+		if e.Type != nil && e.Epoch == log.Epoch {
+			last[e.Type.Name()] = e
 		}
 	}
 	v.epoch, v.last = log.Epoch, last

@@ -12,10 +12,12 @@ import (
 	"runtime"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
 // good is an application that renders whatever happened before it.
@@ -139,12 +141,33 @@ func TestOutputLimit(t *testing.T) {
 // child is the pool's only child, while nothing renders.
 func child(t *testing.T, p *pool) *worker {
 	t.Helper()
-	w := <-p.slots
-	p.slots <- w
+	w := p.take()
 	if w == nil {
 		t.Fatal("there is no child")
 	}
+	p.keep(w)
 	return w
+}
+
+func TestAChildWithoutWorkEnds(t *testing.T) {
+	p := testPool(t, 2, testLimits)
+	rendersGood(t, p)
+	rendersGood(t, p)
+	if n := p.started.Load(); n != 1 {
+		t.Errorf("%d children for one render after another", n)
+	}
+	w := child(t, p)
+	p.end(time.Now().Add(-time.Hour))
+	if child(t, p) != w {
+		t.Error("it ended although it has waited for a moment only")
+	}
+	p.rest = 10 * time.Millisecond
+	child(t, p)
+	bustest.Eventually(t, "the child ends", func() bool { return errors.Is(syscall.Kill(w.cmd.Process.Pid, 0), syscall.ESRCH) })
+	rendersGood(t, p)
+	if n := p.started.Load(); n != 2 {
+		t.Errorf("%d children", n)
+	}
 }
 
 func TestAKilledChildIsReplaced(t *testing.T) {

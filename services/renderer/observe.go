@@ -12,7 +12,6 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
-	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
@@ -39,24 +38,18 @@ type view struct {
 // refer to is still stored.
 func (r *renderer) look(ctx context.Context, in events.Event, thorough bool) (view, error) {
 	v := view{previous: outcome{phase: phaseNone}, last: map[*events.Type]uint64{}}
-	commit, err := r.conn.Last(ctx, typeCommit.Subject(in.Address))
-	if err != nil && !errors.Is(err, bus.ErrNone) {
+	last, err := r.conn.LastOfEach(ctx, typeCommit.Subject(in.Address),
+		typeRendered.Subject(in.Address), typeUnchanged.Subject(in.Address), typeFailed.Subject(in.Address))
+	if err != nil {
 		return v, err
 	}
-	if err == nil {
-		v.newest = events.Order{Epoch: commit.Epoch, Sequence: commit.Sequence}
-	}
+	v.newest = events.Order{Epoch: last[0].Epoch, Sequence: last[0].Sequence}
 	var outcomes []events.Event
-	for _, t := range []*events.Type{typeRendered, typeUnchanged, typeFailed} {
-		e, err := r.conn.Last(ctx, t.Subject(in.Address))
-		if errors.Is(err, bus.ErrNone) {
-			continue
+	for _, e := range last[1:] {
+		if e.Type != nil {
+			v.last[e.Type] = e.Stored
+			outcomes = append(outcomes, e)
 		}
-		if err != nil {
-			return v, err
-		}
-		v.last[t] = e.Stored
-		outcomes = append(outcomes, e)
 	}
 	slices.SortFunc(outcomes, func(a, b events.Event) int { return bySequence(a, b, in.Epoch) })
 	for _, e := range outcomes {

@@ -6,8 +6,10 @@ import (
 	"context"
 	"errors"
 	"log/slog"
+	"slices"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -16,35 +18,75 @@ import (
 // kustomize keeps what it parses in globals.
 const maxRenders = 500
 
-// pool holds the render children. A slot is a child, or the right to start
-// one.
+// restAfter is how long a child waits for its next render, and a decoded tree
+// for the next application that reads it, before it is given up. A child holds
+// as much memory as a service; another one starts in some ten milliseconds.
+const restAfter = 30 * time.Second
+
+// pool holds the render children. A slot is the right to have one at work.
 type pool struct {
 	limits limits
 	log    *slog.Logger
-	slots  chan *worker
-	size   int
+	slots  chan struct{}
+	rest   time.Duration
 	launch func() (*worker, error)
+
+	mu   sync.Mutex
+	idle []waiting // the last one that worked is taken first: the others may rest
 
 	unisolated sync.Once
 	renders    atomic.Int64 // requests that reached a child
 	started    atomic.Int64 // children
 }
 
+// waiting is a child without work.
+type waiting struct {
+	*worker
+	since time.Time
+}
+
 func newPool(size int, l limits, log *slog.Logger) *pool {
-	p := &pool{limits: l, log: log, slots: make(chan *worker, size), size: size, launch: start}
-	for range size {
-		p.slots <- nil
-	}
-	return p
+	return &pool{limits: l, log: log, slots: make(chan struct{}, size), rest: restAfter, launch: start}
 }
 
 // close ends every child. No render may be under way.
-func (p *pool) close() {
-	for range p.size {
-		if w := <-p.slots; w != nil {
-			w.stop()
-		}
+func (p *pool) close() { p.end(time.Now()) }
+
+// end ends the children that have waited since a moment or longer.
+func (p *pool) end(since time.Time) {
+	p.mu.Lock()
+	n := 0
+	for n < len(p.idle) && !p.idle[n].since.After(since) {
+		n++
 	}
+	resting := p.idle[:n:n]
+	p.idle = slices.Clone(p.idle[n:])
+	p.mu.Unlock()
+	for _, w := range resting {
+		w.stop()
+	}
+}
+
+// take takes the child that worked last; nil: there is none.
+func (p *pool) take() *worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	n := len(p.idle)
+	if n == 0 {
+		return nil
+	}
+	w := p.idle[n-1].worker
+	p.idle = p.idle[:n-1]
+	return w
+}
+
+// keep has a child wait for its next render, for a while.
+func (p *pool) keep(w *worker) {
+	since := time.Now()
+	p.mu.Lock()
+	p.idle = append(p.idle, waiting{w, since})
+	p.mu.Unlock()
+	time.AfterFunc(p.rest, func() { p.end(since) })
 }
 
 // render renders a path of a tree in a child. Failures, limits and crashes
@@ -66,14 +108,13 @@ func (p *pool) render(ctx context.Context, t *tree, name string) (result, error)
 }
 
 func (p *pool) once(ctx context.Context, t *tree, name string) (result, error) {
-	var w *worker
 	select {
 	case <-ctx.Done():
 		return result{}, ctx.Err()
-	case w = <-p.slots:
+	case p.slots <- struct{}{}:
 	}
-	keep := w
-	defer func() { p.slots <- keep }()
+	defer func() { <-p.slots }()
+	w := p.take()
 	if w == nil {
 		var err error
 		if w, err = p.start(); err != nil {
@@ -84,9 +125,8 @@ func (p *pool) once(ctx context.Context, t *tree, name string) (result, error) {
 	out, err := w.render(ctx, t, name, p.limits)
 	if err != nil || out.Spent || w.renders >= maxRenders || out.Failure != nil && !out.Failure.lasting() {
 		w.stop()
-		keep = nil
 	} else {
-		keep = w
+		p.keep(w)
 	}
 	return out, err
 }

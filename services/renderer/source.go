@@ -11,6 +11,7 @@ import (
 	"io"
 	"sync"
 	"sync/atomic"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/format/packfile"
@@ -85,22 +86,26 @@ func measure(pack []byte) (int64, error) {
 }
 
 // sources keeps decoded trees by id, the last used first, within a budget of
-// bytes, so that the applications of one commit decode it once. It is safe
-// for concurrent use.
+// bytes, so that the applications of one commit decode it once. One that none
+// of them has read for a while is let go: the next commit brings another. It is
+// safe for concurrent use.
 type sources struct {
 	budget  int64
-	fetched atomic.Int64 // trees decoded
+	rest    time.Duration // see restAfter
+	fetched atomic.Int64  // trees decoded
 
 	mu      sync.Mutex
 	used    int64
 	recent  *list.List // of *held
 	byTree  map[string]*list.Element
 	loading map[string]*load
+	resting bool // a look for trees that are not used is due
 }
 
 type held struct {
 	id   string
 	tree *tree
+	used time.Time
 }
 
 type load struct {
@@ -110,7 +115,7 @@ type load struct {
 }
 
 func newSources(budget int64) *sources {
-	return &sources{budget: budget, recent: list.New(), byTree: map[string]*list.Element{}, loading: map[string]*load{}}
+	return &sources{budget: budget, rest: restAfter, recent: list.New(), byTree: map[string]*list.Element{}, loading: map[string]*load{}}
 }
 
 // get returns the tree with an id, calling fetch for its pack where it is not
@@ -120,8 +125,10 @@ func (s *sources) get(ctx context.Context, id string, fetch func(context.Context
 		s.mu.Lock()
 		if e, ok := s.byTree[id]; ok {
 			s.recent.MoveToFront(e)
+			h := e.Value.(*held)
+			h.used = time.Now()
 			s.mu.Unlock()
-			return e.Value.(*held).tree, nil
+			return h.tree, nil
 		}
 		l, others := s.loading[id]
 		if !others {
@@ -159,11 +166,34 @@ func (s *sources) load(ctx context.Context, id string, l *load, fetch func(conte
 	if err != nil {
 		return
 	}
-	s.byTree[id] = s.recent.PushFront(&held{id, l.tree})
+	s.byTree[id] = s.recent.PushFront(&held{id, l.tree, time.Now()})
 	s.used += l.tree.size
 	for s.used > s.budget && s.recent.Len() > 1 {
-		last := s.recent.Remove(s.recent.Back()).(*held)
-		delete(s.byTree, last.id)
-		s.used -= last.tree.size
+		s.dropLast()
 	}
+	s.restLater()
+}
+
+// dropLast lets the tree go that was not used for longest. mu is held.
+func (s *sources) dropLast() {
+	last := s.recent.Remove(s.recent.Back()).(*held)
+	delete(s.byTree, last.id)
+	s.used -= last.tree.size
+}
+
+// restLater has the trees that are not used let go later. mu is held.
+func (s *sources) restLater() {
+	if s.resting || s.recent.Len() == 0 {
+		return
+	}
+	s.resting = true
+	time.AfterFunc(s.rest, func() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.resting = false
+		for s.recent.Len() > 0 && time.Since(s.recent.Back().Value.(*held).used) >= s.rest {
+			s.dropLast()
+		}
+		s.restLater()
+	})
 }

@@ -10,8 +10,11 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing"
+
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
 // impossible writes a tree with one entry of any name, as git fsck would
@@ -103,6 +106,15 @@ func TestSourcesAreSharedAndBounded(t *testing.T) {
 	if err := get(ids[0]); err != nil || s.fetched.Load() != 5 {
 		t.Errorf("%v, fetched %d times", err, s.fetched.Load())
 	}
+	s.mu.Lock()
+	s.rest, s.resting = time.Millisecond, false
+	s.restLater()
+	s.mu.Unlock()
+	bustest.Eventually(t, "trees that nobody reads are let go", func() bool {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		return s.used == 0 && s.recent.Len() == 0 && len(s.byTree) == 0
+	})
 	failed := errors.New("x")
 	for range 2 {
 		if _, err := s.get(t.Context(), "gone", func(context.Context) ([]byte, error) { return nil, failed }); !errors.Is(err, failed) {

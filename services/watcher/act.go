@@ -21,7 +21,7 @@ import (
 // act publishes one revision. Its error wraps [bus.ErrConflict] where another
 // watcher was first.
 func (p *pass) act(ctx context.Context, f finding) error {
-	commit, err := p.mirror.commit(f.tip)
+	commit, err := p.lookup.commit(f.tip)
 	if err != nil {
 		return err
 	}

@@ -78,12 +78,11 @@ func (h *hub) assign(ctx context.Context, repository fleet.Repository, e endpoin
 	old := h.readers[repository.Name]
 	h.mu.Unlock()
 	if old != nil && old.remote.endpoint == e && (old.refusal == nil) == (refusal == nil) {
-		old.interval.Store(int64(repository.Interval))
-		if !slices.EqualFunc(*old.assigned.Load(), work, sameAssignment) {
-			old.assigned.Store(&work)
+		before := old.interval.Swap(int64(repository.Interval))
+		changed := !slices.EqualFunc(*old.assigned.Load(), work, sameAssignment)
+		old.assigned.Store(&work)
+		if changed || before != int64(repository.Interval) { // which counts from the next look
 			old.look(trigger)
-		} else {
-			old.assigned.Store(&work)
 		}
 		return nil
 	}

@@ -30,7 +30,7 @@ const (
 // readFleet reads and judges the declarations of one commit. A folder that is
 // missing is an error: it is no empty fleet.
 func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder string) (fleet.Result, error) {
-	id, err := m.at(commit, folder)
+	id, err := newLookup(m).at(commit, folder)
 	if err != nil {
 		return fleet.Result{}, err
 	}

@@ -439,3 +439,17 @@ func TestMovedToAnotherClusterAndBack(t *testing.T) {
 	}
 	l.same("lists", said, "edge 0", "local 2", "edge 1", "local 1", "edge 0", "local 2", "local 2")
 }
+
+// A reader that waits out an hour looks at once when it is to look every
+// second.
+func TestAnotherIntervalCountsAtOnce(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "web")
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": l.calm() + application("web", "shop", "")}))
+	l.watch()
+	l.observed("web", a)
+	b := l.put("b", "web")
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + application("web", "shop", "")}))
+	l.observed("web", b)
+	l.observed("web", l.put("c", "web"))
+}

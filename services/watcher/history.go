@@ -70,24 +70,3 @@ func (m *mirror) isAncestor(ctx context.Context, old, tip plumbing.Hash) (bool, 
 	}
 	return false, nil
 }
-
-// at is the id of the tree or file at a slash-separated path of a commit; the
-// zero id where there is nothing.
-func (m *mirror) at(commit plumbing.Hash, path string) (plumbing.Hash, error) {
-	c, err := m.commit(commit)
-	if err != nil {
-		return plumbing.ZeroHash, err
-	}
-	if path == "." || path == "" {
-		return c.TreeHash, nil
-	}
-	tree, err := object.GetTree(m.store, c.TreeHash)
-	if err != nil {
-		return plumbing.ZeroHash, fmt.Errorf("%w: tree %s: %w", errDamaged, c.TreeHash, err)
-	}
-	entry, err := tree.FindEntry(path)
-	if err != nil {
-		return plumbing.ZeroHash, nil //nolint:nilerr // there is nothing at the path
-	}
-	return entry.Hash, nil
-}

@@ -28,6 +28,9 @@ const (
 	maxPacks = 50
 	// objectCache is what a mirror keeps of its objects in memory.
 	objectCache = 8 << 20
+	// openPacks is how many packs of a mirror stay open: else each object opens
+	// its own, and resolves the path to it.
+	openPacks = 4
 	// tipPrefix holds the commits that were fetched, by their id: the names
 	// that a server gives to its refs never reach the file system.
 	tipPrefix = "refs/tips/"
@@ -99,7 +102,8 @@ func (m *mirror) open() error {
 }
 
 func storage(dir string) *filesystem.Storage {
-	return filesystem.NewStorage(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(objectCache))
+	return filesystem.NewStorageWithOptions(osfs.New(dir, osfs.WithBoundOS()), cache.NewObjectLRU(objectCache),
+		filesystem.Options{MaxOpenDescriptors: openPacks})
 }
 
 // blank is a new empty repository beside the mirror.

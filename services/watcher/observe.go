@@ -76,7 +76,8 @@ type pass struct {
 	listing   listing
 	trouble   *trouble
 	ancestry  map[[2]plumbing.Hash]bool // before, tip → whether one is in the other's history
-	hook      trace.SpanContext         // the webhook that asked for it
+	lookup    *lookup
+	hook      trace.SpanContext // the webhook that asked for it
 	fetches   []fetched
 	open      map[string]begun // by identity: the traces that this look has begun
 }
@@ -93,6 +94,7 @@ func (p *pass) run(ctx context.Context) (again bool, err error) {
 		return again, err
 	}
 	p.ancestry = map[[2]plumbing.Hash]bool{}
+	p.lookup = newLookup(p.mirror)
 	var fleetErr error
 	if p.isFleet {
 		again, fleetErr = p.declare(ctx, listed)

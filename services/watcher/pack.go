@@ -4,7 +4,6 @@ package watcher
 
 import (
 	"bytes"
-	"cmp"
 	"compress/zlib"
 	"context"
 	"crypto/sha1" // Git's own checksum of a pack; integrity is the blob's sha256
@@ -161,11 +160,18 @@ func (p *packer) write() ([]byte, error) {
 	out.WriteString("PACK")
 	out.Write(binary.BigEndian.AppendUint32(nil, 2))
 	out.Write(binary.BigEndian.AppendUint32(nil, uint32(len(p.objects)))) // bounded by Limits.Files
-	ids := slices.SortedFunc(maps.Keys(p.objects), func(a, b plumbing.Hash) int { return cmp.Compare(a.String(), b.String()) })
+	ids := slices.SortedFunc(maps.Keys(p.objects), func(a, b plumbing.Hash) int { return bytes.Compare(a[:], b[:]) })
+	// One for all entries: a compressor takes most of a megabyte, an entry is
+	// most often a few hundred bytes.
+	// What is small gains little by more than the least compression.
+	w, err := zlib.NewWriterLevel(&out, zlib.BestSpeed)
+	if err != nil {
+		return nil, fmt.Errorf("pack: %w", err)
+	}
 	for _, id := range ids {
 		o := p.objects[id]
 		out.Write(entryHeader(o.kind, uint64(len(o.content))))
-		w := zlib.NewWriter(&out)
+		w.Reset(&out)
 		if _, err := w.Write(o.content); err != nil {
 			return nil, fmt.Errorf("pack: %w", err)
 		}

@@ -270,8 +270,10 @@ func (l *lab) everything(look func()) {
 
 	a := l.put("a", "web", "api")
 	names[a] = "A"
-	l.do(l.fleet.Put(map[string]string{"clusters/broken.yaml": application("db", "none", "")}))
-	declare(web + api)
+	// In one commit: a watcher that looks between two says both.
+	l.do(l.fleet.Put(map[string]string{
+		"clusters/broken.yaml": application("db", "none", ""), "clusters/shop.yaml": l.calm() + web + api,
+	}))
 	step("the beginning", "fleet.rejected  db", "fleet.observed local 3 held 1",
 		"commit.observed local web A declaration", "commit.observed local api A declaration")
 	names[l.put("b", "web")] = "B"

@@ -37,11 +37,11 @@ func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 		repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed,
 	}
 	t, ok := p.find(a.ref())
-	if !ok || !p.mirror.known(t.commit) {
+	if !ok || !p.lookup.known(t.commit) {
 		f.verdict = decide(s)
 		return f, nil
 	}
-	commit, err := p.mirror.commit(t.commit)
+	commit, err := p.lookup.commit(t.commit)
 	var none *sourceError
 	if errors.As(err, &none) { // a tag of something else
 		f.verdict = decide(s)
@@ -92,14 +92,14 @@ func (p *pass) descends(ctx context.Context, before, tip plumbing.Hash) (bool, e
 }
 
 func (p *pass) pathChanged(before, tip plumbing.Hash, path string) (bool, error) {
-	if !p.mirror.known(before) {
+	if !p.lookup.known(before) {
 		return true, nil
 	}
-	was, err := p.mirror.at(before, path)
+	was, err := p.lookup.at(before, path)
 	if err != nil {
 		return true, err
 	}
-	is, err := p.mirror.at(tip, path)
+	is, err := p.lookup.at(tip, path)
 	return was != is, err
 }
 
@@ -109,7 +109,7 @@ func (p *pass) keepSource(ctx context.Context, f *finding) error {
 	if f.verdict.action != nothing || f.last.checked {
 		return nil
 	}
-	commit, err := p.mirror.commit(f.tip)
+	commit, err := p.lookup.commit(f.tip)
 	if err != nil {
 		return err
 	}

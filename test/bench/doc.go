@@ -2,9 +2,16 @@
 
 // Command bench measures Plumbline from outside, as its users meet it: from
 // the end of git push, or from a hand edit's answer, to what a watch of the
-// bench's own sees in the cluster and a plain subscriber hears on the bus.
-// Each figure stands beside the raw limit of the same machine in the same
-// run: one server-side apply, seen by the same watch.
+// bench's own sees in the cluster and a plain subscriber hears on the bus. The
+// webhook is rung after the push has returned, and is inside the figure.
 //
-// It counts the API server's requests by user from its audit log.
+// Each figure stands beside the raw limit of the same machine in the same run:
+// a bare client-go program, 32 workers and no rate limit, that sends the same
+// requests to the same cluster, seen by the same watch.
+//
+// Requests are counted by user from the API server's audit log, CPU and memory
+// of every process, render children included, from /proc.
+//
+// It prints a table, or JSON with -o json, and writes JSON and
+// docs/performance.md where told to (-json, -doc).
 package main

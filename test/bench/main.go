@@ -5,84 +5,115 @@ package main
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
+	"io"
 	"os"
 	"os/signal"
+	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
-
-	"github.com/plumbline-dev/plumbline/test/gitserver"
-	"github.com/plumbline-dev/plumbline/test/rig"
 )
+
+// options are what a run of the bench is told.
+type options struct {
+	sizes  []int    // how many applications
+	only   []string // parts; empty: all
+	runs   int      // of a cell that takes a whole cluster or changes everything
+	rounds int      // of a cell that takes one commit or one edit
+	idle   time.Duration
+	output string // table or json
+	json   string // file
+	doc    string // file
+	keep   bool   // the folder of each scene, with its logs
+	env    []string
+}
+
+func parse(args []string) (options, error) {
+	var o options
+	var sizes, only, env string
+	fs := flag.NewFlagSet("bench", flag.ContinueOnError)
+	fs.StringVar(&sizes, "n", "100,300,1000", "how many applications, a size or more")
+	fs.StringVar(&only, "only", "", "the parts to measure, a name or more of: "+strings.Join(partNames(), " ")+" (default: all)")
+	fs.IntVar(&o.runs, "runs", 3, "runs of what takes a cluster of its own, or changes every application")
+	fs.IntVar(&o.rounds, "rounds", 15, "rounds of what takes one commit or one edit")
+	fs.DurationVar(&o.idle, "idle", time.Minute, "how long nothing happens before memory counts as idle")
+	fs.StringVar(&o.output, "o", "table", "what is printed: table or json")
+	fs.StringVar(&o.json, "json", "", "file to write JSON to")
+	fs.StringVar(&o.doc, "doc", "", "file to write the page for people to")
+	fs.StringVar(&env, "env", "", "environment of the services, A=b,C=d")
+	fs.BoolVar(&o.keep, "keep", false, "keep the folders of the scenes, with every log")
+	if err := fs.Parse(args); err != nil {
+		return o, err
+	}
+	for text := range strings.SplitSeq(sizes, ",") {
+		n, err := strconv.Atoi(text)
+		if err != nil || n < 1 || n > 5000 {
+			return o, fmt.Errorf("-n %s: want sizes from 1 to 5000", sizes)
+		}
+		o.sizes = append(o.sizes, n)
+	}
+	if only != "" {
+		o.only = strings.Split(only, ",")
+	}
+	if env != "" {
+		o.env = strings.Split(env, ",")
+	}
+	for _, name := range o.only {
+		if !slices.Contains(partNames(), name) {
+			return o, fmt.Errorf("-only %s: there is no part of this name, but %s", name, strings.Join(partNames(), ", "))
+		}
+	}
+	if o.output != "table" && o.output != "json" {
+		return o, fmt.Errorf("-o %s: want table or json", o.output)
+	}
+	return o, nil
+}
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx); err != nil {
+	o, err := parse(os.Args[1:])
+	if errors.Is(err, flag.ErrHelp) {
+		return
+	}
+	if err == nil {
+		err = run(ctx, o, os.Stdout, os.Stderr)
+	}
+	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
 		os.Exit(1)
 	}
 }
 
-// resync is short, so that the bench sees several.
-const resync = 5 * time.Second
+// run measures and reports. What was measured before a failure is reported
+// too.
+func run(ctx context.Context, o options, stdout, progress io.Writer) error {
+	began := time.Now()
+	r := &report{Machine: machine(), Commit: commit(ctx), Began: began.UTC().Truncate(time.Second)}
+	err := measure(ctx, o, r, progress)
+	r.Took = time.Since(began).Round(time.Second).String()
+	r.judge()
+	if o.output == "json" {
+		err = errors.Join(err, r.writeJSON(stdout))
+	} else {
+		r.print(stdout)
+	}
+	if o.json != "" {
+		err = errors.Join(err, toFile(o.json, r.writeJSON))
+	}
+	if o.doc != "" && err == nil {
+		err = toFile(o.doc, r.writeDoc)
+	}
+	return err
+}
 
-func run(ctx context.Context) (err error) {
-	dir, err := os.MkdirTemp("", "plumbline-bench-")
+func toFile(path string, write func(io.Writer) error) error {
+	f, err := os.Create(path)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, os.RemoveAll(dir)) }()
-	r, err := rig.New(ctx, rig.Options{Dir: dir, Bin: "bin", Audit: true, Progress: os.Stderr, Resync: resync})
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, r.Close()) }()
-	fmt.Printf("control plane boot               %8s\n", r.Cluster.BootTime().Round(time.Millisecond))
-	if err := r.Up(ctx); err != nil {
-		return err
-	}
-	repo, err := r.Repo("fifty")
-	if err != nil {
-		return err
-	}
-	b := &bench{rig: r, repo: repo}
-	for _, part := range []func(context.Context) error{b.converge, b.latency, b.quiet} {
-		if err := part(ctx); err != nil {
-			return fmt.Errorf("%w; the bus saw last:\n%s", err, b.heard())
-		}
-	}
-	return nil
-}
-
-type bench struct {
-	rig  *rig.Rig
-	repo *gitserver.Repo
-}
-
-// heard are the last events, for a message about what did not come.
-func (b *bench) heard() string {
-	seen := b.rig.Bus.Since(0)
-	var lines strings.Builder
-	for _, e := range seen[max(0, len(seen)-10):] {
-		fmt.Fprintf(&lines, "  %s %s %s\n", e.At.Format("15:04:05.000"), e.Type.Name(), e.Application)
-	}
-	return lines.String()
-}
-
-// patience bounds every wait.
-const patience = 2 * time.Minute
-
-// push commits, pushes over HTTP and rings the webhook; it returns when the
-// push was answered.
-func (b *bench) push(ctx context.Context, repo *gitserver.Repo, c gitserver.Commit) (time.Time, error) {
-	if _, err := repo.Commit(c); err != nil {
-		return time.Time{}, err
-	}
-	if err := b.rig.Push(ctx, repo); err != nil {
-		return time.Time{}, err
-	}
-	pushed := time.Now()
-	return pushed, b.rig.Ring(ctx, repo)
+	return errors.Join(write(f), f.Close())
 }

@@ -61,6 +61,21 @@ func (r *Rig) provisioned(ctx context.Context) (bool, error) {
 	return err == nil, nil // whatever it is, it is not there yet: the caller has a deadline
 }
 
+// Stored is how many bytes all streams of the bus keep.
+func (r *Rig) Stored(ctx context.Context) (bytes uint64, err error) {
+	err = r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		for _, name := range []string{log, "BLOBS", "ATTEMPTS"} {
+			s, err := js.Stream(ctx, name)
+			if err != nil {
+				return fmt.Errorf("rig: stream %s: %w", name, err)
+			}
+			bytes += s.CachedInfo().State.Bytes
+		}
+		return nil
+	})
+	return bytes, err
+}
+
 // PublishAs publishes a raw message as a NATS user and waits for the stream's
 // answer.
 func (r *Rig) PublishAs(ctx context.Context, user, subject string, body []byte) error {

@@ -101,22 +101,26 @@ func (r *Rig) Another(service string) *Process {
 // StartNATS starts the NATS process and returns when it is provisioned, as
 // its operator finds it.
 func (r *Rig) StartNATS(ctx context.Context) error {
-	p := r.processes["nats"]
+	if err := r.startProvisioned(ctx, r.processes["nats"]); err != nil {
+		return fmt.Errorf("rig: start nats: %w", err)
+	}
+	return nil
+}
+
+// startProvisioned starts the process that the bus is in, and waits until it
+// is provisioned.
+func (r *Rig) startProvisioned(ctx context.Context, p *Process) error {
 	if err := p.Start(); err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	err := Until(ctx, func(ctx context.Context) (bool, error) {
+	return Until(ctx, func(ctx context.Context) (bool, error) {
 		if !p.Running() {
-			return false, fmt.Errorf("nats ended: %s", p.Tail(5))
+			return false, fmt.Errorf("%s ended: %s", p.Name, p.Tail(5))
 		}
 		return r.provisioned(ctx)
 	})
-	if err != nil {
-		return fmt.Errorf("rig: start nats: %w", err)
-	}
-	return nil
 }
 
 // Store is the directory of the JetStream store.
@@ -138,4 +142,30 @@ func (r *Rig) CLI(ctx context.Context, args ...string) (string, error) {
 	cmd := exec.CommandContext(ctx, filepath.Join(r.options.Bin, "plumbline"), append(args, "--data", r.data())...)
 	out, err := cmd.CombinedOutput()
 	return string(out), err
+}
+
+// together is the name of the process that is everything at once.
+const together = "up"
+
+// UpTogether starts all of Plumbline in one process, as plumbline up does,
+// with the rig's ports, keys and identities.
+func (r *Rig) UpTogether(ctx context.Context) error {
+	applier, err := r.Cluster.UserKubeconfig(applierUser)
+	if err != nil {
+		return err
+	}
+	audit, err := r.Cluster.UserKubeconfig(auditorUser)
+	if err != nil {
+		return err
+	}
+	r.add(together, "plumbline", "up", "--data", r.data(),
+		"--fleet", r.Fleet.URL, "--fleet-interval", r.options.FleetInterval.String(),
+		"--kubeconfig", applier, "--auditor-kubeconfig", audit, "--nats-port", strconv.Itoa(r.ports.nats),
+		"--webhook-listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.ports.webhook)),
+		"--webhook-secrets", filepath.Join(r.Dir, "webhook-secrets"))
+	if err := r.startProvisioned(ctx, r.processes[together]); err != nil {
+		return fmt.Errorf("rig: start everything: %w", err)
+	}
+	r.Bus, err = Subscribe(ctx, r.URL, r.Creds("reader"))
+	return err
 }

@@ -181,6 +181,9 @@ func (r *Rig) Close() error {
 	if r.Bus != nil {
 		r.Bus.Close()
 	}
+	if p := r.processes[together]; p != nil {
+		errs = append(errs, p.Stop())
+	}
 	if r.replay != nil {
 		r.replay.Shutdown()
 		r.replay.WaitForShutdown()

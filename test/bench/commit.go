@@ -1,0 +1,290 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+)
+
+// one measures a commit that changes one object of one application, a webhook
+// after it.
+func (s *scene) one(ctx context.Context) error {
+	for round := range s.rounds {
+		i := round * 7 % s.n
+		if err := s.rawOne(ctx, "one", i); err != nil {
+			return err
+		}
+		from := time.Now()
+		mark, marker := s.rig.Bus.Mark(), s.marker()
+		pushed, err := s.push(ctx, s.repo, map[string]string{file(i, "configmap"): object("configmap", "web", marker)})
+		if err != nil {
+			return err
+		}
+		seen, err := s.observer.all(ctx, marker, []place{{"configmap", application(i), "web"}})
+		if err != nil {
+			return err
+		}
+		s.report.add("one", s.n, seen[0].Sub(pushed))
+		if round == 0 || round == s.rounds-1 {
+			// Every other application's revision ends as unchanged, too.
+			if _, err := s.eachSaid(ctx, mark, rendered, s.n); err != nil {
+				return err
+			}
+			if err := s.settle(ctx); err != nil {
+				return err
+			}
+			s.report.count("one, requests", s.n, float64(s.requests(ctx, from)))
+			continue
+		}
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// rawOne is the raw limit of one change: one apply, seen.
+func (s *scene) rawOne(ctx context.Context, measure string, i int) error {
+	marker := s.marker()
+	began := time.Now()
+	if err := s.raw.apply(ctx, "configmap", application(i), "raw-one", marker); err != nil {
+		return err
+	}
+	seen, err := s.observer.all(ctx, marker, []place{{"configmap", application(i), "raw-one"}})
+	if err != nil {
+		return err
+	}
+	s.report.limit(measure, s.n, seen[0].Sub(began))
+	return nil
+}
+
+// pollInterval is what poll mode is measured at.
+const pollInterval = 5 * time.Second
+
+// poll measures a commit that no webhook tells of, at phases spread over the
+// interval.
+func (s *scene) poll(ctx context.Context) error {
+	if err := s.interval(ctx, pollInterval.String()); err != nil {
+		return err
+	}
+	rounds := max(3, s.rounds/3)
+	for round := range rounds {
+		if err := pause(ctx, pollInterval*time.Duration(round)/time.Duration(rounds)); err != nil {
+			return err
+		}
+		i, marker := round%s.n, s.marker()
+		pushed, err := s.pushSilently(ctx, s.repo, map[string]string{file(i, "configmap"): object("configmap", "web", marker)})
+		if err != nil {
+			return err
+		}
+		seen, err := s.observer.all(ctx, marker, []place{{"configmap", application(i), "web"}})
+		if err != nil {
+			return err
+		}
+		s.report.add("poll", s.n, seen[0].Sub(pushed))
+	}
+	return s.interval(ctx, "10m")
+}
+
+// interval changes how often the repository is polled, and returns when all
+// that follows from it is done.
+func (s *scene) interval(ctx context.Context, interval string) error {
+	if _, err := s.push(ctx, s.rig.Fleet, map[string]string{"fleet.yaml": declarations(s.repo, s.n, interval)}); err != nil {
+		return err
+	}
+	if err := pause(ctx, time.Second); err != nil {
+		return err
+	}
+	return s.settle(ctx)
+}
+
+// all measures a commit that changes one object in every application.
+func (s *scene) all(ctx context.Context) error {
+	runs := s.runs
+	if s.n > 100 {
+		runs = 1
+	}
+	for run := range runs {
+		if err := s.rawAll(ctx, run); err != nil {
+			return err
+		}
+		from, before := time.Now(), s.usage.now()
+		mark, marker := s.rig.Bus.Mark(), s.marker()
+		pushed, err := s.push(ctx, s.repo, s.changed(s.n, marker))
+		if err != nil {
+			return err
+		}
+		seen, err := s.observer.all(ctx, marker, placesOf(s.n, "web", "configmap"))
+		if err != nil {
+			return err
+		}
+		s.spread("all", seen, pushed, s.report.add)
+		if _, err := s.eachSaid(ctx, mark, completed, s.n); err != nil {
+			return err
+		}
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		s.report.count("all, requests", s.n, float64(s.requests(ctx, from)))
+		s.report.cpu("all", s.n, since(before, s.usage.now()))
+	}
+	return nil
+}
+
+// changed is a commit that gives the ConfigMaps of n applications a marker.
+func (s *scene) changed(n int, marker string) map[string]string {
+	files := map[string]string{}
+	for i := range n {
+		files[file(i, "configmap")] = object("configmap", "web", marker)
+	}
+	return files
+}
+
+// spread adds the median and the last of some times.
+func (s *scene) spread(measure string, seen []time.Time, from time.Time, add func(string, int, time.Duration)) {
+	slices.SortFunc(seen, time.Time.Compare)
+	add(measure+", p50", s.n, seen[(len(seen)-1)/2].Sub(from))
+	add(measure+", last", s.n, seen[len(seen)-1].Sub(from))
+}
+
+// rawAll is the raw limit of one change in every application, without and with
+// the writes of a record before and after.
+func (s *scene) rawAll(ctx context.Context, run int) error {
+	if run == 0 { // what it changes has to be there
+		if _, err := s.raw.write(ctx, s.n, "raw-all", s.marker(), unrecorded, "configmap"); err != nil {
+			return err
+		}
+		for i := range s.n {
+			if err := s.raw.begin(ctx, application(i)); err != nil && !exists(err) {
+				return err
+			}
+		}
+	}
+	for how, measure := range map[recorded]string{unrecorded: "all", updated: "all, raw with records"} {
+		marker := s.marker()
+		began, err := s.raw.write(ctx, s.n, "raw-all", marker, how, "configmap")
+		if err != nil {
+			return err
+		}
+		seen, err := s.observer.all(ctx, marker, placesOf(s.n, "raw-all", "configmap"))
+		if err != nil {
+			return err
+		}
+		s.spread(measure, seen, began, s.report.limit)
+	}
+	return nil
+}
+
+// nothing measures a commit that changes nothing that any application reads.
+func (s *scene) nothing(ctx context.Context) error {
+	for run := range s.runs {
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		from, before, mark := time.Now(), s.usage.now(), s.rig.Bus.Mark()
+		if _, err := s.push(ctx, s.repo, map[string]string{"README.md": fmt.Sprintf("Still the same, %d.\n", run)}); err != nil {
+			return err
+		}
+		if _, err := s.eachSaid(ctx, mark, rendered, s.n); err != nil {
+			return err
+		}
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+		used := since(before, s.usage.now())
+		s.report.count("nothing, requests", s.n, float64(s.requests(ctx, from)))
+		s.report.count("nothing, CPU", s.n, sum(used).Seconds())
+		s.report.cpu("nothing", s.n, used)
+	}
+	return nil
+}
+
+// A train of commits, each of which changes one object in some applications.
+const (
+	trainCommits      = 50
+	trainApplications = 20
+	trainTime         = 10 * time.Second
+)
+
+// train measures commits that come faster than they need be applied.
+func (s *scene) train(ctx context.Context) error {
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	from, mark := time.Now(), s.rig.Bus.Mark()
+	var marker string
+	var last time.Time
+	for c := range trainCommits {
+		if err := pause(ctx, time.Until(from.Add(trainTime*time.Duration(c)/trainCommits))); err != nil {
+			return err
+		}
+		marker = s.marker()
+		var err error
+		if last, err = s.push(ctx, s.repo, s.changed(trainApplications, marker)); err != nil {
+			return err
+		}
+	}
+	seen, err := s.observer.all(ctx, marker, placesOf(trainApplications, "web", "configmap"))
+	if err != nil {
+		return err
+	}
+	s.report.add("train", s.n, slices.MaxFunc(seen, time.Time.Compare).Sub(last))
+	if err := s.settle(ctx); err != nil {
+		return err
+	}
+	var applied, superseded float64
+	for _, e := range s.rig.Bus.Since(mark) {
+		switch e.Type.Name() {
+		case "convergence.applied":
+			applied++
+		case "convergence.superseded":
+			superseded++
+		}
+	}
+	requests := float64(s.requests(ctx, from))
+	s.report.count("train, applied", s.n, applied)
+	s.report.count("train, superseded", s.n, superseded)
+	s.report.count("train, requests", s.n, requests)
+	s.report.count("train, requests beyond 3 per applied revision", s.n, max(0, requests-3*applied))
+	return nil
+}
+
+// kill measures how long a restarted applier takes when the one before was
+// killed while it applied a commit that changes every application.
+func (s *scene) kill(ctx context.Context) error {
+	const killed = 30
+	for range s.runs {
+		mark, marker := s.rig.Bus.Mark(), s.marker()
+		if _, err := s.push(ctx, s.repo, s.changed(s.n, marker)); err != nil {
+			return err
+		}
+		places := placesOf(s.n, "web", "configmap")
+		if _, err := s.observer.wait(ctx, marker, killed, places); err != nil {
+			return err
+		}
+		if err := s.rig.Kill("applier"); err != nil {
+			return err
+		}
+		started := time.Now()
+		if err := s.rig.Start("applier"); err != nil {
+			return err
+		}
+		seen, err := s.observer.all(ctx, marker, places)
+		if err != nil {
+			return err
+		}
+		s.report.add("kill, seen", s.n, slices.MaxFunc(seen, time.Time.Compare).Sub(started))
+		said, err := s.eachSaid(ctx, mark, completed, s.n)
+		if err != nil {
+			return err
+		}
+		s.report.add("kill, said", s.n, said.Sub(started))
+		if err := s.settle(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
