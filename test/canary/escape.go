@@ -13,7 +13,7 @@ import (
 // \n), XML (&#97; &#x61;) and quoted-printable (=61) out of a text; nil where
 // there are none. What stands for a byte becomes one, as Latin-1 has it.
 func unescape(b []byte) []byte {
-	if bytes.IndexAny(b, `%\&=`) < 0 {
+	if !bytes.ContainsAny(b, `%\&=`) {
 		return nil
 	}
 	out := make([]byte, 0, len(b))
