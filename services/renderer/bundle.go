@@ -5,6 +5,7 @@ package renderer
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -65,6 +66,9 @@ func objectOf(r rendered, d events.Declaration, key seal.DigestKey) (manifest.Ob
 	if _, sops := body["sops"]; sops {
 		return o, secretFailure(o, events.ReasonObjectInvalid, "is encrypted with SOPS, which Plumbline does not open. Take this Secret out of the application's path and put it into the cluster by other means")
 	}
+	if message := stray(body); message != "" {
+		return o, secretFailure(o, events.ReasonObjectInvalid, message)
+	}
 	if d.Recipient == "" {
 		return o, secretFailure(o, events.ReasonNoRecipient, "can't be sealed: cluster "+d.Cluster+" has no age recipient. Give it one: recipient in its kind: Cluster declaration, or the watcher's --local-recipient for cluster local")
 	}
@@ -84,6 +88,38 @@ func misspelt(body map[string]any) bool {
 		return false
 	}
 	return body["data"] != nil || body["stringData"] != nil
+}
+
+// Fields that a Secret and its metadata may have (core/v1 Secret, meta/v1
+// ObjectMeta, as far as Git declares it).
+var (
+	secretFields   = []string{"apiVersion", "kind", "metadata", "type", "immutable", "data", "stringData"}
+	metadataFields = []string{"name", "namespace", "labels", "annotations", "finalizers"}
+)
+
+// stray says what is wrong with a Secret that holds something in another place
+// than those that are sealed, or is empty. It quotes nothing: whoever misspells
+// stringData has a password below it, and a name may be one.
+func stray(body map[string]any) string {
+	const unsealed = ", and what stands there would travel unsealed. Values belong below data or stringData"
+	for name := range body {
+		if !slices.Contains(secretFields, name) {
+			return "has a field that no Secret has beside " + strings.Join(secretFields, ", ") + unsealed
+		}
+	}
+	meta, _ := body["metadata"].(map[string]any)
+	for name := range meta {
+		if !slices.Contains(metadataFields, name) {
+			return "has a field in its metadata beside " + strings.Join(metadataFields, ", ") + unsealed
+		}
+	}
+	if _, is := body["type"].(string); body["type"] != nil && !is {
+		return "has a type that is no string"
+	}
+	if _, is := body["immutable"].(bool); body["immutable"] != nil && !is {
+		return "has an immutable that is neither true nor false"
+	}
+	return ""
 }
 
 // unsealable makes a failure of an error of package seal, which names a field

@@ -249,6 +249,31 @@ func TestNamesOfGeneratedSecretsTellNothing(t *testing.T) {
 	}
 }
 
+// What a Secret holds elsewhere than below data and stringData isn't sealed: it
+// is refused, and nothing of it repeated.
+func TestSecretsWithValuesElsewhere(t *testing.T) {
+	l := newLab(t)
+	l.start()
+	for name, rest := range map[string]string{
+		"a misspelt stringData": "stringdata: {p: " + canary + "}\n",
+		"a misspelt data":       "Data: {p: " + canary + "}\n",
+		"a value beside data":   "password: " + canary + "\ndata: {}\n",
+		"a name that is one":    canary + ": x\n",
+		"one too deep":          "spec: {stringData: {p: " + canary + "}}\n",
+		"below metadata":        "  stringData: {p: " + canary + "}\n",
+		"in type":               "type: [" + canary + "]\n",
+		"in immutable":          "immutable: " + canary + "\n",
+	} {
+		files := map[string]string{"web/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata:\n  name: s\n" + rest}
+		f := as[*events.RenderFailed](t, l.outcome(l.push(l.app("web", "web"), files)))
+		if f.Reason != events.ReasonObjectInvalid || f.File != "web/s.yaml" || shown([]byte(fmt.Sprintf("%+v", f))) != nil {
+			t.Errorf("%s: %+v", name, f)
+		}
+	}
+	files := map[string]string{"web/s.yaml": "apiVersion: v1\nkind: Secret\nmetadata: {name: s, labels: {a: b}, annotations: {c: d}, finalizers: [e.example.com/f]}\ntype: Opaque\nimmutable: true\nstringData: {p: x}\n"}
+	as[*events.ManifestsRendered](t, l.outcome(l.push(l.app("web", "web"), files)))
+}
+
 func TestNoRecipient(t *testing.T) {
 	l := newLab(t)
 	l.start()

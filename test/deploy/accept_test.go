@@ -33,7 +33,12 @@ type server struct {
 
 func newServer(t *testing.T) server {
 	t.Helper()
-	config, err := clientcmd.BuildConfigFromFlags("", kubelab.ForTest(t).Kubeconfig())
+	return serverOf(t, kubelab.ForTest(t))
+}
+
+func serverOf(t *testing.T, cluster *kubelab.Cluster) server {
+	t.Helper()
+	config, err := clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -80,7 +80,7 @@ var advisories = []advisory{
 		class: "C12", what: "an open internal bus or cache",
 		ids:   "Argo CD 2024-31989; NATS 2022-24450, 2023-47090, 2025-30215, 2026-33222, 2026-33223, 2026-33246 to 33249",
 		stand: "one user per service with its own key and its own subjects; every line of the rights is tried, allowed and denied; nobody connects without a key",
-		tests: []string{"deploy/nats.TestNobodyConnectsWithoutAKey", "deploy/nats.TestAnswersGoNoFurtherThanTheirUserMay"},
+		tests: []string{"deploy/nats.TestEveryUserOnEverySubject", "deploy/nats.TestAnAccountImportsNoMoreThanItsUserMay", "deploy/nats.TestNobodyConnectsWithoutAKey", "deploy/nats.TestAnswersGoNoFurtherThanTheirUserMay"},
 	},
 	{
 		class: "C13", what: "a bus that crashes before anybody has logged in",
