@@ -221,11 +221,11 @@ func decodeBase64(raw []byte) ([]byte, error) {
 
 // attributeText is the canonical text of an attribute's value.
 func attributeText(raw []byte) (text string, null, ok bool) {
-	switch {
-	case raw[0] == '"':
+	switch raw[0] {
+	case '"':
 		text, ok = unquote(raw)
 		return text, false, ok
-	case raw[0] == '{' || raw[0] == '[':
+	case '{', '[':
 		return "", false, false
 	}
 	text = string(raw)

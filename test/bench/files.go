@@ -4,6 +4,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -37,12 +38,12 @@ func large(marker string) map[string]string {
 
 // files measures a repository of many files: its first sight, and one commit
 // more.
-func files(ctx context.Context, o options, r *report, progress io.Writer) error {
+func files(ctx context.Context, o options, r *report, progress io.Writer) (err error) {
 	receiver, err := otlpserver.Start()
 	if err != nil {
 		return err
 	}
-	defer receiver.Close()
+	defer func() { err = errors.Join(err, receiver.Close()) }()
 	o.env = append(o.env, receiver.Env("http/protobuf")...)
 	return with(ctx, o, r, progress, 1, false, func(s *scene) error { return s.files(ctx, receiver) })
 }

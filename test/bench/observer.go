@@ -10,9 +10,12 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/cache"
 	"k8s.io/client-go/tools/clientcmd"
+	watchtools "k8s.io/client-go/tools/watch"
 )
 
 // resources are the kinds of an application, as they are asked for.
@@ -32,7 +35,7 @@ type sight struct {
 	at     time.Time
 }
 
-// observer watches, with one watch per kind of metadata in protobuf and no
+// observer watches, with one watch of metadata per kind, in protobuf, and no
 // part in Plumbline, when each object gets which marker.
 type observer struct {
 	cancel context.CancelFunc
@@ -65,7 +68,7 @@ func observe(ctx context.Context, kubeconfig string) (*observer, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	o := &observer{cancel: cancel, seen: map[place]sight{}, changed: make(chan struct{})}
 	for kind, resource := range resources {
-		w, err := client.Resource(resource).Watch(ctx, metav1.ListOptions{LabelSelector: labelBench})
+		w, err := watchKind(ctx, client.Resource(resource))
 		if err != nil {
 			cancel()
 			return nil, fmt.Errorf("observe %s: %w", kind, err)
@@ -85,6 +88,21 @@ func observe(ctx context.Context, kubeconfig string) (*observer, error) {
 		})
 	}
 	return o, nil
+}
+
+// watchKind watches what there will be of one kind. A watch that the API server
+// ends, as it does with one that it finds slow, goes on where it was.
+func watchKind(ctx context.Context, client metadata.ResourceInterface) (watch.Interface, error) {
+	now, err := client.List(ctx, metav1.ListOptions{LabelSelector: labelBench, Limit: 1})
+	if err != nil {
+		return nil, err
+	}
+	return watchtools.NewRetryWatcherWithContext(ctx, now.ResourceVersion, &cache.ListWatch{
+		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
+			options.LabelSelector = labelBench
+			return client.Watch(ctx, options)
+		},
+	})
 }
 
 func (o *observer) note(p place, marker string) {
