@@ -4,74 +4,82 @@ package main
 
 import (
 	"context"
-	"errors"
 	"flag"
 	"fmt"
 	"os"
-	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/test/faults"
-	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
 // settings are what the command line says.
 type settings struct {
-	bin, dir, names string
-	seed            uint64
-	duration        time.Duration
-	apps            int
-	list            bool
+	bin, dir, names, results, doc string
+	seed                          uint64
+	duration, limit               time.Duration
+	shape                         faults.Shape
+	parallel, count               int
+	plan, forever                 bool
+	kinds                         []faults.Fault
+	commit                        string
 }
-
-// roundTime is about what a round takes; a duration is that many rounds.
-const roundTime = 5 * time.Second
 
 func run(ctx context.Context, args []string) error {
-	var s settings
-	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	flags.StringVar(&s.bin, "bin", "bin", "folder with the binaries of make build")
-	flags.StringVar(&s.dir, "dir", "", "folder for what a run keeps; default: a temporary one")
-	flags.StringVar(&s.names, "faults", "", "names or rows of faults, separated by commas; default: all")
-	flags.Uint64Var(&s.seed, "seed", 0, "the seed to run, once")
-	flags.DurationVar(&s.duration, "duration", time.Minute, "about how long a seed takes: a round for every 5 s")
-	flags.IntVar(&s.apps, "apps", 24, "how many applications there are")
-	flags.BoolVar(&s.list, "plan", false, "print the steps of the seed and run nothing")
-	if err := flags.Parse(args); err != nil {
-		return err
-	}
-	kinds, err := faults.Select(s.names, nil)
+	s, err := parse(args)
 	if err != nil {
 		return err
 	}
-	shape := faults.Shape{Apps: s.apps, Rounds: max(1, int(s.duration/roundTime)), Steps: 7}
-	if s.list {
-		fmt.Print(faults.NewPlan(s.seed, shape, kinds))
+	switch {
+	case s.plan:
+		fmt.Print(faults.NewPlan(s.seed, s.shape, s.kinds))
 		return nil
+	case s.doc != "":
+		return s.document()
+	case s.forever:
+		return s.soak(ctx)
 	}
-	return s.once(ctx, shape, kinds)
+	return s.once(ctx)
 }
 
-// once runs one seed on a cluster of its own.
-func (s settings) once(ctx context.Context, shape faults.Shape, kinds []faults.Fault) (err error) {
-	if s.dir == "" {
-		if s.dir, err = os.MkdirTemp("", "plumbline-faults-"); err != nil {
-			return err
-		}
+func parse(args []string) (*settings, error) {
+	s := &settings{}
+	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
+	flags.StringVar(&s.bin, "bin", "bin", "folder with the binaries of make build")
+	flags.StringVar(&s.dir, "dir", "", "folder for what runs keep; default: a temporary one")
+	flags.StringVar(&s.names, "faults", "", "names or rows of faults, separated by commas; default: all")
+	flags.Uint64Var(&s.seed, "seed", 1, "the seed to run once, or to begin with")
+	flags.DurationVar(&s.duration, "duration", time.Minute, "about how long a seed takes")
+	flags.IntVar(&s.shape.Apps, "apps", 24, "how many applications there are")
+	flags.IntVar(&s.shape.Steps, "steps", 8, "about how many steps of the workload a round has")
+	flags.BoolVar(&s.plan, "plan", false, "print the steps of the seed and run nothing")
+	flags.BoolVar(&s.forever, "forever", false, "run one seed after the other until interrupted")
+	flags.IntVar(&s.parallel, "parallel", 3, "how many seeds run at once")
+	flags.IntVar(&s.count, "count", 0, "end after so many seeds; 0: never")
+	flags.DurationVar(&s.limit, "limit", 0, "begin no seed after so long; 0: always")
+	flags.StringVar(&s.results, "results", "faults.jsonl", "file of results, which is added to")
+	flags.StringVar(&s.doc, "doc", "", "write the table of the results to this file and run nothing")
+	if err := flags.Parse(args); err != nil {
+		return nil, err
 	}
-	cluster, err := kubelab.Start(ctx, kubelab.Options{Dir: filepath.Join(s.dir, "cluster"), Progress: os.Stderr})
+	s.shape = s.shape.During(s.duration)
+	var err error
+	if s.kinds, err = faults.Select(s.names, nil); err != nil {
+		return nil, err
+	}
+	s.commit, err = commit()
+	return s, err
+}
+
+// document writes docs/faults.md.
+func (s *settings) document() error {
+	results, err := faults.ReadResults(s.results, s.commit)
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, cluster.Stop()) }()
-	result, err := faults.Run(ctx, faults.Options{
-		Setting: faults.Setting{Dir: filepath.Join(s.dir, fmt.Sprint("seed-", s.seed)), Bin: s.bin, Cluster: cluster},
-		Seed:    s.seed, Shape: shape, Faults: kinds, Log: os.Stdout,
-	})
-	for _, v := range result.Violations {
-		fmt.Println(v)
+	var b strings.Builder
+	if err := faults.WriteTable(&b, results, "make soak"); err != nil {
+		return err
 	}
-	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s; history %s\n",
-		s.seed, result.RefChanges, len(result.Rounds), result.Events, result.Writes, len(result.Violations), result.Took.Round(time.Second), result.History)
-	return err
+	return os.WriteFile(s.doc, []byte(b.String()), 0o644)
 }
