@@ -137,7 +137,7 @@ func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
 	})
 	result.Commit, result.Machine = l.commit, machine()
 	l.tell(result)
-	if err == nil && len(result.Violations) == 0 {
+	if err == nil && len(result.Violations) == 0 && !l.keep {
 		result.History = ""
 		err = os.RemoveAll(dir)
 	}

@@ -20,7 +20,7 @@ type settings struct {
 	duration, limit               time.Duration
 	shape                         faults.Shape
 	parallel, count               int
-	plan, forever                 bool
+	plan, forever, keep           bool
 	kinds                         []faults.Fault
 	commit                        string
 }
@@ -55,6 +55,7 @@ func parse(args []string) (*settings, error) {
 	flags.BoolVar(&s.plan, "plan", false, "print the steps of the seed and run nothing")
 	flags.BoolVar(&s.forever, "forever", false, "run one seed after the other until interrupted")
 	flags.IntVar(&s.parallel, "parallel", 3, "how many seeds run at once")
+	flags.BoolVar(&s.keep, "keep", false, "keep what a good seed leaves: history, logs, the bus's store")
 	flags.IntVar(&s.count, "count", 0, "end after so many seeds; 0: never")
 	flags.DurationVar(&s.limit, "limit", 0, "begin no seed after so long; 0: always")
 	flags.StringVar(&s.results, "results", "faults.jsonl", "file of results, which is added to")
