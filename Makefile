@@ -59,7 +59,7 @@ SEED     ?= 1
 DURATION ?= 60s
 FAULTS   ?=
 APPS     ?= 24
-STEPS    ?= 8
+STEPS    ?= 10
 seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS)
 
 .PHONY: faults

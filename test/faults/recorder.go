@@ -61,6 +61,9 @@ func (r *Recorder) add(record Record) {
 	if err == nil {
 		_, err = r.out.Write(append(line, '\n'))
 	}
+	if record.Quiet != nil { // so that a run that is killed leaves what it saw
+		err = errors.Join(err, r.out.Flush())
+	}
 	r.err = errors.Join(r.err, err)
 	r.history = append(r.history, record)
 	r.keep(record)

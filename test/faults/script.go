@@ -25,6 +25,7 @@ type Script struct {
 	value int // values so far: no two are equal
 	made  int // snapshots so far
 	burst bool
+	undo  []func() // what a round puts right at its end, come what may
 }
 
 // ref is a branch as the script has left it.
@@ -246,6 +247,10 @@ func (s *Script) round(f Fault, about int) Round {
 // repair puts right what was broken on purpose; some of it is left for the
 // next rounds to live with.
 func (s *Script) repair() {
+	for _, undo := range s.undo {
+		undo()
+	}
+	s.undo = nil
 	for _, name := range slices.Sorted(maps.Keys(s.refs)) {
 		r := s.refs[name]
 		if r.tip == nil && s.rng.IntN(3) > 0 {
@@ -301,6 +306,24 @@ func (s *Script) any() {
 	default:
 		s.Move(r)
 	}
+}
+
+// impossible has a branch stand, for this round alone, at commits that the API
+// server refuses a part of: each is the one before with an object changed.
+func (s *Script) impossible(app App, r *ref, objects ...Object) {
+	before := r.tip
+	for _, o := range objects {
+		dir := r.tip.Dirs[app.Name].edit()
+		dir.Objects = slices.DeleteFunc(dir.Objects, func(was Object) bool { return was.Name == o.Name })
+		dir.Objects = append(dir.Objects, o)
+		s.commit(r, map[string]*Dir{app.Name: dir}, "declare "+o.Name)
+	}
+	s.undo = append(s.undo, func() {
+		s.point(r, OpRewind, before, "force-push it away again")
+		// No later step may lead there: whether it can be applied depends on
+		// what is live.
+		r.past = slices.DeleteFunc(r.past, func(p *Snapshot) bool { return p.ID > before.ID })
+	})
 }
 
 // pick picks an application that is declared, whose branch is there and whose

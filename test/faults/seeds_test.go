@@ -79,7 +79,7 @@ func TestPlanComesFromItsSeed(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shape := Shape{Apps: 24, Rounds: 12, Steps: 7}
+	shape := Shape{Apps: 24, Rounds: 12, Steps: 10}
 	a, b := NewPlan(7, shape, kinds), NewPlan(7, shape, kinds)
 	if !reflect.DeepEqual(a, b) || a.String() != b.String() {
 		t.Error("two plans of one seed differ")

@@ -51,7 +51,7 @@ func parse(args []string) (*settings, error) {
 	flags.Uint64Var(&s.seed, "seed", 1, "the seed to run once, or to begin with")
 	flags.DurationVar(&s.duration, "duration", time.Minute, "about how long a seed takes")
 	flags.IntVar(&s.shape.Apps, "apps", 24, "how many applications there are")
-	flags.IntVar(&s.shape.Steps, "steps", 8, "about how many steps of the workload a round has")
+	flags.IntVar(&s.shape.Steps, "steps", 10, "about how many steps of the workload a round has")
 	flags.BoolVar(&s.plan, "plan", false, "print the steps of the seed and run nothing")
 	flags.BoolVar(&s.forever, "forever", false, "run one seed after the other until interrupted")
 	flags.IntVar(&s.parallel, "parallel", 3, "how many seeds run at once")
