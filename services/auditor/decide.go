@@ -186,8 +186,10 @@ func present(d Desired, l Live, digest string) Verdict {
 		return compared(d, l, c)
 	}
 	// A comparison that our entry still vouches for holds although others
-	// have written since: what they wrote was not ours.
-	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
+	// have written since: what they wrote was not ours. It doesn't where we
+	// have: another digest of ours has other values and may have the same fields.
+	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.Claimed == l.Digest && c.Application == l.Application &&
+		c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
 		return compared(d, l, c)
 	}
 	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
