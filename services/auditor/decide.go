@@ -162,6 +162,8 @@ func absent(d Desired, l Live) Verdict {
 // expected is the digest that live claims to have, or must have.
 func expected(d Desired, l Live) (digest string, wait bool) {
 	switch {
+	case !d.Observe && !d.Settled && !d.Overdue && d.Before == "" && l.Application != d.Application:
+		return "", true // about to be taken over: from another application, it may have the newest digest already
 	case d.Observe || d.Settled || l.Digest == d.Target:
 		return d.Target, false
 	case l.Digest == d.Before && d.Before != "":

@@ -159,6 +159,26 @@ func TestAssessForgetsAComparisonOfAnotherDeclaration(t *testing.T) {
 	}
 }
 
+// An object that moves from one application to another unchanged has the digest
+// that the other declares, and the first one's label until it is taken over.
+func TestAnObjectThatMovesIsNoDivergence(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A"}
+	l := Live{Listed: true, Exists: true, Meta: Meta{UID: "u", Digest: "A", Application: "shop-api", Annotated: true, Ours: Entry{Fields: "sha256:f"}}}
+	if v := assess(d, l); v.State != Wait {
+		t.Errorf("on its way: %+v, want to wait", v)
+	}
+	for name, change := range map[string]func(*Desired){
+		"settled": func(d *Desired) { d.Settled = true }, "overdue": func(d *Desired) { d.Overdue = true },
+		"ours before": func(d *Desired) { d.Before = "A" },
+	} {
+		changed := d
+		change(&changed)
+		if v := assess(changed, l); v.State != Look {
+			t.Errorf("%s: %+v, want a look", name, v)
+		}
+	}
+}
+
 func TestIgnoreRulesAddedAndTakenAway(t *testing.T) {
 	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true}
 	l := Live{Listed: true, Exists: true, Doubt: 1, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web"}}

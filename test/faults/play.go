@@ -52,7 +52,7 @@ func (w *World) step(ctx context.Context, step Step) error {
 		return err
 	}
 	if step.Ring {
-		w.ring(ctx, step.Repository)
+		go w.ring(ctx, step.Repository) // who rings waits for nobody
 	}
 	return nil
 }
