@@ -19,7 +19,7 @@ func AppendResult(path string, r Result) error {
 	if err != nil {
 		return fmt.Errorf("write a result: %w", err)
 	}
-	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o644)
+	f, err := os.OpenFile(path, os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
 	if err != nil {
 		return fmt.Errorf("write a result: %w", err)
 	}

@@ -11,14 +11,14 @@ import (
 	"strings"
 )
 
-// commit is the commit that is checked out; what is changed and not committed,
-// docs left out, is told by a mark.
+// commit is the newest one that changed anything but docs; what is changed and
+// not committed is told by a mark.
 func commit() (string, error) {
-	head, err := exec.Command("git", "rev-parse", "HEAD").Output()
+	head, err := exec.Command("git", "log", "-1", "--format=%H", "--", ":/", ":(top,exclude)docs").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the commit: %w", err)
 	}
-	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":!docs").Output()
+	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the commit: %w", err)
 	}
