@@ -39,11 +39,6 @@ func (p *pass) act(ctx context.Context, f finding) error {
 		Declaration: f.declaration, DeclarationDigest: f.digest,
 		Source: source, FleetCommit: f.fleetCommit,
 	}
-	p.hub.publishing.RLock()
-	defer p.hub.publishing.RUnlock()
-	if !p.hub.declares(f.address()) {
-		return nil // withdrawn since the repository was listed
-	}
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
 	out, err := p.hub.ledger.Publish(ctx, p.cause(f, traceparent), events.Draft{

@@ -18,9 +18,7 @@ import (
 // adopt puts a fleet in force: each application goes to the reader of its
 // repository; readers start and end. Only the fleet reader calls it.
 func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
-	h.publishing.Lock()
 	h.inForce.Store(now)
-	h.publishing.Unlock()
 	work := map[string][]assignment{}
 	for _, e := range now.memory.State.Applications {
 		if e.Declaration == nil {

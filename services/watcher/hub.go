@@ -39,14 +39,10 @@ type hub struct {
 
 	// inForce is written by the fleet reader alone.
 	inForce atomic.Pointer[inForce]
-	// publishing is held to publish a revision, and by the fleet reader, alone,
-	// to put another fleet in force: no revision of an application comes into
-	// the log after a list that lacks it. It would bring back what is withdrawn.
-	publishing sync.RWMutex
-	meters     meters
-	started    time.Time
-	hooks      sync.Map // repository → span of the webhook that asked for a look
-	asking     sync.Mutex
+	meters  meters
+	started time.Time
+	hooks   sync.Map // repository → span of the webhook that asked for a look
+	asking  sync.Mutex
 
 	mu          sync.Mutex
 	fleetReader *reader
@@ -76,14 +72,6 @@ func (h *hub) fleetRef() string { return "refs/heads/" + h.FleetBranch }
 
 func (h *hub) blankMemory() memory {
 	return memory{URL: h.fleet.String(), Path: h.FleetPath, Branch: h.FleetBranch}
-}
-
-// declares says that the fleet in force declares an application of a cluster.
-func (h *hub) declares(a events.Address) bool {
-	now := h.inForce.Load()
-	return now != nil && slices.ContainsFunc(now.memory.State.Applications, func(e fleet.Entry) bool {
-		return e.Name == a.Application && e.Declaration != nil && e.Declaration.Cluster == a.Cluster
-	})
 }
 
 // enter notes which applications came into the fleet, at an end of the log.
