@@ -545,3 +545,32 @@ func TestFailureThatCanNotBePublished(t *testing.T) {
 		t.Errorf("said %d times, want once", n)
 	}
 }
+
+// What a consumer asks for while the server is away leaves nothing behind in
+// the client, and the next server is asked at once: it was no failure of the
+// consumer's.
+func TestOutagesLeaveNothingBehind(t *testing.T) {
+	s := bustest.Start(t)
+	watcher, renderer := s.Connect(t, "watcher"), s.Connect(t, "renderer")
+	got := make(chan string, 10)
+	bustest.Run(t, renderer.Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+		got <- in.Application
+		return nil, nil
+	}, bus.Options{}))
+	subscriptions := 0
+	for n := range 3 {
+		publish(t, watcher, commit("shop", fmt.Sprint(n)))
+		<-got
+		s.Idle(t, "renderer")
+		if now := bus.Subscriptions(renderer); n == 0 {
+			subscriptions = now
+		} else if now > subscriptions {
+			t.Errorf("after %d outages the client has %d subscriptions, at first it had %d", n, now, subscriptions)
+		}
+		s.Down(t)
+		bustest.Eventually(t, "the renderer has lost the bus", func() bool { return !renderer.Connected() })
+		watched := time.Now()
+		bustest.Eventually(t, "it has had the time to ask several times", func() bool { return time.Since(watched) > 500*time.Millisecond })
+		s.Up(t)
+	}
+}

@@ -14,3 +14,6 @@ func HandOn(ctx context.Context, c *Consumer, batch jetstream.MessageBatch) erro
 	c.conn.epoch.forget()
 	return s.handOn(ctx, func() {}, batch)
 }
+
+// Subscriptions counts what a connection listens to.
+func Subscriptions(c *Conn) int { return c.wire.nc.NumSubscriptions() }

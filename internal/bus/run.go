@@ -261,11 +261,20 @@ func (s *schedule) pull(ctx context.Context) {
 
 // pullOnce asks for up to n messages and hands them on as they come. It ends
 // early when the connection is lost or comes back: the server has forgotten
-// the request then.
+// the request then, and that is no failure after which to wait. While the
+// connection is away nothing is asked: each request that can't be sent would
+// leave a subscription behind in the client.
 func (s *schedule) pullOnce(ctx context.Context, n int) error {
 	ctx, cancel := context.WithTimeout(ctx, pullExpires)
 	defer cancel()
 	changed := s.conn.changed()
+	if !s.conn.Connected() {
+		select {
+		case <-changed:
+		case <-ctx.Done():
+		}
+		return nil
+	}
 	go func() {
 		select {
 		case <-changed:
@@ -274,10 +283,15 @@ func (s *schedule) pullOnce(ctx context.Context, n int) error {
 		}
 	}()
 	batch, err := s.source.Fetch(n, jetstream.FetchContext(ctx), jetstream.FetchHeartbeat(2*time.Second))
-	if err != nil {
+	if err == nil {
+		err = s.handOn(ctx, cancel, batch)
+	}
+	select {
+	case <-changed:
+		return nil
+	default:
 		return err
 	}
-	return s.handOn(ctx, cancel, batch)
 }
 
 // handOn hands on what comes. What can't be placed any more, as at the end of

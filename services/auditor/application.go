@@ -31,7 +31,8 @@ type application struct {
 	applied   appliedFrom                  // the event that before and learnt are from
 
 	inStep   map[string]bool // object key → live was last seen to have what Git declares
-	inPlace  string          // digest of a bundle that live was seen to have as a whole
+	inPlace  string          // digest of the newest bundle, once live was seen to have it as a whole
+	rendered string          // id of the manifests.rendered that inStep and inPlace are of
 	wake     time.Time       // when to look again although nothing happens; zero: no need to
 	withheld map[string]bool // objects that may not be read
 	said     said            // what the log has of the audit's limits
@@ -105,8 +106,11 @@ func (a *Auditor) derive(ctx context.Context, app *application) error {
 		wants[want{schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version, o.Namespace, manifests.Declaration.Converge.Mode == events.ModeObserve}] = true
 	}
 	a.cache.claim(app.name, app.targets, targets)
-	if app.manifests == nil || app.manifests.Digest != manifests.Digest {
+	if rendered, _ := app.view.at("manifests.rendered"); app.manifests == nil || app.manifests.Digest != manifests.Digest || app.rendered != rendered.ID {
+		// A bundle that comes back does so after another one, which may be on
+		// its way into the cluster: what was seen before says nothing.
 		clear(app.inStep)
+		app.inPlace, app.rendered = "", rendered.ID
 	}
 	app.keepBundle(manifests)
 	app.manifests, app.of, app.targets = manifests, of, targets

@@ -137,6 +137,7 @@ func (c *cache) compared(key string, m Meta, result Comparison) {
 	is := c.objects[key]
 	if is.Exists && is.UID == m.UID && is.ResourceVersion == m.ResourceVersion {
 		result.Signature, result.Fields, result.Doubt = is.Signature(), is.Ours.Fields, is.Doubt
+		result.Claimed, result.Application = is.Digest, is.Application
 		is.Compared = &result
 		c.objects[key] = is
 	}

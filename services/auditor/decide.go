@@ -162,6 +162,8 @@ func absent(d Desired, l Live) Verdict {
 // expected is the digest that live claims to have, or must have.
 func expected(d Desired, l Live) (digest string, wait bool) {
 	switch {
+	case !d.Observe && !d.Settled && !d.Overdue && d.Before == "" && l.Application != d.Application:
+		return "", true // about to be taken over: from another application, it may have the newest digest already
 	case d.Observe || d.Settled || l.Digest == d.Target:
 		return d.Target, false
 	case l.Digest == d.Before && d.Before != "":
@@ -186,8 +188,10 @@ func present(d Desired, l Live, digest string) Verdict {
 		return compared(d, l, c)
 	}
 	// A comparison that our entry still vouches for holds although others
-	// have written since: what they wrote was not ours.
-	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
+	// have written since: what they wrote was not ours. It doesn't where we
+	// have: another digest of ours has other values and may have the same fields.
+	if c != nil && c.Doubt == l.Doubt && c.Fields == l.Ours.Fields && c.Fields != "" && c.Claimed == l.Digest && c.Application == l.Application &&
+		c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
 		return compared(d, l, c)
 	}
 	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {

@@ -51,7 +51,7 @@ func look(l Live, v Verdict, differs bool) Live {
 		l.Gone = true
 		return l
 	}
-	l.Compared = &Comparison{Digest: v.Digest, Signature: l.Signature(), Fields: l.Ours.Fields, Doubt: l.Doubt}
+	l.Compared = &Comparison{Digest: v.Digest, Signature: l.Signature(), Fields: l.Ours.Fields, Claimed: l.Digest, Application: l.Application, Doubt: l.Doubt}
 	if differs {
 		l.Compared.Differences = []Difference{{FieldDifference: events.FieldDifference{Path: "/spec/replicas"}}}
 	}
@@ -135,6 +135,47 @@ func TestAssessForgetsAStaleComparison(t *testing.T) {
 	foreign.Compared.Unowned = []string{"/spec/replicas"}
 	if v := assess(d, Live{Listed: true, Exists: true, Doubt: 1, Meta: foreign.Meta, Compared: foreign.Compared}); v.State != Look {
 		t.Errorf("unowned field, foreign write: %+v, want a look", v)
+	}
+}
+
+// An object that carried another declaration of ours was compared with the
+// newest, and differed. Then the applier wrote the newest: it has the same
+// fields, and other values.
+func TestAssessForgetsAComparisonOfAnotherDeclaration(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Settled: true, Learnt: map[string]string{"A": "sha256:f"}}
+	for name, before := range map[string]Meta{
+		"an older digest":          {UID: "u", Digest: "B", Application: "shop-web", Annotated: true, Ours: Entry{Fields: "sha256:f"}},
+		"another application's":    {UID: "u", Digest: "A", Application: "shop-api", Annotated: true, Ours: Entry{Fields: "sha256:f"}},
+		"both another's and older": {UID: "u", Digest: "B", Application: "shop-api", Annotated: true, Ours: Entry{Fields: "sha256:f"}},
+	} {
+		l := look(Live{Listed: true, Exists: true, Meta: before}, Verdict{Digest: "A"}, true)
+		if v := assess(d, l); v.State != Differs {
+			t.Fatalf("%s: %+v, want it to differ", name, v)
+		}
+		l.Digest, l.Application, l.Others, l.ResourceVersion = "A", "shop-web", "", "2"
+		if v := assess(d, l); v.State != Same {
+			t.Errorf("%s, put right: %+v, want same", name, v)
+		}
+	}
+}
+
+// An object that moves from one application to another unchanged has the digest
+// that the other declares, and the first one's label until it is taken over.
+func TestAnObjectThatMovesIsNoDivergence(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A"}
+	l := Live{Listed: true, Exists: true, Meta: Meta{UID: "u", Digest: "A", Application: "shop-api", Annotated: true, Ours: Entry{Fields: "sha256:f"}}}
+	if v := assess(d, l); v.State != Wait {
+		t.Errorf("on its way: %+v, want to wait", v)
+	}
+	for name, change := range map[string]func(*Desired){
+		"settled": func(d *Desired) { d.Settled = true }, "overdue": func(d *Desired) { d.Overdue = true },
+		"ours before": func(d *Desired) { d.Before = "A" },
+	} {
+		changed := d
+		change(&changed)
+		if v := assess(changed, l); v.State != Look {
+			t.Errorf("%s: %+v, want a look", name, v)
+		}
 	}
 }
 

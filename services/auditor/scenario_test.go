@@ -263,6 +263,26 @@ func TestRevisionsInFlightAreNoDivergence(t *testing.T) {
 	a.hears("detected ConfigMap/two changed, resolved ConfigMap/two healed")
 }
 
+// TestBackAndForthInFlight has a bundle come back that was live as a whole
+// before, while the applier has only just written the one in between.
+func TestBackAndForthInFlight(t *testing.T) {
+	r := newRig(t)
+	r.audit()
+	a := r.app("back")
+	first := []string{configMap("one", "k", "1"), configMap("two", "k", "1")}
+	a.converge(first...)
+	a.quiet("")
+	a.commit()
+	a.render(configMap("one", "k", "2"), configMap("two", "k", "2"))
+	a.writeAll()
+	a.quiet("") // seen, and in flight
+	a.commit()
+	a.render(first...)
+	a.quiet("")
+	a.apply()
+	a.quiet("")
+}
+
 // TestTheApplierIsFaster has objects written of a revision that the auditor
 // has not been told of.
 func TestTheApplierIsFaster(t *testing.T) {

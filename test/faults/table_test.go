@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"fmt"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// The table names every row of the matrix, sums up by kind, and keeps the
+// results of other commits out.
+func TestTable(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "results.jsonl")
+	for n, commit := range []string{"c1", "c0", "c1"} {
+		r := Result{Seed: uint64(n), Commit: commit, Machine: "a machine", RefChanges: 100, Rounds: []RoundResult{
+			{Row: "F3", Fault: "kill-applier", RefChanges: 10, Recovery: time.Duration(n+1) * time.Second},
+		}}
+		if n == 2 {
+			r.Violations = []Violation{{Invariant: "I1", Fault: "kill-applier", Row: "F3"}}
+		}
+		if err := AppendResult(path, r); err != nil {
+			t.Fatal(err)
+		}
+	}
+	results, err := ReadResults(path, "c1")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b strings.Builder
+	if err := WriteTable(&b, results, "make soak"); err != nil {
+		t.Fatal(err)
+	}
+	text := b.String()
+	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "Commit `c1`, on a machine"} {
+		if !strings.Contains(text, want) {
+			t.Errorf("the table lacks %q:\n%s", want, text)
+		}
+	}
+	for row := firstRow; row <= lastRow; row++ {
+		if !strings.Contains(text, fmt.Sprintf("\n| F%d |", row)) {
+			t.Errorf("the table lacks row F%d", row)
+		}
+	}
+}
+
+// Kinds have names of their own and rows of the matrix.
+func TestFaultsAreNamed(t *testing.T) {
+	seen := map[string]bool{}
+	for _, f := range Faults {
+		if f.Name == "" || f.About == "" || seen[f.Name] || strings.ContainsAny(f.Name, ", ") {
+			t.Errorf("%+v: want a name of its own and a line about it", f)
+		}
+		seen[f.Name] = true
+		var row int
+		if n, err := fmt.Sscanf(f.Row, "F%d", &row); n != 1 || err != nil || row < firstRow || row > lastRow {
+			t.Errorf("%s: row %q", f.Name, f.Row)
+		}
+		if f.Inject == nil && f.Shape == nil {
+			t.Errorf("%s does nothing", f.Name)
+		}
+	}
+}
