@@ -60,7 +60,8 @@ generate: ## write what is generated: schemas, docs/events.md
 
 .PHONY: lint
 lint: ## run golangci-lint as pinned in tools/lint
-	@tools=$$(tools/lint/build); echo "golangci-lint run"; "$$tools/golangci-lint" run ./...
+	@tools=$$(tools/lint/build); echo "golangci-lint run"; "$$tools/golangci-lint" run ./...; \
+	  "$$tools/golangci-lint" run --build-tags failpoints ./internal/failpoint
 
 .PHONY: format
 format: ## format every Go file
@@ -80,6 +81,7 @@ check-format:
 .PHONY: check-vet
 check-vet:
 	go vet ./...
+	go vet -tags failpoints ./internal/failpoint
 
 # Compares the files before and after, so that it holds in a changed tree too.
 .PHONY: check-generate

@@ -16,6 +16,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // act publishes one revision. Its error wraps [bus.ErrConflict] where another
@@ -39,6 +40,9 @@ func (p *pass) act(ctx context.Context, f finding) error {
 		Declaration: f.declaration, DeclarationDigest: f.digest,
 		Source: source, FleetCommit: f.fleetCommit,
 	}
+	if err := failpoint.Hit(failpoint.WatcherBeforePublish); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
 	out, err := p.hub.ledger.Publish(ctx, p.cause(f, traceparent), events.Draft{
@@ -48,6 +52,9 @@ func (p *pass) act(ctx context.Context, f finding) error {
 		return p.reject(ctx, f, commit, refused, traceparent)
 	}
 	if err != nil {
+		return err
+	}
+	if err := failpoint.Hit(failpoint.WatcherAfterPublish); err != nil {
 		return err
 	}
 	if out[0].Epoch != p.hub.log.epoch() {
