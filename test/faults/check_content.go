@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"slices"
+)
+
+// revisions tell what a revision declares: from the events which commit it is,
+// from the ref changes what that commit holds.
+type revisions struct {
+	commits map[string]string          // commit by application, epoch and sequence
+	dirs    map[string]map[string]*Dir // folders by commit
+	apps    map[string]App             // as last declared
+}
+
+func newRevisions(h History) revisions {
+	r := revisions{map[string]string{}, map[string]map[string]*Dir{}, map[string]App{}}
+	for _, record := range h {
+		if ref := record.Ref; ref != nil {
+			for _, app := range ref.Apps {
+				r.apps[app.Name] = app
+			}
+			if ref.Dirs != nil {
+				r.dirs[ref.Commit] = ref.Dirs
+			}
+		}
+		if e := record.Event; e != nil && e.Commit != "" && e.Sequence != 0 {
+			r.commits[fmt.Sprint(e.App, " ", e.Epoch, " ", e.Sequence)] = e.Commit
+		}
+	}
+	return r
+}
+
+// at is what an application declares at a fence; nil where that was never
+// seen, as of a log that was lost before it could be read.
+func (r revisions) at(app string, f Fence) *Dir {
+	commit := r.commits[fmt.Sprint(app, " ", f.Epoch, " ", f.Sequence)]
+	return r.dirs[commit][app]
+}
+
+// checkContent decides I2 of what is written: whatever Plumbline wrote last
+// into an object is what the revision at the fence declares. A write that was
+// under way when the fence went up is of the revision before.
+func checkContent(h History) []finding {
+	var found []finding
+	known := newRevisions(h)
+	start := 0
+	for i := range len(h) + 1 {
+		if i == len(h) || h[i].Relist {
+			found = append(found, contentOf(h, start, i, known)...)
+			start = i + 1
+		}
+	}
+	return found
+}
+
+func contentOf(h History, from, to int, known revisions) []finding {
+	fences := inventories(h[from:to])[0]
+	last := map[string]State{}
+	var found []finding
+	for i := from; i < to; i++ {
+		s := h[i].Object
+		if s == nil {
+			continue
+		}
+		was := last[s.Key]
+		last[s.Key] = *s
+		if s.App == "" || s.Ours == was.Ours && s.Digest == was.Digest && s.UID == was.UID || s.Listed {
+			continue // not Plumbline's write, or one of several that were not seen one by one
+		}
+		if text := wrongContent(*s, fences[s.App], known); text != "" {
+			found = append(found, finding{"I2", i, text})
+		}
+	}
+	return found
+}
+
+// wrongContent says how a write differs from what the fence and the one before
+// it declare, or "".
+func wrongContent(s State, fences []at[Inventory], known revisions) string {
+	n, _ := slices.BinarySearchFunc(fences, s.Version, func(inv at[Inventory], version uint64) int {
+		return cmp.Compare(inv.value.Version, version)
+	})
+	text := ""
+	for _, inv := range slices.Backward(distinct(fences[:n])) {
+		dir := known.at(s.App, inv)
+		if dir == nil {
+			return "" // nobody knows what that was
+		}
+		o := dir.find(s.kind(), s.name())
+		if o == nil {
+			text = cmp.Or(text, fmt.Sprintf("%s was written at %d, and revision %d of %s doesn't declare it", s.Key, s.Version, inv.Sequence, s.App))
+			continue
+		}
+		differs := o.differs(s.Fields)
+		if differs == "" {
+			return ""
+		}
+		text = cmp.Or(text, fmt.Sprintf("%s was written at %d by revision %d of %s: %s", s.Key, s.Version, inv.Sequence, s.App, differs))
+	}
+	return text
+}
+
+// distinct are the last two fences that differ in their revision.
+func distinct(list []at[Inventory]) []Fence {
+	var last []Fence
+	for _, inv := range slices.Backward(list) {
+		f := inv.value.Fence
+		if inv.value.Gone {
+			break
+		}
+		if len(last) == 0 || last[0].Epoch != f.Epoch || last[0].Sequence != f.Sequence {
+			last = append([]Fence{f}, last...)
+		}
+		if len(last) == 2 {
+			break
+		}
+	}
+	return last
+}
+
+// checkNeedless decides I3: a write of Plumbline's that changes nothing, and
+// any write of it while nothing but a repeated delivery happens.
+func checkNeedless(h History) []finding {
+	var found []finding
+	last := map[string]State{}
+	quiet := false
+	for i, r := range h {
+		switch {
+		case r.Begun != nil:
+			quiet = r.Begun.Quiet
+		case r.Lifted != nil, r.Relist, r.Quiet != nil:
+			if r.Relist {
+				last = map[string]State{}
+			}
+			if r.Quiet != nil {
+				quiet = false
+			}
+		case r.Object != nil:
+			s := *r.Object
+			was, known := last[s.Key]
+			last[s.Key] = s
+			if !known || was.UID != s.UID || s.Version <= was.Version {
+				continue
+			}
+			switch {
+			case quiet && s.App != "":
+				found = append(found, finding{"I3", i, fmt.Sprintf("%s was written while everything was only delivered again: %d became %d", s.Key, was.Version, s.Version)})
+			case was.Content == s.Content && was.Others == s.Others && was.Ours == s.Ours:
+				found = append(found, finding{"I3", i, fmt.Sprintf("%s was written and nothing of it changed: %d became %d", s.Key, was.Version, s.Version)})
+			}
+		}
+	}
+	return found
+}

@@ -1,0 +1,106 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"fmt"
+	"time"
+)
+
+// alertSlack is how much longer than its window a divergence may last without
+// a word, when nothing is broken.
+const alertSlack = 10 * time.Second
+
+// checkDivergences decides I8: within a life of the log each divergence is
+// told in order, each transition once; one that lasted longer than its window,
+// outages left out, was alerted; and at rest none is open.
+func checkDivergences(h History) []finding {
+	c := divergences{open: map[string]*divergence{}, apps: map[string]App{}}
+	for i, r := range h {
+		switch {
+		case r.Ref != nil:
+			for _, app := range r.Ref.Apps {
+				c.apps[app.Name] = app
+			}
+		case r.Log != nil:
+			c.open = map[string]*divergence{} // what was open is told again
+		case r.Begun != nil:
+			c.broken = append(c.broken, [2]time.Time{r.At, {}})
+		case r.Lifted != nil && len(c.broken) > 0:
+			c.broken[len(c.broken)-1][1] = r.At
+		case r.Event != nil:
+			c.take(i, *r.Event)
+		case r.Quiet != nil && r.Quiet.Late == "":
+			for key, d := range c.open {
+				c.report(i, key, d.Event, "is open, and all is at rest")
+			}
+			c.open = map[string]*divergence{}
+		}
+	}
+	return c.found
+}
+
+type divergence struct {
+	Event
+	persisted bool
+}
+
+type divergences struct {
+	open   map[string]*divergence // by key
+	apps   map[string]App
+	broken [][2]time.Time // from when to when something was
+	found  []finding
+}
+
+func (c *divergences) take(i int, e Event) {
+	d := c.open[e.Key]
+	switch e.Type {
+	case "divergence.detected":
+		if d != nil && d.Since.Equal(e.Since) {
+			c.report(i, e.Key, e, "was detected twice")
+		}
+		c.open[e.Key] = &divergence{Event: e}
+	case "divergence.persisted":
+		if d == nil {
+			c.open[e.Key] = &divergence{Event: e, persisted: true}
+			return
+		}
+		if d.persisted {
+			c.report(i, e.Key, e, "was alerted twice")
+		}
+		d.persisted = true
+	case "divergence.resolved":
+		delete(c.open, e.Key)
+		if d == nil {
+			return // told of in a log that was lost
+		}
+		if d.persisted != e.Persisted {
+			c.report(i, e.Key, e, fmt.Sprintf("says of itself that it was alerted: %t, and it was: %t", e.Persisted, d.persisted))
+		}
+		if window := c.apps[e.App].AlertAfter; !d.persisted && e.After-c.outage(e) > window+alertSlack {
+			c.report(i, e.Key, e, fmt.Sprintf("lasted %s and was never alerted; its window is %s", e.After, window))
+		}
+	}
+}
+
+// outage is how much of a divergence's time something was broken on purpose.
+func (c *divergences) outage(e Event) time.Duration {
+	from, to := e.Since, e.Since.Add(e.After)
+	var sum time.Duration
+	for _, b := range c.broken {
+		end := b[1]
+		if end.IsZero() || end.After(to) {
+			end = to
+		}
+		begin := b[0]
+		if begin.Before(from) {
+			begin = from
+		}
+		sum += max(0, end.Sub(begin))
+	}
+	return sum
+}
+
+func (c *divergences) report(i int, key string, e Event, what string) {
+	c.found = append(c.found, finding{"I8", i, fmt.Sprintf("the divergence %s of %s (%s %v) %s", key, e.App, e.Kind, e.Objects, what)})
+}

@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"sync"
+	"time"
+)
+
+// Recorder writes everything that is seen into a history, and keeps what is
+// known now. Safe for concurrent use.
+type Recorder struct {
+	mu      sync.Mutex
+	file    *os.File
+	out     *bufio.Writer
+	err     error // of the first write that failed
+	history History
+
+	live        map[string]State     // by object key
+	inventories map[string]Inventory // by application
+	last        map[string]Event     // by type and application: the newest of what the runner looks at
+	events      int
+
+	cancel  context.CancelFunc
+	ctx     context.Context
+	done    sync.WaitGroup
+	anew    map[string]chan struct{} // by resource: tells its watch to list again
+	changed chan struct{}            // closed and replaced with each record
+}
+
+// NewRecorder writes to a file, which it makes.
+func NewRecorder(path string) (*Recorder, error) {
+	f, err := os.Create(path)
+	if err != nil {
+		return nil, fmt.Errorf("record: %w", err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	return &Recorder{
+		file: f, out: bufio.NewWriterSize(f, 1<<20), ctx: ctx, cancel: cancel,
+		live: map[string]State{}, inventories: map[string]Inventory{}, last: map[string]Event{},
+		anew: map[string]chan struct{}{}, changed: make(chan struct{}),
+	}, nil
+}
+
+func (r *Recorder) add(record Record) {
+	record.At = time.Now()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	line, err := json.Marshal(record)
+	if err == nil {
+		_, err = r.out.Write(append(line, '\n'))
+	}
+	r.err = errors.Join(r.err, err)
+	r.history = append(r.history, record)
+	r.keep(record)
+	close(r.changed)
+	r.changed = make(chan struct{})
+}
+
+// keep takes a record into what is known now.
+func (r *Recorder) keep(record Record) {
+	switch {
+	case record.Object != nil:
+		r.live[record.Object.Key] = *record.Object
+	case record.Gone != nil:
+		delete(r.live, record.Gone.Key)
+	case record.Inventory != nil && record.Inventory.Gone:
+		delete(r.inventories, record.Inventory.App)
+	case record.Inventory != nil:
+		r.inventories[record.Inventory.App] = *record.Inventory
+	case record.Event != nil:
+		r.events++
+		r.last[record.Event.Type+" "+record.Event.App] = *record.Event
+	}
+}
+
+// change is closed with the next record.
+func (r *Recorder) change() <-chan struct{} {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.changed
+}
+
+// History is everything so far.
+func (r *Recorder) History() History {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.history[:len(r.history):len(r.history)]
+}
+
+// stop ends the watches; what is recorded stays.
+func (r *Recorder) stop() {
+	r.cancel()
+	r.done.Wait()
+}
+
+// Close ends the recording and says what of it failed.
+func (r *Recorder) Close() error {
+	r.stop()
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return errors.Join(r.err, r.out.Flush(), r.file.Close())
+}
+
+// relist has every watch begin with a list again.
+func (r *Recorder) relist() {
+	r.add(Record{Relist: true})
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, c := range r.anew {
+		select {
+		case c <- struct{}{}:
+		default:
+		}
+	}
+}

@@ -1,0 +1,314 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"cmp"
+	"fmt"
+	"maps"
+	"math/rand/v2"
+	"slices"
+	"strconv"
+	"time"
+)
+
+// Script writes a plan, step by step. It knows what Git holds after each.
+type Script struct {
+	rng   *rand.Rand
+	plan  *Plan
+	refs  map[string]*ref // by repository/branch
+	fleet []App           // declared now
+	spare []App           // not declared now
+
+	steps []Step
+	count int // steps so far
+	value int // values so far: no two are equal
+	made  int // snapshots so far
+	burst bool
+}
+
+// ref is a branch as the script has left it.
+type ref struct {
+	repository, branch string
+	tip                *Snapshot // nil: deleted
+	last               *Snapshot // the newest that it was at
+	past               []*Snapshot
+}
+
+// Shape is how large a plan is.
+type Shape struct {
+	Apps   int // applications, a tenth of them not declared at first
+	Rounds int
+	Steps  int    // of a round, about
+	Tag    string // goes into the names of namespaces, so that two runs of a seed don't meet
+}
+
+// NewPlan writes the plan of a seed.
+func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
+	plan := Plan{Seed: seed}
+	s := &Script{rng: rand.New(rand.NewPCG(seed, 0x706c756d62)), plan: &plan, refs: map[string]*ref{}}
+	s.lay(shape)
+	s.begin()
+	plan.First = s.take()
+	order := s.deal(kinds, shape.Rounds)
+	for _, f := range order {
+		plan.Rounds = append(plan.Rounds, s.round(f, shape.Steps))
+	}
+	return plan
+}
+
+// deal draws kinds by weight, none twice before most were drawn once.
+func (s *Script) deal(kinds []Fault, n int) []Fault {
+	var order []Fault
+	left := slices.Clone(kinds)
+	for len(order) < n && len(kinds) > 0 {
+		if len(left) <= len(kinds)/4 {
+			left = slices.Clone(kinds)
+		}
+		f := draw(s.rng, left)
+		left = slices.DeleteFunc(left, func(g Fault) bool { return g.Name == f.Name })
+		order = append(order, f)
+	}
+	return order
+}
+
+// lay decides namespaces, repositories and applications.
+func (s *Script) lay(shape Shape) {
+	for i := range 3 {
+		s.plan.Namespaces = append(s.plan.Namespaces, fmt.Sprintf("f%d-%s%c", s.plan.Seed, shape.Tag, 'a'+i))
+	}
+	var refs []*ref
+	for i := range max(2, shape.Apps/6) {
+		name := fmt.Sprintf("repo-%d", i)
+		s.plan.Repositories = append(s.plan.Repositories, name)
+		refs = append(refs, &ref{repository: name, branch: "main"})
+		if i%2 == 1 {
+			refs = append(refs, &ref{repository: name, branch: "release"})
+		}
+	}
+	for _, r := range refs {
+		s.refs[r.repository+"/"+r.branch] = r
+	}
+	for i := range shape.Apps {
+		r := refs[i%len(refs)]
+		app := App{
+			Name: fmt.Sprintf("app-%02d", i), Repository: r.repository, Branch: r.branch,
+			Namespace: s.plan.Namespaces[s.rng.IntN(len(s.plan.Namespaces))], AlertAfter: 2 * time.Minute,
+		}
+		if s.rng.IntN(2) == 0 {
+			app.AlertAfter = 3 * time.Second
+		}
+		if i%10 == 9 {
+			s.spare = append(s.spare, app)
+		} else {
+			s.fleet = append(s.fleet, app)
+		}
+	}
+	s.plan.Apps = slices.Clone(s.fleet)
+}
+
+// begin writes the first commit of every branch and declares the fleet.
+func (s *Script) begin() {
+	apps := append(slices.Clone(s.fleet), s.spare...)
+	for _, name := range slices.Sorted(maps.Keys(s.refs)) {
+		r := s.refs[name]
+		dirs := map[string]*Dir{}
+		for _, app := range apps {
+			if app.ref() == name {
+				dirs[app.Name] = s.firstDir(app)
+			}
+		}
+		s.commit(r, dirs, "begin")
+	}
+	s.declare("declare the fleet")
+}
+
+// firstDir makes an application's first objects: ConfigMaps, which cost
+// little, and now and then something else.
+func (s *Script) firstDir(app App) *Dir {
+	dir := &Dir{}
+	for i := range 3 + s.rng.IntN(5) {
+		dir.Objects = append(dir.Objects, s.configMap(app, i))
+	}
+	switch s.rng.IntN(6) {
+	case 0:
+		dir.Objects = append(dir.Objects, s.secret(app))
+	case 1:
+		dir.Objects = append(dir.Objects, Object{Kind: "Service", Name: app.Name, Fields: map[string]string{"spec.ports.0.port": "80"}})
+	case 2:
+		dir.Objects = append(dir.Objects, Object{Kind: "Widget", Name: app.Name, Fields: map[string]string{"spec.size": s.next()}})
+	case 3:
+		dir.Objects = append(dir.Objects, Object{Kind: "Deployment", Name: app.Name, Fields: map[string]string{
+			"spec.replicas": "0", "spec.template.spec.containers.0.image": "registry.example.com/app:" + s.next(),
+		}})
+	}
+	return dir
+}
+
+func (s *Script) configMap(app App, i int) Object {
+	return Object{Kind: "ConfigMap", Name: fmt.Sprintf("%s-%d", app.Name, i), Fields: map[string]string{"data.a": s.next(), "data.b": s.next()}}
+}
+
+func (s *Script) secret(app App) Object {
+	canary := fmt.Sprintf("canary-%016x%016x", s.rng.Uint64(), s.rng.Uint64())
+	s.plan.Canaries = append(s.plan.Canaries, canary)
+	return Object{Kind: "Secret", Name: app.Name, Fields: map[string]string{"data.token": canary}}
+}
+
+// next is a value that was not there before.
+func (s *Script) next() string {
+	s.value++
+	return "v" + strconv.Itoa(s.value)
+}
+
+// take returns the steps since the last take.
+func (s *Script) take() []Step {
+	steps := s.steps
+	s.steps = nil
+	return steps
+}
+
+func (s *Script) add(step Step) {
+	s.count++
+	step.Number = s.count
+	step.Ring = s.rng.IntN(10) < 7
+	step.Pause = time.Duration(s.rng.IntN(200)) * time.Millisecond
+	if s.burst {
+		step.Pause = 0
+	}
+	s.steps = append(s.steps, step)
+}
+
+// point sets a ref to a snapshot, new or old.
+func (s *Script) point(r *ref, op Op, to *Snapshot, about string) {
+	r.tip = to
+	if to != nil {
+		r.last = to
+		if !slices.Contains(r.past, to) {
+			r.past = append(r.past, to)
+		}
+	}
+	s.add(Step{Op: op, Repository: r.repository, Branch: r.branch, Tip: to, About: about})
+}
+
+// commit makes a commit on a ref with those folders changed.
+func (s *Script) commit(r *ref, changed map[string]*Dir, about string) {
+	s.point(r, OpCommit, s.child(r.tip, changed), about)
+}
+
+func (s *Script) child(parent *Snapshot, changed map[string]*Dir) *Snapshot {
+	s.made++
+	next := &Snapshot{ID: s.made, Parent: parent, Dirs: map[string]*Dir{}}
+	if parent != nil {
+		maps.Copy(next.Dirs, parent.Dirs)
+	}
+	maps.Copy(next.Dirs, changed)
+	return next
+}
+
+func (s *Script) declare(about string) {
+	slices.SortFunc(s.fleet, func(a, b App) int { return cmp.Compare(a.Name, b.Name) })
+	s.add(Step{Op: OpFleet, Repository: "fleet", Branch: "main", Apps: slices.Clone(s.fleet), About: about})
+}
+
+// round writes one round with a fault in its middle.
+func (s *Script) round(f Fault, about int) Round {
+	r := Round{Fault: f.Name, Seed: s.rng.Uint64(), Hold: f.Hold.draw(s.rng)}
+	n := about/2 + s.rng.IntN(about+1)
+	if f.Quiet {
+		n = 0
+	}
+	for range n {
+		s.any()
+	}
+	if f.Shape != nil {
+		f.Shape(s)
+	}
+	r.Steps = s.take()
+	r.At = s.rng.IntN(len(r.Steps)/2 + 1)
+	s.repair()
+	r.After = s.take()
+	return r
+}
+
+// repair puts right what was broken on purpose; some of it is left for the
+// next rounds to live with.
+func (s *Script) repair() {
+	for _, name := range slices.Sorted(maps.Keys(s.refs)) {
+		r := s.refs[name]
+		if r.tip == nil && s.rng.IntN(3) > 0 {
+			s.Restore(r)
+		}
+		if r.tip == nil {
+			continue
+		}
+		changed := map[string]*Dir{}
+		for _, app := range slices.Sorted(maps.Keys(r.tip.Dirs)) {
+			if dir := r.tip.Dirs[app]; dir.Broken != "" && s.rng.IntN(3) > 0 {
+				changed[app] = &Dir{Objects: dir.Objects}
+			}
+		}
+		if len(changed) > 0 {
+			s.commit(r, changed, fmt.Sprintf("mend %d folders", len(changed)))
+		}
+	}
+}
+
+// any writes one step of everyday work.
+func (s *Script) any() {
+	app, r, ok := s.pick()
+	if !ok {
+		s.Restore(s.anyRef(func(r *ref) bool { return r.tip == nil }))
+		return
+	}
+	s.burst = s.rng.IntN(4) == 0
+	defer func() { s.burst = false }()
+	switch n := s.rng.IntN(100); {
+	case n < 30:
+		s.Change(app, r)
+	case n < 38:
+		s.Grow(app, r)
+	case n < 46:
+		s.Shrink(app, r)
+	case n < 52:
+		s.Revert(r)
+	case n < 60:
+		s.Rewind(r)
+	case n < 66:
+		s.BackAndForth(app, r)
+	case n < 70:
+		s.Break(app, r, []Breakage{BrokenSyntax, BrokenEmpty, BrokenMissing, BrokenTwice, BrokenKustomize}[s.rng.IntN(5)])
+	case n < 73:
+		s.Delete(r)
+	case n < 79:
+		s.Fleet()
+	case n < 91:
+		s.Edit(app, r)
+	case n < 96:
+		s.Remove(app, r)
+	default:
+		s.Move(r)
+	}
+}
+
+// pick picks an application that is declared, whose branch is there and whose
+// folder can be rendered.
+func (s *Script) pick() (App, *ref, bool) {
+	for _, i := range s.rng.Perm(len(s.fleet)) {
+		app := s.fleet[i]
+		if r := s.refs[app.ref()]; r.tip != nil && r.tip.Dirs[app.Name].Broken == "" {
+			return app, r, true
+		}
+	}
+	return App{}, nil, false
+}
+
+func (s *Script) anyRef(match func(*ref) bool) *ref {
+	names := slices.Sorted(maps.Keys(s.refs))
+	for _, i := range s.rng.Perm(len(names)) {
+		if r := s.refs[names[i]]; match(r) {
+			return r
+		}
+	}
+	return s.refs[names[0]]
+}
