@@ -54,6 +54,32 @@ bench: build ## measure from outside beside the machine's raw limits, then run t
 	@go run ./test/bench
 	go test -run '^$$' -bench . -benchmem -timeout 30m $$(go list ./... | grep -v '/test/')
 
+# What a seed is made of; equal values, equal plan.
+SEED     ?= 1
+DURATION ?= 60s
+FAULTS   ?=
+APPS     ?= 24
+STEPS    ?= 8
+seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS)
+
+.PHONY: faults
+faults: build ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps
+	@$(seeds) -seed $(SEED) $(if $(PLAN),-plan)
+
+# Several seeds at once, as a seed mostly waits. Stop it with Ctrl-C; it goes on
+# where it was. LIMIT=30m begins none after that.
+PARALLEL ?= 3
+LIMIT    ?= 0
+RESULTS  ?= faults.jsonl
+
+.PHONY: soak
+soak: build ## run seed after seed until Ctrl-C, PARALLEL=n at once, adding to RESULTS; LIMIT=30m
+	@$(seeds) -forever -seed $(SEED) -parallel $(PARALLEL) -limit $(LIMIT) -results $(RESULTS)
+
+.PHONY: faults-doc
+faults-doc: ## write docs/faults.md from RESULTS, those of the present commit
+	@$(seeds) -doc docs/faults.md -results $(RESULTS)
+
 .PHONY: generate
 generate: ## write what is generated: schemas, docs/events.md
 	go generate ./...

@@ -26,7 +26,6 @@ func checkAccounts(h History) []finding {
 		switch {
 		case r.Ref != nil:
 			view.take(r.Ref)
-			c.refs(r.Ref)
 		case r.Event != nil:
 			c.take(i, *r.Event)
 		case r.Quiet != nil && r.Quiet.Late == "":
@@ -46,14 +45,6 @@ type account struct {
 type accounts struct {
 	revisions map[string][]*account // by application, in the order in which they were seen
 	byOrder   map[string]*account
-	tips      map[string]string // commit by repository/branch
-}
-
-func (c *accounts) refs(r *RefChange) {
-	if c.tips == nil {
-		c.tips = map[string]string{}
-	}
-	c.tips[r.Repository+"/"+r.Branch] = r.Commit
 }
 
 func (c *accounts) take(i int, e Event) {
@@ -75,7 +66,7 @@ func (c *accounts) close(i int, view *gitView) []finding {
 	var found []finding
 	for _, name := range slices.Sorted(maps.Keys(view.declared)) {
 		app := view.declared[name]
-		tip := c.tips[app.ref()]
+		tip := view.commits[app.ref()]
 		list := c.revisions[name]
 		if len(list) == 0 {
 			if tip != "" {

@@ -41,9 +41,10 @@ func (r revisions) at(app string, f Fence) *Dir {
 	return r.dirs[commit][app]
 }
 
-// checkContent decides I2 of what is written: whatever Plumbline wrote last
-// into an object is what the revision at the fence declares. A write that was
-// under way when the fence went up is of the revision before.
+// checkContent decides I2 of what is written: whenever Plumbline gives an
+// object another declaration, whose digest the object carries, it is that of
+// the revision at the fence. A write that was under way when the fence went up
+// is of the revision before.
 func checkContent(h History) []finding {
 	var found []finding
 	known := newRevisions(h)
@@ -68,8 +69,8 @@ func contentOf(h History, from, to int, known revisions) []finding {
 		}
 		was := last[s.Key]
 		last[s.Key] = *s
-		if s.App == "" || s.Ours == was.Ours && s.Digest == was.Digest && s.UID == was.UID || s.Listed {
-			continue // not Plumbline's write, or one of several that were not seen one by one
+		if s.App == "" || s.Digest == was.Digest && s.UID == was.UID || s.Listed {
+			continue // not a write of another declaration, or one of several that were not seen one by one
 		}
 		if text := wrongContent(*s, fences[s.App], known); text != "" {
 			found = append(found, finding{"I2", i, text})

@@ -18,11 +18,12 @@ import (
 type gitView struct {
 	declared map[string]App
 	tips     map[string]*Snapshot // by repository/branch; nil: it is gone
+	commits  map[string]string    // by repository/branch; "": it is gone
 	may      map[string][]*Dir    // by application: what it may be at while its tip is none, the oldest first
 }
 
 func newGitView() *gitView {
-	return &gitView{declared: map[string]App{}, tips: map[string]*Snapshot{}, may: map[string][]*Dir{}}
+	return &gitView{declared: map[string]App{}, tips: map[string]*Snapshot{}, commits: map[string]string{}, may: map[string][]*Dir{}}
 }
 
 // nothing is what an application is at that was never rendered, or is no
@@ -35,7 +36,7 @@ func (g *gitView) take(r *RefChange) {
 		return
 	}
 	name := r.Repository + "/" + r.Branch
-	g.tips[name] = nil
+	g.tips[name], g.commits[name] = nil, r.Commit
 	if r.Commit != "" {
 		g.tips[name] = &Snapshot{Dirs: r.Dirs}
 	}

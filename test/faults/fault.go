@@ -75,7 +75,7 @@ const (
 
 // Faults are all kinds, in the order of the matrix.
 var Faults = slices.Concat(
-	killFaults,
+	killFaults, busFaults, twinFaults, refFaults, apiServerFaults, hostFaults, receiverFaults,
 )
 
 // FaultNamed returns a kind by its name.

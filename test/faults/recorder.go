@@ -8,7 +8,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
+	"slices"
 	"sync"
 	"time"
 )
@@ -25,7 +27,9 @@ type Recorder struct {
 	live        map[string]State     // by object key
 	inventories map[string]Inventory // by application
 	last        map[string]Event     // by type and application: the newest of what the runner looks at
-	events      int
+	outcome     map[string]bool      // revisions that an outcome was told of, see orderOf
+	open        map[string]string    // divergences that are open: application by key
+	epoch       string               // of the log
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -44,6 +48,7 @@ func NewRecorder(path string) (*Recorder, error) {
 	return &Recorder{
 		file: f, out: bufio.NewWriterSize(f, 1<<20), ctx: ctx, cancel: cancel,
 		live: map[string]State{}, inventories: map[string]Inventory{}, last: map[string]Event{},
+		outcome: map[string]bool{}, open: map[string]string{},
 		anew: map[string]chan struct{}{}, changed: make(chan struct{}),
 	}, nil
 }
@@ -75,9 +80,47 @@ func (r *Recorder) keep(record Record) {
 	case record.Inventory != nil:
 		r.inventories[record.Inventory.App] = *record.Inventory
 	case record.Event != nil:
-		r.events++
-		r.last[record.Event.Type+" "+record.Event.App] = *record.Event
+		r.hear(*record.Event)
+	case record.Log != nil:
+		r.epoch, r.open = record.Log.Epoch, map[string]string{}
 	}
+}
+
+func (r *Recorder) hear(e Event) {
+	r.last[e.Type+" "+e.App] = e
+	switch {
+	case slices.Contains(outcomes, e.Type):
+		r.outcome[orderOf(e)] = true
+	case e.Type == "divergence.detected":
+		r.open[e.Key] = e.App
+	case e.Type == "divergence.resolved":
+		delete(r.open, e.Key)
+	}
+}
+
+// orderOf names the revision that an event is about.
+func orderOf(e Event) string { return fmt.Sprint(e.App, " ", e.Epoch, " ", e.Sequence) }
+
+// behind says what the log has not told yet of what Git asks for, or "".
+func (r *Recorder) behind(view *gitView) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(view.declared)) {
+		tip := view.commits[view.declared[name].ref()]
+		e, ever := r.last["commit.observed "+name]
+		switch {
+		case tip != "" && (e.Commit != tip || e.Log != r.epoch):
+			return fmt.Sprintf("%s: %.12s was not observed yet", name, tip)
+		case ever && !r.outcome[orderOf(e)]:
+			return fmt.Sprintf("%s: nothing came of revision %d yet", name, e.Sequence)
+		}
+	}
+	for key, app := range r.open {
+		if _, ok := view.declared[app]; ok {
+			return fmt.Sprintf("%s: the divergence %s is open", app, key)
+		}
+	}
+	return ""
 }
 
 // change is closed with the next record.

@@ -43,6 +43,18 @@ type Shape struct {
 	Tag    string // goes into the names of namespaces, so that two runs of a seed don't meet
 }
 
+// roundTime is about what a round takes.
+const roundTime = 5 * time.Second
+
+// Duration is about how long a plan of that shape takes.
+func (s Shape) Duration() time.Duration { return time.Duration(s.Rounds) * roundTime }
+
+// During is the shape with as many rounds as fit into a duration.
+func (s Shape) During(d time.Duration) Shape {
+	s.Rounds = max(1, int(d/roundTime))
+	return s
+}
+
 // NewPlan writes the plan of a seed.
 func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	plan := Plan{Seed: seed}

@@ -29,13 +29,18 @@ const (
 // do, approving what is held for that, and returns what is in the cluster then.
 func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
 	from := time.Now()
-	var q Quiet
+	q := Quiet{Recovery: -1}
 	approved := map[string]time.Time{} // by application
 	for {
 		changed := w.record.change()
 		problems := view.problems(w.record.objects())
-		if len(problems) == 0 {
+		behind := w.record.behind(view)
+		if len(problems) > 0 {
+			q.Recovery = -1
+		} else if q.Recovery < 0 {
 			q.Recovery = time.Since(from)
+		}
+		if len(problems) == 0 && behind == "" {
 			live, err := w.atRest(ctx, view)
 			if err == nil {
 				q.Live = live
@@ -46,7 +51,7 @@ func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
 			}
 		}
 		if waited := time.Since(from); waited > restWithin {
-			q.Recovery, q.Late = waited, describe(problems)
+			q.Recovery, q.Late = waited, describe(problems, behind)
 			var err error
 			q.Live, err = w.list(ctx)
 			return q, err
@@ -145,9 +150,9 @@ func (r *Recorder) hold(app string) string {
 	return ""
 }
 
-func describe(problems []Problem) string {
+func describe(problems []Problem, behind string) string {
 	if len(problems) == 0 {
-		return "live is what Git asks for, but inputs are left"
+		return "live is what Git asks for, but the log is not there yet: " + behind
 	}
 	texts := make([]string, 0, len(problems))
 	for _, p := range problems[:min(len(problems), 5)] {

@@ -1,0 +1,388 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+)
+
+// tale writes histories by hand: one application of six ConfigMaps in one
+// repository, another beside it.
+type tale struct {
+	history History
+	now     time.Time
+	version uint64
+	stored  uint64
+	live    map[string]State
+	fence   Fence
+	dir     *Dir
+	entries map[string]Entry
+	removed map[string]int // how often, by key: an object that is made anew has another uid
+}
+
+var told = App{Name: "shop", Repository: "repo", Branch: "main", Namespace: "ns", AlertAfter: 3 * time.Second}
+
+func newTale() *tale {
+	t := &tale{now: time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC), live: map[string]State{}, fence: Fence{Epoch: "e1"}, entries: map[string]Entry{}, removed: map[string]int{}}
+	t.add(Record{Log: &Log{Epoch: "e1"}})
+	t.add(Record{Ref: &RefChange{Op: OpFleet, Repository: "fleet", Branch: "main", Commit: "fleet1", Apps: []App{told}}})
+	t.converge("c1", t.declare(6, "one"))
+	t.rest()
+	t.add(Record{Begun: &FaultRun{Round: 1, Row: "F3", Name: "kill-applier"}})
+	return t
+}
+
+func (t *tale) add(r Record) {
+	t.now = t.now.Add(100 * time.Millisecond)
+	r.At = t.now
+	t.history = append(t.history, r)
+}
+
+// declare is a folder of n ConfigMaps with a value.
+func (t *tale) declare(n int, value string) *Dir {
+	dir := &Dir{}
+	for i := range n {
+		dir.Objects = append(dir.Objects, Object{Kind: "ConfigMap", Name: fmt.Sprint("cm-", i), Fields: map[string]string{"data.a": value}})
+	}
+	return dir
+}
+
+// push pushes a commit.
+func (t *tale) push(commit string, dir *Dir) {
+	t.add(Record{Ref: &RefChange{Op: OpCommit, Repository: "repo", Branch: "main", Commit: commit, Dirs: map[string]*Dir{"shop": dir}}})
+}
+
+// event has the log tell of the newest revision.
+func (t *tale) event(e Event) {
+	t.stored++
+	e.ID, e.Log, e.Stored, e.Time = fmt.Sprint("id-", t.stored), t.fence.Epoch, t.stored, t.now
+	if e.App == "" {
+		e.App = "shop"
+	}
+	if e.Epoch == "" {
+		e.Epoch, e.Sequence = t.fence.Epoch, t.fence.Sequence
+	}
+	t.add(Record{Event: &e})
+}
+
+// converge tells a commit from its push until it is applied.
+func (t *tale) converge(commit string, dir *Dir) {
+	t.push(commit, dir)
+	t.observe(commit)
+	t.widen(dir)
+	for _, o := range dir.Objects {
+		if digest := "digest of " + o.Fields["data.a"]; t.live[o.key("ns")].Digest != digest {
+			t.write(o, digest)
+		}
+	}
+	for _, key := range t.extra() {
+		t.remove(key)
+	}
+	t.narrow()
+	t.event(Event{Type: "convergence.applied", Commit: commit})
+}
+
+// observe begins a revision.
+func (t *tale) observe(commit string) {
+	t.fence.Sequence = t.stored + 1
+	t.event(Event{Type: "commit.observed", Commit: commit})
+}
+
+// widen raises the fence and takes a folder's objects into the inventory.
+func (t *tale) widen(dir *Dir) {
+	t.dir = dir
+	for _, o := range dir.Objects {
+		if _, ok := t.entries[o.key("ns")]; !ok {
+			t.entries[o.key("ns")] = Entry{}
+		}
+	}
+	t.keep()
+}
+
+func (t *tale) keep() {
+	t.version++
+	t.add(Record{Inventory: &Inventory{App: "shop", UID: "inv", Version: t.version, Fence: t.fence, Entries: maps.Clone(t.entries)}})
+}
+
+func (t *tale) narrow() {
+	t.entries = map[string]Entry{}
+	for key := range t.live {
+		t.entries[key] = Entry{UID: t.live[key].UID}
+	}
+	t.keep()
+}
+
+// write has Plumbline write an object.
+func (t *tale) write(o Object, digest string) {
+	t.version++
+	key := o.key("ns")
+	s := State{Key: key, UID: fmt.Sprint("uid ", t.removed[key], key), Version: t.version, App: "shop", Digest: digest, Fields: o.Fields, Content: digest, Ours: "ours", Others: "others"}
+	t.live[s.Key] = s
+	t.add(Record{Object: &s})
+}
+
+// extra are the objects that are live and not declared.
+func (t *tale) extra() []string {
+	var keys []string
+	for _, key := range slices.Sorted(maps.Keys(t.live)) {
+		if s := t.live[key]; t.dir.find(s.kind(), s.name()) == nil {
+			keys = append(keys, key)
+		}
+	}
+	return keys
+}
+
+// remove has Plumbline delete an object.
+func (t *tale) remove(key string) {
+	t.version++
+	s := t.live[key]
+	s.Version = t.version
+	t.removed[key]++
+	delete(t.live, key)
+	t.add(Record{Gone: &s})
+}
+
+// rest writes down what is live.
+func (t *tale) rest() {
+	t.add(Record{Quiet: &Quiet{Live: slices.Collect(maps.Values(t.live))}})
+}
+
+// diverge tells a divergence, alerted and over after a time.
+func (t *tale) diverge(after time.Duration, alerts, ends int, says bool) {
+	since := t.now
+	e := Event{Type: "divergence.detected", Key: "k", Since: since}
+	t.event(e)
+	t.now = since.Add(after)
+	for range alerts {
+		e.Type = "divergence.persisted"
+		t.event(e)
+	}
+	for range ends {
+		e.Type, e.After, e.Persisted = "divergence.resolved", after, says
+		t.event(e)
+	}
+}
+
+// A history in which all is well has no violations.
+func TestGoodHistories(t *testing.T) {
+	for name, tell := range map[string]func(*tale){
+		"a commit":   func(t *tale) { t.converge("c2", t.declare(6, "two")) },
+		"back again": func(t *tale) { t.converge("c2", t.declare(6, "two")); t.converge("c1", t.declare(6, "one")) },
+		"a small prune": func(t *tale) {
+			t.converge("c2", t.declare(5, "one"))
+		},
+		"an approved prune": func(t *tale) {
+			t.event(Event{Type: "approval.given"})
+			t.converge("c2", t.declare(1, "one"))
+		},
+		"a commit that can't be rendered": func(t *tale) {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenSyntax
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed", Commit: "c2"})
+		},
+		"a deletion by hand, put right": func(t *tale) {
+			s := t.live["/ConfigMap/ns/cm-0"]
+			t.add(Record{Hand: &HandDone{Deleted: true, UID: s.UID}})
+			t.remove(s.Key)
+			t.write(t.dir.Objects[0], "digest of one")
+		},
+		"a new life of the log": func(t *tale) {
+			t.add(Record{Log: &Log{Epoch: "e2"}})
+			t.fence.Retired, t.fence.Epoch, t.stored = []string{"e1"}, "e2", 0
+			t.observe("c1")
+			t.keep()
+			t.event(Event{Type: "convergence.applied", Commit: "c1"})
+		},
+		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
+		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
+	} {
+		story := newTale()
+		tell(story)
+		story.rest()
+		for _, v := range Check(story.history) {
+			t.Errorf("%s: %s", name, v)
+		}
+	}
+}
+
+// Each planted violation is found, by the invariant that it breaks and with
+// the fault in whose round it lies.
+func TestPlantedViolations(t *testing.T) {
+	for name, plant := range map[string]func(*tale) string{
+		"a commit is lost": func(t *tale) string {
+			t.push("c2", t.declare(6, "two"))
+			return "I1"
+		},
+		"an older commit is live": func(t *tale) string {
+			t.converge("c2", t.declare(6, "two"))
+			t.live["/ConfigMap/ns/cm-3"] = withField(t.live["/ConfigMap/ns/cm-3"], "one")
+			return "I1"
+		},
+		"an object is left behind": func(t *tale) string {
+			s := t.live["/ConfigMap/ns/cm-5"]
+			t.converge("c2", t.declare(5, "one"))
+			t.live[s.Key] = s
+			return "I1"
+		},
+		"a field is left behind": func(t *tale) string {
+			s := t.live["/ConfigMap/ns/cm-0"]
+			s.Fields = map[string]string{"data.a": "one", "data.old": "v"}
+			t.live[s.Key] = s
+			return "I1"
+		},
+		"an undeclared application is there": func(t *tale) string {
+			t.live["/ConfigMap/ns/x"] = State{Key: "/ConfigMap/ns/x", App: "gone"}
+			return "I1"
+		},
+		"a broken commit is applied": func(t *tale) string {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenSyntax
+			t.push("c2", dir)
+			for key, s := range t.live {
+				t.live[key] = withField(s, "two")
+			}
+			return "I1"
+		},
+		"the fence falls": func(t *tale) string {
+			t.converge("c2", t.declare(6, "two"))
+			t.fence.Sequence = 1
+			t.keep()
+			return "I2"
+		},
+		"a life of the log comes back": func(t *tale) string {
+			t.fence.Epoch, t.fence.Retired = "e2", []string{"e1"}
+			t.keep()
+			t.fence.Epoch = "e1"
+			t.keep()
+			return "I2"
+		},
+		"a life of the log is forgotten": func(t *tale) string {
+			t.fence.Epoch = "e2"
+			t.keep()
+			return "I2"
+		},
+		"an older revision is written": func(t *tale) string {
+			t.converge("c2", t.declare(6, "two"))
+			t.converge("c3", t.declare(6, "three"))
+			t.converge("c4", t.declare(6, "four"))
+			t.write(t.declare(1, "two").Objects[0], "digest of two")
+			t.write(t.declare(1, "four").Objects[0], "digest of four")
+			return "I2"
+		},
+		"a write before the fence": func(t *tale) string {
+			t.push("c2", t.declare(6, "two"))
+			t.write(t.declare(1, "two").Objects[0], "digest of two")
+			t.write(t.declare(1, "one").Objects[0], "digest of one")
+			t.observe("c2")
+			t.event(Event{Type: "render.failed"})
+			t.push("c1", t.declare(6, "one"))
+			t.observe("c1")
+			t.event(Event{Type: "manifests.unchanged"})
+			return "I2"
+		},
+		"a write that changes nothing": func(t *tale) string {
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I3"
+		},
+		"a write for a repeated delivery": func(t *tale) string {
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F11", Name: "redelivered", Quiet: true}})
+			s := t.live["/ConfigMap/ns/cm-0"]
+			t.write(t.dir.Objects[0], "digest of one")
+			t.history[len(t.history)-1].Object.Content = "another"
+			t.live[s.Key] = s
+			return "I3"
+		},
+		"a delete of what is declared": func(t *tale) string {
+			t.remove("/ConfigMap/ns/cm-0")
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I4"
+		},
+		"a delete of what is not owned": func(t *tale) string {
+			t.write(Object{Kind: "ConfigMap", Name: "foreign", Fields: map[string]string{"data.a": "x"}}, "")
+			t.remove("/ConfigMap/ns/foreign")
+			return "I4"
+		},
+		"a prune past the guard": func(t *tale) string {
+			t.converge("c2", t.declare(1, "one"))
+			return "I4"
+		},
+		"a prune for a broken commit": func(t *tale) string {
+			dir := t.declare(5, "one")
+			dir.Broken = BrokenEmpty
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed"})
+			t.keep()
+			t.remove("/ConfigMap/ns/cm-5")
+			return "I4"
+		},
+		"nothing comes of a revision": func(t *tale) string {
+			t.push("c1", t.declare(6, "one"))
+			t.observe("c1")
+			return "I5"
+		},
+		"a commit is never observed": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			return "I5"
+		},
+		"a secret in a log": func(t *tale) string {
+			t.add(Record{Leak: &Leak{Canary: "canary-1", Where: "log/applier.log"}})
+			return "I6"
+		},
+		"an alert is missing": func(t *tale) string {
+			t.add(Record{Lifted: &FaultRun{}})
+			t.diverge(time.Minute, 0, 1, false)
+			return "I8"
+		},
+		"an alert comes twice":    func(t *tale) string { t.diverge(time.Minute, 2, 1, true); return "I8" },
+		"an end is missing":       func(t *tale) string { t.diverge(time.Minute, 1, 0, true); return "I8" },
+		"an end denies its alert": func(t *tale) string { t.diverge(time.Minute, 1, 1, false); return "I8" },
+		"a divergence is told twice": func(t *tale) string {
+			since := t.now
+			t.event(Event{Type: "divergence.detected", Key: "k", Since: since})
+			t.diverge(0, 0, 0, false)
+			t.history[len(t.history)-1].Event.Since = since
+			t.event(Event{Type: "divergence.resolved", Key: "k"})
+			return "I8"
+		},
+	} {
+		story := newTale()
+		want := plant(story)
+		story.rest()
+		found := Check(story.history)
+		ok := slices.ContainsFunc(found, func(v Violation) bool { return v.Invariant == want })
+		if !ok {
+			t.Errorf("%s: not found; found: %v", name, found)
+		}
+		for _, v := range found {
+			if v.Row == "" {
+				t.Errorf("%s: %s names no row", name, v)
+			}
+		}
+	}
+}
+
+func withField(s State, value string) State {
+	s.Fields = map[string]string{"data.a": value}
+	return s
+}
+
+// The secret is found in every form in which it may lie somewhere.
+func TestSearch(t *testing.T) {
+	secret := "canary-0123456789abcdef"
+	for name, text := range hidden(t, secret) {
+		if findCanary([]byte(text), 0) == "" {
+			t.Errorf("%s: not found in %.60q", name, text)
+		}
+	}
+	if got := findCanary([]byte(strings.Repeat("a bird in a mine. ", 1000)), 0); got != "" {
+		t.Errorf("found %q where there is none", got)
+	}
+}

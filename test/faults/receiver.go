@@ -1,0 +1,42 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/test/otlpserver"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
+)
+
+// receiverFaults are those of what only listens: nobody else may notice.
+var receiverFaults = []Fault{
+	{
+		Row: "F35", Name: "slack-out", About: "Slack answers 429, 500, 503, a page, an error of its own, refuses the token, hangs or loses its answer", Weight: 3,
+		Hold: Span{time.Second, 4 * time.Second},
+		Shape: func(s *Script) { // something to tell of
+			for range 2 {
+				if app, r, ok := s.pick(); ok {
+					s.Break(app, r, BrokenSyntax)
+				}
+			}
+		},
+		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			w.Slack.Down([]slackserver.Fault{
+				slackserver.TooMany(time.Second), slackserver.Status(500), slackserver.Status(503), slackserver.HTML(),
+				slackserver.Refuse("internal_error"), slackserver.Refuse("invalid_auth"), slackserver.Hang(), slackserver.Lose(),
+			}[rng.IntN(8)])
+			return func(context.Context) error { w.Slack.Up(); return nil }, nil
+		},
+	},
+	{
+		Row: "F36", Name: "collector-out", About: "the telemetry collector hangs or refuses", Weight: 2,
+		Hold: Span{time.Second, 4 * time.Second},
+		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			w.OTLP.Be([]otlpserver.Mood{otlpserver.Hangs, otlpserver.Refuses}[rng.IntN(2)])
+			return func(context.Context) error { w.OTLP.Be(otlpserver.Takes); return nil }, nil
+		},
+	},
+}

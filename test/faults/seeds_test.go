@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+// testShape is that of the seeds that every test run plays.
+var testShape = Shape{Apps: 12, Rounds: 6, Steps: 6}
+
+// A few seeds, each with faults of its own, break nothing that is promised.
+func TestSeeds(t *testing.T) {
+	binaries, err := rig.Binaries(race)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kinds, err := Select("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, seed := range []uint64{1, 2, 3} {
+		t.Run(fmt.Sprint(seed), func(t *testing.T) {
+			t.Parallel() // a seed mostly waits
+			dir := t.TempDir()
+			result, err := Run(t.Context(), Options{
+				Setting: Setting{Dir: dir, Bin: binaries, Cluster: kubelab.Lend(t)},
+				Seed:    seed, Shape: testShape, Faults: kinds, Log: logger{t},
+			})
+			if err != nil {
+				t.Error(err)
+			}
+			for _, v := range result.Violations {
+				t.Error(v)
+			}
+			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, len(result.Rounds), result.Events, result.Took)
+			if t.Failed() {
+				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
+			}
+		})
+	}
+}
+
+// keep copies a history out of the test's folder.
+func keep(t *testing.T, history string, seed uint64) string {
+	t.Helper()
+	text, err := os.ReadFile(history)
+	kept := filepath.Join(os.TempDir(), fmt.Sprintf("plumbline-faults-seed-%d.jsonl", seed))
+	if err == nil {
+		err = os.WriteFile(kept, text, 0o600)
+	}
+	if err != nil {
+		t.Error(err)
+	}
+	return kept
+}
+
+type logger struct{ t *testing.T }
+
+func (l logger) Write(b []byte) (int, error) {
+	l.t.Log(strings.TrimSuffix(string(b), "\n"))
+	return len(b), nil
+}
+
+var _ io.Writer = logger{}
+
+// Equal seeds make equal plans, and others others.
+func TestPlanComesFromItsSeed(t *testing.T) {
+	kinds, err := Select("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := Shape{Apps: 24, Rounds: 12, Steps: 7}
+	a, b := NewPlan(7, shape, kinds), NewPlan(7, shape, kinds)
+	if !reflect.DeepEqual(a, b) || a.String() != b.String() {
+		t.Error("two plans of one seed differ")
+	}
+	if a.String() == NewPlan(8, shape, kinds).String() {
+		t.Error("two seeds have one plan")
+	}
+	if a.RefChanges() < 100 {
+		t.Errorf("%d ref changes, want at least 100", a.RefChanges())
+	}
+}
+
+// No snapshot of any plan declares one object twice: what is in the cluster
+// would not be known then.
+func TestPlansDeclareEachObjectOnce(t *testing.T) {
+	kinds, err := Select("", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for seed := range uint64(50) {
+		plan := NewPlan(seed, Shape{Apps: 24, Rounds: 12, Steps: 7}, kinds)
+		for _, step := range plan.steps() {
+			if step.Tip == nil {
+				continue
+			}
+			by := map[string]string{}
+			for app, dir := range step.Tip.Dirs {
+				for _, o := range dir.Objects {
+					if other := by[o.Kind+o.Name]; other != "" {
+						t.Fatalf("seed %d, step %d: %s and %s declare %s %s", seed, step.Number, app, other, o.Kind, o.Name)
+					}
+					by[o.Kind+o.Name] = app
+				}
+			}
+		}
+	}
+}

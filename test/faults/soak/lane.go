@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"sync"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/test/faults"
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+)
+
+// seedsOfCluster is how many seeds a cluster is used for: what they leave in
+// it grows.
+const seedsOfCluster = 8
+
+// errViolated says that a promise was broken.
+var errViolated = errors.New("violations were found")
+
+// once runs the one seed.
+func (s *settings) once(ctx context.Context) error {
+	if err := s.folder(); err != nil {
+		return err
+	}
+	l := lane{settings: s, number: 0}
+	defer l.close()
+	result, err := l.run(ctx, s.seed)
+	if err == nil && len(result.Violations) > 0 {
+		err = errViolated
+	}
+	return err
+}
+
+// soak runs seeds in lanes, those that have a result left out.
+func (s *settings) soak(ctx context.Context) error {
+	if err := s.folder(); err != nil {
+		return err
+	}
+	done, err := faults.ReadResults(s.results, s.commit)
+	if err != nil {
+		return err
+	}
+	seeds := make(chan uint64)
+	go s.deal(ctx, seeds, done)
+	var lanes sync.WaitGroup
+	var writing sync.Mutex
+	errs := make([]error, s.parallel)
+	for n := range s.parallel {
+		lanes.Go(func() {
+			l := lane{settings: s, number: n}
+			defer l.close()
+			for seed := range seeds {
+				result, err := l.run(ctx, seed)
+				if ctx.Err() != nil {
+					return
+				}
+				if err != nil { // of the rig: the seed counts for nothing
+					fmt.Printf("seed %d: %v\n", seed, err)
+					l.close()
+					continue
+				}
+				writing.Lock()
+				errs[n] = errors.Join(errs[n], faults.AppendResult(s.results, result))
+				writing.Unlock()
+			}
+		})
+	}
+	lanes.Wait()
+	return errors.Join(errs...)
+}
+
+// deal hands seeds out until it is enough.
+func (s *settings) deal(ctx context.Context, seeds chan<- uint64, done []faults.Result) {
+	defer close(seeds)
+	ran := map[uint64]bool{}
+	for _, r := range done {
+		ran[r.Seed] = true
+	}
+	from := time.Now()
+	for seed, n := s.seed, 0; s.count == 0 || n < s.count; seed++ {
+		if ran[seed] {
+			continue
+		}
+		if s.limit > 0 && time.Since(from) > s.limit {
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case seeds <- seed:
+			n++
+		}
+	}
+}
+
+func (s *settings) folder() (err error) {
+	if s.dir == "" {
+		s.dir, err = os.MkdirTemp("", "plumbline-faults-")
+	}
+	return err
+}
+
+// lane runs one seed at a time on a cluster that it keeps for several.
+type lane struct {
+	*settings
+	number  int
+	cluster *kubelab.Cluster
+	used    int // seeds on this cluster
+	opened  int // clusters
+}
+
+func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
+	if l.used == seedsOfCluster {
+		l.close()
+	}
+	if l.cluster == nil {
+		l.opened++
+		dir := filepath.Join(l.dir, fmt.Sprintf("cluster-%d-%d", l.number, l.opened))
+		cluster, err := kubelab.Start(ctx, kubelab.Options{Dir: dir, Progress: os.Stderr})
+		if err != nil {
+			return faults.Result{}, err
+		}
+		l.cluster, l.used = cluster, 0
+	}
+	l.used++
+	shape := l.shape
+	shape.Tag = fmt.Sprintf("%d%d", l.number, l.opened)
+	dir := filepath.Join(l.dir, "seed-"+strconv.FormatUint(seed, 10))
+	result, err := faults.Run(ctx, faults.Options{
+		Setting: faults.Setting{Dir: dir, Bin: l.bin, Cluster: l.cluster}, Seed: seed, Shape: shape, Faults: l.kinds, Log: os.Stdout,
+	})
+	result.Commit, result.Machine = l.commit, machine()
+	l.tell(result)
+	if err == nil && len(result.Violations) == 0 {
+		result.History = ""
+		err = os.RemoveAll(dir)
+	}
+	return result, err
+}
+
+func (l *lane) tell(r faults.Result) {
+	for _, v := range r.Violations {
+		fmt.Printf("seed %d: %s\n", r.Seed, v)
+	}
+	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s\n",
+		r.Seed, r.RefChanges, len(r.Rounds), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
+	if len(r.Violations) > 0 {
+		fmt.Printf("seed %d: history %s; again: make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d\n",
+			r.Seed, r.History, r.Seed, l.duration, l.names, l.shape.Apps, l.shape.Steps)
+	}
+}
+
+// close ends the lane's cluster.
+func (l *lane) close() {
+	if l.cluster == nil {
+		return
+	}
+	if err := errors.Join(l.cluster.Resume(), l.cluster.Kill(), os.RemoveAll(l.cluster.Dir())); err != nil {
+		fmt.Fprintln(os.Stderr, "soak:", err)
+	}
+	l.cluster = nil
+}
