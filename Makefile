@@ -63,7 +63,7 @@ STEPS    ?= 8
 seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS)
 
 .PHONY: faults
-faults: build ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps
+faults: kubelab ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps
 	@$(seeds) -seed $(SEED) $(if $(PLAN),-plan)
 
 # Several seeds at once, as a seed mostly waits. Stop it with Ctrl-C; it goes on
@@ -73,7 +73,7 @@ LIMIT    ?= 0
 RESULTS  ?= faults.jsonl
 
 .PHONY: soak
-soak: build ## run seed after seed until Ctrl-C, PARALLEL=n at once, adding to RESULTS; LIMIT=30m
+soak: kubelab ## run seed after seed until Ctrl-C, PARALLEL=n at once, adding to RESULTS; LIMIT=30m
 	@$(seeds) -forever -seed $(SEED) -parallel $(PARALLEL) -limit $(LIMIT) -results $(RESULTS)
 
 .PHONY: faults-doc
