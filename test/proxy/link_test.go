@@ -237,6 +237,6 @@ func TestLinkWithoutServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
+	defer func() { _ = l.Close() }()
 	refused(t, l)
 }

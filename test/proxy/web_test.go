@@ -118,7 +118,7 @@ func TestWebWithoutServer(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer p.Close()
+	defer func() { _ = p.Close() }()
 	if response, _, err := get(t, p.URL()); err == nil {
 		t.Errorf("without a server there is the answer %s", response.Status)
 	}

@@ -41,14 +41,14 @@ func (k *Kube) Throttle(ctx context.Context) error {
 			return fmt.Errorf("rig: throttle: %w", err)
 		}
 	}
-	all1 := []string{"*"}
+	every := []string{"*"}
 	schema := &flowcontrolv1.FlowSchema{ObjectMeta: metav1.ObjectMeta{Name: throttled}, Spec: flowcontrolv1.FlowSchemaSpec{
 		PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: throttled},
-		MatchingPrecedence:         1,
+		MatchingPrecedence:         2, // 1 is the API server's own
 		Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
 			Subjects: []flowcontrolv1.Subject{{Kind: rbacv1.UserKind, User: &flowcontrolv1.UserSubject{Name: applierUser}}},
 			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
-				Verbs: []string{"create", "update", "patch", "delete", "get"}, APIGroups: all1, Resources: all1, ClusterScope: true, Namespaces: all1,
+				Verbs: []string{"create", "update", "patch", "delete", "get"}, APIGroups: every, Resources: every, ClusterScope: true, Namespaces: every,
 			}},
 		}},
 	}}
