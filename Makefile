@@ -81,7 +81,7 @@ STEPS    ?= 10
 seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS)
 
 .PHONY: faults
-faults: build ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps
+faults: kubelab ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps
 	@$(seeds) -seed $(SEED) $(if $(PLAN),-plan)
 
 # Several seeds at once, as a seed mostly waits. Stop it with Ctrl-C; it goes on
@@ -91,7 +91,7 @@ LIMIT    ?= 0
 RESULTS  ?= faults.jsonl
 
 .PHONY: soak
-soak: build ## run seed after seed until Ctrl-C, PARALLEL=n at once, adding to RESULTS; LIMIT=30m
+soak: kubelab ## run seed after seed until Ctrl-C, PARALLEL=n at once, adding to RESULTS; LIMIT=30m
 	@$(seeds) -forever -seed $(SEED) -parallel $(PARALLEL) -limit $(LIMIT) -results $(RESULTS)
 
 .PHONY: faults-doc
@@ -104,7 +104,8 @@ generate: ## write what is generated: schemas, docs/events.md
 
 .PHONY: lint
 lint: ## run golangci-lint as pinned in tools/lint
-	@tools=$$(tools/lint/build); echo "golangci-lint run"; "$$tools/golangci-lint" run ./...
+	@tools=$$(tools/lint/build); echo "golangci-lint run"; "$$tools/golangci-lint" run ./...; \
+	  "$$tools/golangci-lint" run --build-tags failpoints ./internal/failpoint
 
 .PHONY: format
 format: ## format every Go file
@@ -124,6 +125,7 @@ check-format:
 .PHONY: check-vet
 check-vet:
 	go vet ./...
+	go vet -tags failpoints ./internal/failpoint
 
 # Compares the files before and after, so that it holds in a changed tree too.
 .PHONY: check-generate

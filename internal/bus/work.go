@@ -17,6 +17,7 @@ import (
 	"go.opentelemetry.io/otel/trace"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
@@ -218,8 +219,10 @@ func (w *worker) publish(ctx context.Context, t *task, s stage, drafts []events.
 			err = fmt.Errorf("publish: %v", p)
 		}
 	}()
-	_, err = w.conn.publish(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)), causeOf(t), s, drafts)
-	return err
+	if _, err = w.conn.publish(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)), causeOf(t), s, drafts); err != nil || len(drafts) == 0 {
+		return err
+	}
+	return failpoint.Hit(failpoint.BusAfterPublish)
 }
 
 // publishFailure publishes what a terminal error is.

@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 const (
@@ -77,6 +78,9 @@ func (r *run) carryOut(ctx context.Context, plan Plan) error {
 	}
 	if r.failed() {
 		return nil // what leaves may be what the failed object was to replace
+	}
+	if err := failpoint.Hit(failpoint.ApplierBeforePrune); err != nil {
+		return err
 	}
 	for p := phaseCount - 1; p >= 0; p-- {
 		var steps []Step

@@ -66,6 +66,11 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 	}
 	for race := 0; ; race++ {
 		drafts, err := a.convergeOnce(ctx, t)
+		if err != nil {
+			// What was written may have taken effect all the same, and nothing
+			// was said of it: the log knows what was.
+			t.app.recalled = false
+		}
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
 			continue
 		}

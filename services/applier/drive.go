@@ -11,6 +11,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
@@ -152,6 +153,9 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 	}
 	r := &run{applier: a, application: t.app.name}
 	if plan.Requests() > 0 { // else one write says it all
+		if err := failpoint.Hit(failpoint.ApplierBeforeWiden); err != nil {
+			return inv, err
+		}
 		var err error
 		if wide, err = a.raise(ctx, inv, wide, plan, moves); err != nil {
 			return inv, err
@@ -160,11 +164,17 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 			return wide, err
 		}
 	}
+	if err := failpoint.Hit(failpoint.ApplierBeforeApply); err != nil {
+		return wide, err
+	}
 	r.inventory, r.confirmed = wide, time.Now()
 	if err := r.carryOutTraced(ctx, plan); err != nil {
 		return wide, err
 	}
 	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {
+		return wide, err
+	}
+	if err := failpoint.Hit(failpoint.ApplierBeforeNarrow); err != nil {
 		return wide, err
 	}
 	settled := wide.Settle(plan, r.results)

@@ -12,6 +12,7 @@ import (
 	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // remove deletes one object as it was seen: if it has changed since, it is
@@ -37,6 +38,9 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 		}
 		switch {
 		case err == nil:
+			if err := failpoint.Hit(failpoint.ApplierAfterPrune); err != nil {
+				return Result{}, err
+			}
 			return r.removed(ctx, s)
 		case apierrors.IsNotFound(err):
 			r.forget(s.Object)

@@ -13,6 +13,7 @@ import (
 	"k8s.io/client-go/dynamic"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -37,7 +38,7 @@ func (r *run) write(ctx context.Context, s Step) (Result, error) {
 		}
 		result, err := r.patch(ctx, s)
 		if err == nil {
-			return result, nil
+			return result, failpoint.Hit(failpoint.ApplierAfterObject)
 		}
 		if ctx.Err() != nil {
 			return Result{}, ctx.Err()

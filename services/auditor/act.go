@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // pass judges what w names and returns the transitions that follow. It runs in
@@ -49,6 +50,11 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 		drafts = append(drafts, a.limited(ctx, app, now)...)
 	}
 	a.wakeAt(app)
+	if len(drafts) > 0 {
+		if err := failpoint.Hit(failpoint.AuditorAfterDetect); err != nil {
+			return nil, err
+		}
+	}
 	if err != nil && len(drafts) > 0 {
 		a.again(ctx, app.name, failed, err)
 		err = nil

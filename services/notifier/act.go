@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
@@ -121,6 +122,9 @@ func (n *notifier) post(ctx context.Context, alert events.AlertDelivered, m mess
 	err := n.call(ctx, kind, func(ctx context.Context) error {
 		channel, ts, err := n.slack.post(ctx, alert.Channel, alert.Thread, m)
 		if err != nil {
+			return err
+		}
+		if err := failpoint.Hit(failpoint.NotifierAfterPost); err != nil {
 			return err
 		}
 		alert.Channel = channel

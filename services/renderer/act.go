@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
@@ -142,8 +143,10 @@ func (r *renderer) store(ctx context.Context, a events.Address, res result, d ev
 			return k, nil
 		}
 	}
-	k.bundle, err = r.put(ctx, a, b, d.Recipient, key)
-	return k, err
+	if k.bundle, err = r.put(ctx, a, b, d.Recipient, key); err != nil {
+		return k, err
+	}
+	return k, failpoint.Hit(failpoint.RendererAfterBundle)
 }
 
 func (r *renderer) put(ctx context.Context, a events.Address, b manifest.Bundle, recipient string, key seal.DigestKey) (events.Blob, error) {

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/process"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
@@ -103,6 +104,9 @@ func (r *renderer) run(ctx context.Context) error {
 func (r *renderer) handle(ctx context.Context, in events.Event) ([]events.Draft, error) {
 	switch in.Data.(type) {
 	case *events.CommitObserved:
+		if err := failpoint.Hit(failpoint.RendererOnReceipt); err != nil {
+			return nil, err
+		}
 		return r.revise(ctx, in, false)
 	case *events.FleetObserved:
 		r.resync(in.ID, typeCommit.Filter(in.Cluster))

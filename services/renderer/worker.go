@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // limits of one render.
@@ -123,6 +124,9 @@ func (w *worker) converse(t *tree, name string, l limits) (result, error) {
 		return result{}, err
 	}
 	if err := writeFrame(w.in, frameRequest, q); err != nil {
+		return result{}, err
+	}
+	if err := failpoint.Hit(failpoint.RendererMidRender); err != nil {
 		return result{}, err
 	}
 	reads := readSet{}

@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -16,6 +17,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // act publishes one revision. Its error wraps [bus.ErrConflict] where another
@@ -39,15 +41,21 @@ func (p *pass) act(ctx context.Context, f finding) error {
 		Declaration: f.declaration, DeclarationDigest: f.digest,
 		Source: source, FleetCommit: f.fleetCommit,
 	}
+	if err := failpoint.Hit(failpoint.WatcherBeforePublish); err != nil {
+		return err
+	}
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
-	out, err := p.hub.ledger.Publish(ctx, p.cause(f, traceparent), events.Draft{
+	out, err := p.place(ctx, f, p.cause(f, traceparent), events.Draft{
 		Data: data, Time: time.Now(), Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
 	})
 	if err = publishing(err); errors.As(err, &refused) {
 		return p.reject(ctx, f, commit, refused, traceparent)
 	}
-	if err != nil {
+	if err != nil || out == nil {
+		return err
+	}
+	if err := failpoint.Hit(failpoint.WatcherAfterPublish); err != nil {
 		return err
 	}
 	if out[0].Epoch != p.hub.log.epoch() {
@@ -59,6 +67,18 @@ func (p *pass) act(ctx context.Context, f finding) error {
 	p.hub.logger.InfoContext(ctx, "revision", "application", f.declaration.Application, "commit", f.tip.String(),
 		"cause", f.verdict.cause, "forced", f.verdict.forced, "trigger", p.trigger, "sequence", out[0].Stored)
 	return nil
+}
+
+// place publishes a revision, unless the fleet has assigned something else since
+// the look began: another look follows then. It returns nil where nothing was
+// published.
+func (p *pass) place(ctx context.Context, f finding, cause events.Cause, d events.Draft) ([]events.Event, error) {
+	p.hub.placing.RLock()
+	defer p.hub.placing.RUnlock()
+	if !slices.ContainsFunc(*p.assigned.Load(), func(a assignment) bool { return sameAssignment(a, f.assignment) }) {
+		return nil, nil
+	}
+	return p.hub.ledger.Publish(ctx, cause, d)
 }
 
 // cause is the observation of a tip: the same tip after another revision is

@@ -73,6 +73,7 @@ func (p *pass) declare(ctx context.Context, at time.Time) (again bool, err error
 	if p.declared.said == tip.commit {
 		return false, nil
 	}
+	h.settle()
 	if err := p.say(ctx, now); err != nil {
 		if errors.Is(err, bus.ErrConflict) {
 			p.declared.lists = nil

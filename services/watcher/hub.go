@@ -44,6 +44,10 @@ type hub struct {
 	hooks   sync.Map // repository → span of the webhook that asked for a look
 	asking  sync.Mutex
 
+	// placing is held for reading while a revision is published by an assignment
+	// that is in force; see [hub.settle].
+	placing sync.RWMutex
+
 	mu          sync.Mutex
 	fleetReader *reader
 	readers     map[string]*reader // by repository; the fleet reader is not in it
@@ -66,6 +70,15 @@ func newHub(s settings, l ledger, blobs *blob.Store, log *slog.Logger) *hub {
 		readers: map[string]*reader{}, looked: make(chan struct{}),
 		meters: newMeters(s.Bus.Telemetry), started: time.Now(),
 	}
+}
+
+// settle waits until what is being published by assignments from before adopt is
+// published, or isn't. A revision of an application that is no longer declared
+// comes before the list that says so, and never after: it would be taken for
+// one of an application that is declared again.
+func (h *hub) settle() {
+	h.placing.Lock()
+	h.placing.Unlock() //nolint:staticcheck // nothing is to be done inside
 }
 
 func (h *hub) fleetRef() string { return "refs/heads/" + h.FleetBranch }

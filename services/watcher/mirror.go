@@ -20,6 +20,7 @@ import (
 	"github.com/go-git/go-git/v5/storage/filesystem"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 const (
@@ -191,6 +192,9 @@ func (m *mirror) fetch(ctx context.Context, s session, l listing, all []target) 
 	if len(missing) == 0 {
 		return nil
 	}
+	if err := failpoint.Hit(failpoint.WatcherBeforeFetch); err != nil {
+		return err
+	}
 	packs, err := m.store.ObjectPacks()
 	if err != nil {
 		return fmt.Errorf("mirror: %w", err)
@@ -257,6 +261,9 @@ func receive(ctx context.Context, store *filesystem.Storage, s session, l listin
 	looked := inspect(counted)
 	defer looked.close()
 	n, copyErr := io.Copy(w, looked)
+	if copyErr == nil {
+		copyErr = failpoint.Hit(failpoint.WatcherMidFetch)
+	}
 	closeErr := w.Close() // indexes, and so checks, the pack
 	switch {
 	case copyErr != nil && ctx.Err() != nil:

@@ -151,9 +151,15 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 		}
 	}
 	if last.epoch == next.epoch && last.of(h) && last.list == list && last.rejected == next.rejected && slices.Equal(last.rejections, next.rejections) {
-		last.commit = next.commit // says the same of this commit
-		p.declared.lists[cluster] = last
-		return nil
+		late, err := p.late(ctx, cluster, entries, last.stored)
+		if err != nil {
+			return err
+		}
+		if !late {
+			last.commit = next.commit // says the same of this commit
+			p.declared.lists[cluster] = last
+			return nil
+		}
 	}
 	cause := events.Cause{
 		ID:          causeID("fleet", next.epoch, next.url, next.path, next.commit, cluster, list.Digest, strconv.FormatUint(last.stored, 10)),
@@ -173,4 +179,34 @@ func (p *pass) sayList(ctx context.Context, now *inForce, cluster string, entrie
 	p.declared.lists[cluster] = next
 	h.logger.InfoContext(ctx, "fleet", "cluster", cluster, "applications", next.count, "held", next.held, "commit", next.commit)
 	return nil
+}
+
+// late says that a revision of an application which a list lacks came after the
+// list: of a watcher that slept while another one said the list, or of a process
+// that ended in between. The list is to be said again, or the application would
+// be taken for declared.
+func (p *pass) late(ctx context.Context, cluster string, entries []events.FleetEntry, list uint64) (bool, error) {
+	observed := events.TypeOf(&events.CommitObserved{})
+	declared := map[string]bool{}
+	for _, e := range entries {
+		declared[observed.Subject(events.Address{Cluster: cluster, Application: e.Application})] = true
+	}
+	subjects, err := p.hub.ledger.Subjects(ctx, observed.Filter(cluster))
+	if err != nil {
+		return false, busError{err}
+	}
+	for _, subject := range subjects {
+		if declared[subject] {
+			continue
+		}
+		last, err := p.hub.ledger.Last(ctx, subject)
+		if err != nil && !errors.Is(err, bus.ErrNone) {
+			return false, busError{err}
+		}
+		if err == nil && last.Stored > list {
+			p.hub.logger.WarnContext(ctx, "a revision of an application that is not declared came after the list of the fleet; the list is said again", "application", last.Application, "cluster", cluster)
+			return true, nil
+		}
+	}
+	return false, nil
 }

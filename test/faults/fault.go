@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"os"
 	"slices"
 	"strings"
 	"time"
@@ -61,6 +62,16 @@ const (
 	NeedQuota      Need = "quota"      // a bus store on a disk that can be filled
 )
 
+// Possible is what a world of this process can have: all, but a disk of its own
+// for the bus only where it may mount one.
+func Possible() []Need {
+	has := []Need{NeedFailpoints, NeedProxy, NeedCluster}
+	if os.Geteuid() == 0 {
+		has = append(has, NeedQuota)
+	}
+	return has
+}
+
 // Loss is what a fault takes away for good.
 type Loss string
 
@@ -75,7 +86,8 @@ const (
 
 // Faults are all kinds, in the order of the matrix.
 var Faults = slices.Concat(
-	killFaults, busFaults, twinFaults, refFaults, apiServerFaults, hostFaults, receiverFaults, objectFaults, messageFaults,
+	killFaults, failpointFaults, busFaults, wireFaults, storeFaults, twinFaults, refFaults,
+	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, messageFaults,
 )
 
 // FaultNamed returns a kind by its name.

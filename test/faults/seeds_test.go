@@ -20,11 +20,13 @@ var testShape = Shape{Apps: 12, Rounds: 6, Steps: 6}
 
 // A few seeds, each with faults of its own, break nothing that is promised.
 func TestSeeds(t *testing.T) {
-	programs, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	// Failpoints are in these programs, and the race detector isn't: seeds are
+	// many processes for a short time.
+	programs, err := binaries.Build(t.Context(), binaries.Kind{Tags: "failpoints"})
 	if err != nil {
 		t.Fatal(err)
 	}
-	kinds, err := Select("", nil)
+	kinds, err := Select("", Possible())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -33,7 +35,7 @@ func TestSeeds(t *testing.T) {
 			t.Parallel() // a seed mostly waits
 			dir := t.TempDir()
 			result, err := Run(t.Context(), Options{
-				Setting: Setting{Dir: dir, Bin: programs, Cluster: kubelab.Lend(t)},
+				Setting: Setting{Dir: dir, Bin: programs, Cluster: kubelab.Lend(t), Has: Possible()},
 				Seed:    seed, Shape: testShape, Faults: kinds, Log: logger{t},
 			})
 			if err != nil {
@@ -75,7 +77,7 @@ var _ io.Writer = logger{}
 
 // Equal seeds make equal plans, and others others.
 func TestPlanComesFromItsSeed(t *testing.T) {
-	kinds, err := Select("", nil)
+	kinds, err := Select("", Possible())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -95,7 +97,7 @@ func TestPlanComesFromItsSeed(t *testing.T) {
 // No snapshot of any plan declares one object twice: what is in the cluster
 // would not be known then.
 func TestPlansDeclareEachObjectOnce(t *testing.T) {
-	kinds, err := Select("", nil)
+	kinds, err := Select("", Possible())
 	if err != nil {
 		t.Fatal(err)
 	}

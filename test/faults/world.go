@@ -68,6 +68,7 @@ func (w *World) raise(ctx context.Context, setting Setting) error {
 		Dir: setting.Dir, Bin: setting.Bin, Cluster: setting.Cluster,
 		FleetInterval: 2 * time.Second, Resync: resync, Env: w.OTLP.Env("grpc"),
 		Slack: w.Slack.URL(), SlackToken: slackserver.Token,
+		Links: slices.Contains(setting.Has, NeedProxy), Seed: w.Plan.Seed, StoreSize: storeSize(setting.Has),
 	})
 	if err != nil {
 		return err
@@ -87,6 +88,15 @@ func (w *World) raise(ctx context.Context, setting Setting) error {
 		return err
 	}
 	return w.record.followBus(ctx, w.URL, w.Creds("reader"))
+}
+
+// storeSize is that of the disk of the bus, where it has one of its own: far
+// more than a run stores.
+func storeSize(has []Need) int64 {
+	if slices.Contains(has, NeedQuota) {
+		return 256 << 20
+	}
+	return 0
 }
 
 // resync is how often applier and auditor re-derive their level.

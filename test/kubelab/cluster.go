@@ -63,7 +63,7 @@ func Start(ctx context.Context, opts Options) (*Cluster, error) {
 	return c, nil
 }
 
-func (c *Cluster) start(ctx context.Context) error {
+func (c *Cluster) start(ctx context.Context, more ...string) error {
 	parent := os.Getpid()
 	if c.opts.Detach {
 		parent = 0
@@ -72,7 +72,7 @@ func (c *Cluster) start(ctx context.Context) error {
 	if c.opts.Audit {
 		args = append(args, "--audit")
 	}
-	proc, err := startProcess(ctx, c.binary, args)
+	proc, err := startProcess(ctx, c.binary, append(args, more...))
 	if err != nil {
 		return fmt.Errorf("start kubelab in %s: %w", c.opts.Dir, err)
 	}

@@ -25,7 +25,11 @@ func (r *Rig) Repo(name string) (*gitserver.Repo, error) {
 	if err := r.writeSecret(name); err != nil {
 		return nil, err
 	}
-	return r.Git.Repo(name)
+	repo, err := r.Git.Repo(name)
+	if err == nil && r.Links != nil { // where the watcher is to look for it
+		repo.URL, err = r.Links.Git.Through(repo.URL)
+	}
+	return repo, err
 }
 
 // Push pushes the work tree's branch over HTTP, as a person would.

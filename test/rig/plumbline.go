@@ -28,11 +28,11 @@ func (r *Rig) prepare(ctx context.Context) error {
 	if out, err := r.CLI(ctx, "keys", "init"); err != nil {
 		return fmt.Errorf("rig: make keys: %w\n%s", err, out)
 	}
-	applier, err := r.Cluster.UserKubeconfig(applierUser)
+	applier, err := r.kubeconfig("applier", applierUser)
 	if err != nil {
 		return err
 	}
-	audit, err := r.Cluster.UserKubeconfig(auditorUser)
+	audit, err := r.kubeconfig("auditor", auditorUser)
 	if err != nil {
 		return err
 	}
@@ -60,7 +60,11 @@ func (r *Rig) prepare(ctx context.Context) error {
 	if err := os.WriteFile(token, []byte(r.options.SlackToken+"\n"), 0o600); err != nil {
 		return fmt.Errorf("rig: %w", err)
 	}
-	r.service(Notifier, "--slack-url", r.options.Slack, "--slack-token-file", token, "--slack-channel", "ops")
+	url, err := r.slackURL()
+	if err != nil {
+		return fmt.Errorf("rig: %w", err)
+	}
+	r.service(Notifier, "--slack-url", url, "--slack-token-file", token, "--slack-channel", "ops")
 	return nil
 }
 
@@ -80,7 +84,7 @@ func user(service string) string {
 }
 
 func (r *Rig) service(name string, args ...string) {
-	args = append(args, "--nats-url", r.URL, "--nats-creds", r.Creds(user(name)))
+	args = append(args, "--nats-url", r.busURL(name), "--nats-creds", r.Creds(user(name)))
 	r.add(name, name, append(args, r.options.Args[name]...)...)
 }
 
@@ -122,9 +126,6 @@ func (r *Rig) startProvisioned(ctx context.Context, p *Process) error {
 		return r.provisioned(ctx)
 	})
 }
-
-// Store is the directory of the JetStream store.
-func (r *Rig) Store() string { return filepath.Join(r.data(), "nats", "jetstream") }
 
 // Ask is [Rig.CLI] for what exits with more than one code; its error is that
 // of running it at all.

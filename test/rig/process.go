@@ -95,6 +95,13 @@ func (p *Process) Stop() error {
 	return errors.Join(err, p.Kill())
 }
 
+// Pause freezes it (SIGSTOP): its connections stay open, and nothing answers,
+// until [Process.Resume] or its end.
+func (p *Process) Pause() error { return p.Signal(syscall.SIGSTOP) }
+
+// Resume undoes [Process.Pause].
+func (p *Process) Resume() error { return p.Signal(syscall.SIGCONT) }
+
 // Signal sends it a signal.
 func (p *Process) Signal(s syscall.Signal) error {
 	if !p.Running() {
@@ -108,6 +115,10 @@ func (p *Process) end(s syscall.Signal, patience time.Duration) error {
 		return nil
 	}
 	if err := p.cmd.Process.Signal(s); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		return fmt.Errorf("end %s: %w", p.Name, err)
+	}
+	// One that is frozen hears of nothing else.
+	if err := p.cmd.Process.Signal(syscall.SIGCONT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		return fmt.Errorf("end %s: %w", p.Name, err)
 	}
 	select {

@@ -50,6 +50,13 @@ type Options struct {
 	// Slack is where a Web API of Slack's begins, which takes SlackToken; with
 	// it the notifier runs, too, and tells the channel ops.
 	Slack, SlackToken string
+	// Links puts proxies between the services and what they reach; see [Links].
+	Links bool
+	// Seed decides what the proxies do by chance.
+	Seed uint64
+	// StoreSize gives the bus's store a disk of so many bytes of its own, which
+	// takes the right to mount; 0: none.
+	StoreSize int64
 }
 
 // Rig is a running Plumbline. One goroutine at a time may start and stop its
@@ -62,11 +69,13 @@ type Rig struct {
 	Fleet   *gitserver.Repo
 	Bus     *Subscriber // nil until [Rig.Up]
 	URL     string      // of the NATS server
+	Links   *Links      // nil without [Options.Links]
 
 	options    Options
 	ports      ports
 	processes  map[string]*Process
 	replay     *server.Server // stands in for nats after [Rig.DeliverAgain]
+	disk       *disk          // of the store; nil: none of its own
 	ownCluster bool
 }
 
@@ -112,14 +121,20 @@ func (r *Rig) boot(ctx context.Context) error {
 	if r.Git, err = gitserver.Start(filepath.Join(r.Dir, "git"), gitserver.Options{}); err != nil {
 		return err
 	}
-	if r.Fleet, err = r.Repo("fleet"); err != nil {
-		return err
-	}
 	if r.ports, err = freePorts(); err != nil {
 		return err
 	}
+	if err := r.link(); err != nil {
+		return err
+	}
+	if r.Fleet, err = r.Repo("fleet"); err != nil {
+		return err
+	}
 	r.URL = fmt.Sprintf("nats://127.0.0.1:%d", r.ports.nats)
-	return r.prepare(ctx)
+	if err := r.prepare(ctx); err != nil {
+		return err
+	}
+	return r.mountStore()
 }
 
 // Up starts NATS, subscribes, and starts every service but those left out.
@@ -191,6 +206,10 @@ func (r *Rig) Close() error {
 	if p := r.processes["nats"]; p != nil {
 		errs = append(errs, p.Stop())
 	}
+	if r.Links != nil {
+		errs = append(errs, r.Links.close())
+	}
+	errs = append(errs, r.unmountStore())
 	if r.Git != nil {
 		errs = append(errs, r.Git.Close())
 	}

@@ -27,7 +27,7 @@ func command() *cobra.Command {
 		SilenceUsage:  true,
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
-	root.AddCommand(upCommand(), downCommand(), kubeconfigCommand(), versionCommand())
+	root.AddCommand(upCommand(), downCommand(), kubeconfigCommand(), compactCommand(), versionCommand())
 	return root
 }
 
@@ -46,6 +46,7 @@ func upCommand() *cobra.Command {
 	flags.IntVar(&opts.Nodes, "nodes", opts.Nodes, "nodes to run; more nodes than before are added, fewer are removed")
 	flags.BoolVar(&opts.Audit, "audit", false, "write one line of JSON per request (metadata only) to DIR/audit.log")
 	flags.BoolVar(&opts.Fsync, "fsync", false, "make etcd fsync; only needed to survive a crash of the machine")
+	flags.IntVar(&opts.Bump, "bump-revision", 0, "raise etcd's revision by at least so many and compact what is below, before anything else starts: for data from a backup")
 	flags.IntVar(&opts.ParentPID, "parent-pid", opts.ParentPID, "stop when this process ends; 0 keeps running without it")
 	flags.Lookup("parent-pid").DefValue = "the parent process"
 	return cmd

@@ -35,6 +35,7 @@ type upOptions struct {
 	Nodes     int
 	Audit     bool
 	Fsync     bool
+	Bump      int // by which etcd's revision is raised first
 	ParentPID int // 0: outlive every other process
 }
 
@@ -152,7 +153,21 @@ func (c *cluster) run(ctx context.Context, ready func() error) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer closeEtcd(etcd)
+	if err := c.prepareEtcd(ctx, etcd); err != nil {
+		return errors.Join(err, listener.Close())
+	}
 	return c.runServer(ctx, etcd, listener, ready)
+}
+
+// prepareEtcd bumps the revision, where that is asked for, and writes down where
+// etcd is.
+func (c *cluster) prepareEtcd(ctx context.Context, etcd *embed.Etcd) error {
+	if c.opts.Bump > 0 {
+		if err := bump(ctx, etcd, c.opts.Bump); err != nil {
+			return err
+		}
+	}
+	return writeFile(c.dir.run("etcd"), []byte(etcdEndpoint(etcd)))
 }
 
 // runServer runs the API server, and around it the components, which end first

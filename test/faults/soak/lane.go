@@ -133,7 +133,7 @@ func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
 	shape.Tag = fmt.Sprintf("%d%d", l.number, l.opened)
 	dir := filepath.Join(l.dir, "seed-"+strconv.FormatUint(seed, 10))
 	result, err := faults.Run(ctx, faults.Options{
-		Setting: faults.Setting{Dir: dir, Bin: l.bin, Cluster: l.cluster}, Seed: seed, Shape: shape, Faults: l.kinds, Log: os.Stdout,
+		Setting: faults.Setting{Dir: dir, Bin: l.bin, Cluster: l.cluster, Has: faults.Possible()}, Seed: seed, Shape: shape, Faults: l.kinds, Log: os.Stdout,
 	})
 	result.Commit, result.Machine = l.commit, machine()
 	l.tell(result)

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/faults"
 )
 
@@ -30,6 +31,11 @@ func run(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if s.bin == "" && !s.plan && s.doc == "" {
+		if s.bin, err = binaries.Build(ctx, binaries.Kind{Tags: "failpoints"}); err != nil {
+			return err
+		}
+	}
 	switch {
 	case s.plan:
 		fmt.Print(faults.NewPlan(s.seed, s.shape, s.kinds))
@@ -45,7 +51,7 @@ func run(ctx context.Context, args []string) error {
 func parse(args []string) (*settings, error) {
 	s := &settings{}
 	flags := flag.NewFlagSet("soak", flag.ContinueOnError)
-	flags.StringVar(&s.bin, "bin", "bin", "folder with the binaries of make build")
+	flags.StringVar(&s.bin, "bin", "", "folder with binaries that are built with the tag failpoints; default: built now")
 	flags.StringVar(&s.dir, "dir", "", "folder for what runs keep; default: a temporary one")
 	flags.StringVar(&s.names, "faults", "", "names or rows of faults, separated by commas; default: all")
 	flags.Uint64Var(&s.seed, "seed", 1, "the seed to run once, or to begin with")
@@ -65,7 +71,7 @@ func parse(args []string) (*settings, error) {
 	}
 	s.shape = s.shape.During(s.duration)
 	var err error
-	if s.kinds, err = faults.Select(s.names, nil); err != nil {
+	if s.kinds, err = faults.Select(s.names, faults.Possible()); err != nil {
 		return nil, err
 	}
 	s.commit, err = commit()

@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package applier
+
+import (
+	"io"
+	"net/http"
+	"strings"
+	"sync/atomic"
+	"testing"
+
+	"github.com/plumbline-dev/plumbline/events"
+)
+
+// The last write of a run takes effect, and its answer is lost: what was done is
+// said all the same, although nothing is left to be done.
+func TestSaysWhatItDidAlthoughTheLastAnswerIsLost(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	stop()
+	var writes atomic.Int32
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(req)
+			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName("shop")) || writes.Add(1) != 2 {
+				return response, err
+			}
+			response.Body.Close() //nolint:errcheck // it is not read
+			return nil, io.ErrUnexpectedEOF
+		})
+	}
+	r.start()
+	e := r.commit("shop", configMapYAML("one", "2"))
+	if applied := r.applied("shop", 2); applied.Digest != manifestsOf(e).Digest {
+		t.Errorf("said %s, want %s", applied.Digest, manifestsOf(e).Digest)
+	}
+	if completed := payload[*events.ConvergenceCompleted](r.await("shop", "completed", 2)); completed.Digest != manifestsOf(e).Digest {
+		t.Errorf("completed %s, want %s", completed.Digest, manifestsOf(e).Digest)
+	}
+	if n := writes.Load(); n != 2 {
+		t.Errorf("the inventory was written %d times, want 2", n)
+	}
+}

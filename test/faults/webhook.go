@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"context"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net/http"
+	"net/http/httptest"
+	"time"
+
+	admissionv1 "k8s.io/api/admission/v1"
+	admissionregistrationv1 "k8s.io/api/admissionregistration/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+)
+
+// webhookFaults are admission webhooks that stand in the way.
+var webhookFaults = []Fault{
+	{
+		Row: "F21", Name: "webhook-denies", About: "an admission webhook denies every ConfigMap of one namespace", Weight: 2,
+		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(deny),
+	},
+	{
+		Row: "F21", Name: "webhook-hangs", About: "an admission webhook doesn't answer, and its failure counts", Weight: 2,
+		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(hang),
+	},
+	{
+		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 1,
+		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(fail),
+	},
+}
+
+func deny(w http.ResponseWriter, r *http.Request) {
+	var review admissionv1.AdmissionReview
+	body, err := io.ReadAll(io.LimitReader(r.Body, 4<<20))
+	if err != nil || json.Unmarshal(body, &review) != nil || review.Request == nil {
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	review.Response = &admissionv1.AdmissionResponse{
+		UID: review.Request.UID, Result: &metav1.Status{Message: "a fault denies it", Code: http.StatusForbidden, Reason: metav1.StatusReasonForbidden},
+	}
+	review.Request = nil
+	w.Header().Set("Content-Type", "application/json")
+	_ = json.NewEncoder(w).Encode(review) // the API server may be gone
+}
+
+func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+
+func fail(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
+
+// admission has a webhook asked for each ConfigMap that is written in one of
+// the plan's namespaces.
+func admission(serve http.HandlerFunc) func(context.Context, *World, *rand.Rand) (Lift, error) {
+	return func(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
+		server := httptest.NewTLSServer(serve)
+		namespace := w.Plan.Namespaces[rng.IntN(len(w.Plan.Namespaces))]
+		name := "fault-" + namespace
+		hooks := w.Kube.Typed.AdmissionregistrationV1().ValidatingWebhookConfigurations()
+		end := func(ctx context.Context) error {
+			err := hooks.Delete(ctx, name, metav1.DeleteOptions{})
+			server.CloseClientConnections()
+			server.Close()
+			return err
+		}
+		failure, effects, seconds, url := admissionregistrationv1.Fail, admissionregistrationv1.SideEffectClassNone, int32(1), server.URL
+		hook := admissionregistrationv1.ValidatingWebhook{
+			Name: "fault.example.com", FailurePolicy: &failure, SideEffects: &effects, TimeoutSeconds: &seconds, AdmissionReviewVersions: []string{"v1"},
+			ClientConfig: admissionregistrationv1.WebhookClientConfig{
+				URL: &url, CABundle: pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: server.Certificate().Raw}),
+			},
+			NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"kubernetes.io/metadata.name": namespace}},
+			Rules: []admissionregistrationv1.RuleWithOperations{{
+				Operations: []admissionregistrationv1.OperationType{admissionregistrationv1.Create, admissionregistrationv1.Update},
+				Rule:       admissionregistrationv1.Rule{APIGroups: []string{""}, APIVersions: []string{"v1"}, Resources: []string{"configmaps"}},
+			}},
+		}
+		configuration := &admissionregistrationv1.ValidatingWebhookConfiguration{
+			ObjectMeta: metav1.ObjectMeta{Name: name}, Webhooks: []admissionregistrationv1.ValidatingWebhook{hook},
+		}
+		if _, err := hooks.Create(ctx, configuration, metav1.CreateOptions{}); err != nil {
+			server.Close()
+			return nil, fmt.Errorf("register the webhook: %w", err)
+		}
+		w.Note("a webhook stands before " + namespace)
+		return end, nil
+	}
+}

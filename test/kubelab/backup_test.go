@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package kubelab_test
+
+import (
+	"path/filepath"
+	"strconv"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/kubernetes"
+
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+)
+
+// version is the resourceVersion of the list of ConfigMaps.
+func version(t *testing.T, api kubernetes.Interface) int {
+	t.Helper()
+	list, err := api.CoreV1().ConfigMaps("default").List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	n, err := strconv.Atoi(list.ResourceVersion)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return n
+}
+
+// A cluster that is put back has the objects of then. Without a bump its
+// resourceVersions come back too; with one they don't, and what was before is
+// answered with 410.
+func TestRestoreFromBackup(t *testing.T) {
+	cluster := kubelab.New(t, kubelab.Options{})
+	api := client(t, cluster.Kubeconfig())
+	maps := api.CoreV1().ConfigMaps("default")
+	createConfigMap(t, api, "before")
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := cluster.Save(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	saved := version(t, api)
+	for range 200 {
+		if _, err := maps.Patch(t.Context(), "before", "application/merge-patch+json", []byte(`{"data":{"n":"`+strconv.Itoa(version(t, api))+`"}}`), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	createConfigMap(t, api, "after")
+	seen := version(t, api)
+
+	if err := cluster.Restore(t.Context(), backup, 0); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := maps.Get(t.Context(), "before", metav1.GetOptions{}); err != nil {
+		t.Error(err)
+	}
+	if _, err := maps.Get(t.Context(), "after", metav1.GetOptions{}); !apierrors.IsNotFound(err) {
+		t.Errorf("what came after the backup: %v", err)
+	}
+	if now := version(t, api); now < saved || now >= seen {
+		t.Errorf("without a bump the resourceVersion is %d; it was %d when it was saved and %d when it was lost", now, saved, seen)
+	}
+
+	if err := cluster.Restore(t.Context(), backup, 10_000); err != nil {
+		t.Fatal(err)
+	}
+	if now := version(t, api); now < saved+10_000 {
+		t.Errorf("with a bump of 10000 the resourceVersion is %d; it was %d when it was saved", now, saved)
+	}
+	expired(t, api, seen)
+}
+
+// expired wants a watch from a resourceVersion to be refused: it is too old.
+func expired(t *testing.T, api kubernetes.Interface, version int) {
+	t.Helper()
+	watch, err := api.CoreV1().ConfigMaps("default").Watch(t.Context(), metav1.ListOptions{ResourceVersion: strconv.Itoa(version)})
+	if err == nil {
+		defer watch.Stop()
+		e := <-watch.ResultChan()
+		err = apierrors.FromObject(e.Object)
+	}
+	if !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+		t.Errorf("a watch from %d, which is compacted, ends with %v", version, err)
+	}
+}
+
+func TestCompact(t *testing.T) {
+	cluster := kubelab.New(t, kubelab.Options{})
+	api := client(t, cluster.Kubeconfig())
+	old := version(t, api)
+	createConfigMap(t, api, "one")
+	then := metav1.ListOptions{ResourceVersion: strconv.Itoa(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact}
+	if _, err := api.CoreV1().ConfigMaps("default").List(t.Context(), then); err != nil {
+		t.Fatalf("what was before is not there: %v", err)
+	}
+	if err := cluster.Compact(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	// What the API server holds in memory it goes on to serve.
+	if err := cluster.Restart(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := api.CoreV1().ConfigMaps("default").List(t.Context(), then); !apierrors.IsResourceExpired(err) && !apierrors.IsGone(err) {
+		t.Errorf("a list as of %d, which is compacted, ends with %v", old, err)
+	}
+}

@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package proxy_test
+
+import (
+	"fmt"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+
+	"github.com/plumbline-dev/plumbline/test/proxy"
+)
+
+// bus is a NATS server with a stream of ten messages and a consumer, seen
+// through a proxy.
+func bus(t *testing.T) (*proxy.Bus, jetstream.Consumer) {
+	t.Helper()
+	s, err := server.NewServer(&server.Options{Host: "127.0.0.1", Port: -1, JetStream: true, StoreDir: t.TempDir(), NoSigs: true, NoLog: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Start()
+	t.Cleanup(func() { s.Shutdown(); s.WaitForShutdown() })
+	if !s.ReadyForConnections(patience) {
+		t.Fatal("the server takes no connections")
+	}
+	p, err := proxy.NewBus(s.Addr().String(), 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = p.Close() })
+	nc, err := nats.Connect("nats://" + p.Address())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	if more := nc.DiscoveredServers(); len(more) > 0 {
+		t.Fatalf("the client was told of %v, past the proxy", more)
+	}
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := js.CreateStream(t.Context(), jetstream.StreamConfig{Name: "S", Subjects: []string{"s"}}); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 10 {
+		m := &nats.Msg{Subject: "s", Header: nats.Header{"N": {fmt.Sprint(i)}}, Data: []byte(fmt.Sprintf("message %d\r\nMSG", i))}
+		if _, err := js.PublishMsg(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	c, err := js.CreateConsumer(t.Context(), "S", jetstream.ConsumerConfig{AckPolicy: jetstream.AckExplicitPolicy, AckWait: 500 * time.Millisecond})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p, c
+}
+
+// next returns the sequence of the next message, 0 for none, and acknowledges
+// it.
+func next(t *testing.T, c jetstream.Consumer, wait time.Duration) (sequence uint64, delivered uint64) {
+	t.Helper()
+	batch, err := c.Fetch(1, jetstream.FetchMaxWait(wait))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		if want := fmt.Sprintf("message %d\r\nMSG", meta.Sequence.Stream-1); string(m.Data()) != want {
+			t.Errorf("it reads %q, want %q", m.Data(), want)
+		}
+		sequence, delivered = meta.Sequence.Stream, meta.NumDelivered
+	}
+	return sequence, delivered
+}
+
+func TestBusPasses(t *testing.T) {
+	_, c := bus(t)
+	for i := range 10 {
+		if got, delivered := next(t, c, patience); got != uint64(i+1) || delivered != 1 {
+			t.Fatalf("message %d came for the %d. time, want %d", got, delivered, i+1)
+		}
+	}
+	if got, _ := next(t, c, time.Second); got != 0 { // longer than AckWait
+		t.Errorf("message %d came again although it was acknowledged", got)
+	}
+}
+
+func TestBusLosesAcks(t *testing.T) {
+	p, c := bus(t)
+	p.Deliver(proxy.Delivery{LoseAcks: 1})
+	for range 10 {
+		next(t, c, patience)
+	}
+	if got, delivered := next(t, c, patience); got == 0 || delivered != 2 {
+		t.Fatalf("message %d for the %d. time, want one for the second", got, delivered)
+	}
+	if n := p.Deliveries().Lost; n < 10 {
+		t.Errorf("%d acknowledgements lost", n)
+	}
+	p.Deliver(proxy.Delivery{})
+	deadline := time.Now().Add(patience)
+	for got := uint64(1); got != 0; got, _ = next(t, c, time.Second) {
+		if time.Now().After(deadline) {
+			t.Fatal("messages come although they are acknowledged")
+		}
+	}
+}
+
+func TestBusDeliversAgainAndOutOfOrder(t *testing.T) {
+	p, c := bus(t)
+	p.Deliver(proxy.Delivery{Copies: 4, Spread: 50 * time.Millisecond})
+	batch, err := c.Fetch(50, jetstream.FetchMaxWait(time.Second))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var order []uint64
+	times := map[uint64]int{}
+	for m := range batch.Messages() {
+		meta, err := m.Metadata()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := m.Ack(); err != nil {
+			t.Fatal(err)
+		}
+		order = append(order, meta.Sequence.Stream)
+		times[meta.Sequence.Stream]++
+	}
+	did := p.Deliveries()
+	if len(times) != 10 || did.Delivered < 10 || did.Copied == 0 || len(order) != did.Delivered+did.Copied {
+		t.Errorf("%d messages in %d deliveries, of which the proxy knows %+v", len(times), len(order), did)
+	}
+	if slices.IsSorted(order) {
+		t.Errorf("they come in order: %v", order)
+	}
+	for sequence, n := range times {
+		if n > 5 {
+			t.Errorf("message %d came %d times", sequence, n)
+		}
+	}
+}
