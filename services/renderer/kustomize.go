@@ -138,6 +138,9 @@ func (b *build) seen(name string, data []byte) *failure {
 		b.read = append(b.read, name)
 		b.data[name] = data
 	}
+	if f, ok := failureOf(manifest.CheckAliases(name, data)); ok {
+		return f // kustomize would expand them, until it is killed
+	}
 	if !slices.Contains(kustomizationNames, path.Base(name)) {
 		return nil
 	}
