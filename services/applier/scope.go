@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -27,6 +28,9 @@ type resource struct {
 
 // errUnknownKind says that the cluster doesn't serve a kind.
 var errUnknownKind = errors.New("the cluster doesn't serve this kind")
+
+// errNotKept says that the cluster serves a kind and keeps no object of it.
+var errNotKept = errors.New("the cluster keeps no objects of this kind")
 
 // resetEvery is how often at most discovery is read again because a kind is
 // missing.
@@ -72,7 +76,8 @@ func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) 
 		s.reset = time.Now()
 		mapping, err = s.mapper.RESTMapping(kind, versions...)
 	}
-	if meta.IsNoMatchError(err) {
+	// The mapper knows kinds in small letters, too; the API server doesn't.
+	if meta.IsNoMatchError(err) || err == nil && mapping.GroupVersionKind.Kind != o.Kind {
 		if err := s.silent(o); err != nil {
 			return resource{}, err
 		}
@@ -81,7 +86,26 @@ func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) 
 	if err != nil {
 		return resource{}, fmt.Errorf("read which kinds the cluster serves: %w", err)
 	}
+	if !s.keeps(mapping.Resource) {
+		return resource{}, fmt.Errorf("%s %s: %w", o.Kind, apiVersion(o), errNotKept)
+	}
 	return resource{mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// keeps says whether the API server keeps objects of a resource: a question,
+// as a TokenReview, can be created alone, and is gone when it is answered.
+// What is not known of is taken to be kept.
+func (s *scopes) keeps(r schema.GroupVersionResource) bool {
+	list, err := s.cached.ServerResourcesForGroupVersion(r.GroupVersion().String())
+	if err != nil {
+		return true
+	}
+	for _, known := range list.APIResources {
+		if known.Name == r.Resource {
+			return slices.Contains(known.Verbs, "list") && slices.Contains(known.Verbs, "patch")
+		}
+	}
+	return true
 }
 
 // silent returns an error where the kind of o is missing only because the
