@@ -3,6 +3,7 @@
 package badinput
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -16,6 +17,12 @@ import (
 var binaries string
 
 func TestMain(m *testing.M) {
+	// What runs here at once mostly waits.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "40"); err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		os.Exit(1)
+	}
 	dir, err := os.MkdirTemp("", "plumbline-badinput-")
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
