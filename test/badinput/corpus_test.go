@@ -38,6 +38,7 @@ func TestCorpus(t *testing.T) {
 		t.Fatal(err)
 	}
 	inputs = slices.DeleteFunc(inputs, func(in Input) bool { return !wanted.MatchString(in.ID()) })
+	build(t)
 	s := raise(t, inputs)
 	begin := moment{0, time.Now()}
 	if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, begin, rig.Of("convergence.completed", "healthy")); err != nil {

@@ -13,9 +13,6 @@ import (
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
-// binaries is the folder of the binaries under test.
-var binaries string
-
 func TestMain(m *testing.M) {
 	// What runs here at once mostly waits.
 	flag.Parse()
@@ -23,18 +20,19 @@ func TestMain(m *testing.M) {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	dir, err := os.MkdirTemp("", "plumbline-badinput-")
-	if err != nil {
-		fmt.Fprintln(os.Stderr, err)
-		os.Exit(1)
-	}
-	binaries = dir
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build the binaries: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	// The folder outlives the run in the system's temporary files: kubelab.Main
-	// exits.
 	kubelab.Main(m)
+}
+
+// binaries is the folder of the binaries under test.
+var binaries string
+
+// build makes the binaries, without the race detector: what it would find
+// takes a render child past its memory first.
+func build(t *testing.T) {
+	t.Helper()
+	binaries = t.TempDir()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", binaries+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the binaries: %v\n%s", err, out)
+	}
 }
