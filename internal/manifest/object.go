@@ -114,6 +114,11 @@ func clean(o events.Object, body map[string]any) error {
 		return invalid(&o, "the %s has both a name and a generateName; remove generateName", printable(o.Kind))
 	}
 	delete(meta, "generateName")
+	for _, field := range []string{"labels", "annotations"} {
+		if _, ok := meta[field].(map[string]any); !ok && meta[field] != nil {
+			return invalid(&o, "metadata.%s of the %s must be a mapping of texts; this is none", field, printable(o.Kind))
+		}
+	}
 	strip(meta, "labels", LabelApplication)
 	strip(meta, "annotations", AnnotationObject, "kubectl.kubernetes.io/last-applied-configuration")
 	return nil

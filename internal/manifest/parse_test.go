@@ -311,3 +311,32 @@ func TestAPointerOfGitLFSIsToldFromAManifest(t *testing.T) {
 		}
 	}
 }
+
+func TestLabelsAndAnnotationsAreMappings(t *testing.T) {
+	for field, bad := range map[string]string{"labels": "[a, b]", "annotations": "text"} {
+		_, err := manifest.Parse("a.yaml", []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, "+field+": "+bad+"}\n"))
+		var e *manifest.Error
+		if !errors.As(err, &e) || e.Reason != events.ReasonObjectInvalid || !strings.Contains(e.Message, "metadata."+field) {
+			t.Errorf("%s: %v", field, err)
+		}
+	}
+	if _, err := manifest.Parse("a.yaml", []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a, labels: null, annotations: {}}\n")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestCheckAliases(t *testing.T) {
+	bomb := "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n"
+	for i := 1; i < 9; i++ {
+		bomb += fmt.Sprintf("l%d: &l%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*l%d, ", i-1), 10), ", "))
+	}
+	var e *manifest.Error
+	if err := manifest.CheckAliases("b/kustomization.yaml", []byte(bomb)); !errors.As(err, &e) || e.Reason != events.ReasonSyntax || e.File != "b/kustomization.yaml" {
+		t.Errorf("a bomb: %v", err)
+	}
+	for _, text := range []string{"", "a: &a b\nc: *a\n", "a: &a [*a]\n", "{{{ & *", "a: b\n---\nc: d\n"} {
+		if err := manifest.CheckAliases("a.yaml", []byte(text)); err != nil {
+			t.Errorf("%q: %v", text, err)
+		}
+	}
+}

@@ -39,6 +39,26 @@ func parseYAML(data []byte) ([]value, error) {
 	}
 }
 
+// CheckAliases refuses a file whose aliases make it too large, for who hands
+// it to a parser that expands them without end. What else is wrong with the
+// file is not its concern. Its error is an [*Error].
+func CheckAliases(name string, data []byte) error {
+	if !bytes.ContainsRune(data, '&') || !bytes.ContainsRune(data, '*') {
+		return nil
+	}
+	decoder := yaml.NewDecoder(bytes.NewReader(data))
+	c := &converter{}
+	for {
+		var n yaml.Node
+		if decode(decoder, &n) != nil {
+			return nil // the end, or no YAML at all
+		}
+		if _, err := c.document(&n); c.exploded {
+			return at(err, name, 0)
+		}
+	}
+}
+
 // decode turns a panic of the parser into its error: it is fed hostile input.
 func decode(decoder *yaml.Decoder, n *yaml.Node) (err error) {
 	defer func() {
@@ -88,9 +108,10 @@ func yamlError(err error, data []byte) error {
 // converter turns nodes into values. It counts what it makes over a whole
 // file.
 type converter struct {
-	parsed   int // nodes that the file itself holds
-	made     int // values made of them, each expansion of an alias counted
-	aliases  int // how many aliases the current node is inside of
+	parsed   int  // nodes that the file itself holds
+	made     int  // values made of them, each expansion of an alias counted
+	aliases  int  // how many aliases the current node is inside of
+	exploded bool // its aliases made it too large
 	resolved map[*yaml.Node]bool
 }
 
@@ -160,6 +181,7 @@ func (c *converter) count(n *yaml.Node) error {
 		return syntax(n.Line, "the file holds more than %d values; split it", MaxNodes)
 	}
 	if c.made > 1000+MaxExpansion*c.parsed {
+		c.exploded = true
 		return syntax(n.Line, "its aliases make the file more than %d times as large as it is; write out what they repeat", MaxExpansion)
 	}
 	return nil

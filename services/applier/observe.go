@@ -93,6 +93,10 @@ func (a *applier) desire(ctx context.Context, name string, at events.Order, m *e
 			refused = append(refused, Refusal{Target: t, Reason: reason, Message: message})
 		}
 		namespaced, ok, err := a.namespaced(ctx, o.Object, defined)
+		if errors.Is(err, errNotKept) {
+			refuse(events.ReasonNotPermitted, fmt.Sprintf("%s (%s) can't be declared: the API server answers objects of its kind and keeps none. Remove it", o.Kind, o.Name))
+			continue
+		}
 		if err != nil {
 			return d, nil, err
 		}

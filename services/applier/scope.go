@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/discovery/cached/memory"
@@ -27,6 +29,11 @@ type resource struct {
 
 // errUnknownKind says that the cluster doesn't serve a kind.
 var errUnknownKind = errors.New("the cluster doesn't serve this kind")
+
+// errNotKept says that the cluster serves a kind and keeps no object of it: a
+// question, as a TokenReview, can be created alone, and is gone when it is
+// answered.
+var errNotKept = errors.New("the cluster keeps no objects of this kind")
 
 // resetEvery is how often at most discovery is read again because a kind is
 // missing.
@@ -72,7 +79,12 @@ func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) 
 		s.reset = time.Now()
 		mapping, err = s.mapper.RESTMapping(kind, versions...)
 	}
-	if meta.IsNoMatchError(err) {
+	served := metav1.APIResource{Kind: o.Kind}
+	if err == nil {
+		served = s.served(mapping.Resource, served)
+	}
+	// The mapper knows kinds in small letters, too; the API server doesn't.
+	if meta.IsNoMatchError(err) || served.Kind != o.Kind {
 		if err := s.silent(o); err != nil {
 			return resource{}, err
 		}
@@ -81,7 +93,25 @@ func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) 
 	if err != nil {
 		return resource{}, fmt.Errorf("read which kinds the cluster serves: %w", err)
 	}
+	if len(served.Verbs) > 0 && !(slices.Contains(served.Verbs, "list") && slices.Contains(served.Verbs, "patch")) {
+		return resource{}, fmt.Errorf("%s %s: %w", o.Kind, apiVersion(o), errNotKept)
+	}
 	return resource{mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// served is what the API server says of a resource, or otherwise, where it
+// says nothing.
+func (s *scopes) served(r schema.GroupVersionResource, otherwise metav1.APIResource) metav1.APIResource {
+	list, err := s.cached.ServerResourcesForGroupVersion(r.GroupVersion().String())
+	if err != nil {
+		return otherwise
+	}
+	for _, known := range list.APIResources {
+		if known.Name == r.Resource {
+			return known
+		}
+	}
+	return otherwise
 }
 
 // silent returns an error where the kind of o is missing only because the

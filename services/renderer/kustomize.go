@@ -97,7 +97,11 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 	}
 	body, err := manifest.DecodeBody(data)
 	if err != nil {
-		return nil, fail(events.ReasonKustomize, b.kustomization(), 0, "kustomize makes a %s that is no object", printable(r.GetKind(), 63))
+		why := "it is no object"
+		if f, ok := failureOf(err); ok {
+			why = f.Message
+		}
+		return nil, fail(events.ReasonKustomize, b.kustomization(), 0, "kustomize makes a %s that can't be taken: %s; see it with `kustomize build %s`", printable(r.GetKind(), 63), why, b.root)
 	}
 	if !keepOrigin {
 		dropAnnotation(body, originAnnotation)
@@ -137,6 +141,9 @@ func (b *build) seen(name string, data []byte) *failure {
 	if _, again := b.data[name]; !again {
 		b.read = append(b.read, name)
 		b.data[name] = data
+	}
+	if f, ok := failureOf(manifest.CheckAliases(name, data)); ok {
+		return f // kustomize would expand them, until it is killed
 	}
 	if !slices.Contains(kustomizationNames, path.Base(name)) {
 		return nil

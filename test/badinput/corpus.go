@@ -69,7 +69,7 @@ type Want struct {
 
 // partNames are the files of an archive that are neither below in/ nor read
 // here: each belongs to one driver.
-var partNames = []string{"declaration", "server", "commit", "request", "message", "cluster", "answer"}
+var partNames = []string{"declaration", "server", "commit", "request", "message", "cluster", "answer", "late"}
 
 // Load reads the corpus in a folder: <folder>/<section>/<name>.txtar, in the
 // order of [Sections] and of names.

@@ -29,6 +29,7 @@
 //	message      a message on the bus
 //	cluster      what is done in the cluster
 //	answer       how Slack answers
+//	late         why it is given when the others of its section were told
 //
 // In them ${name} stands for <section>-<name>. want has lines of "key: value":
 //

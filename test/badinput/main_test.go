@@ -3,6 +3,7 @@
 package badinput
 
 import (
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -12,22 +13,26 @@ import (
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
-// binaries is the folder of the binaries under test.
-var binaries string
-
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "plumbline-badinput-")
-	if err != nil {
+	// What runs here at once mostly waits.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "40"); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binaries = dir
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", dir+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build the binaries: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	// The folder outlives the run in the system's temporary files: kubelab.Main
-	// exits.
 	kubelab.Main(m)
+}
+
+// binaries is the folder of the binaries under test.
+var binaries string
+
+// build makes the binaries, without the race detector: what it would find
+// takes a render child past its memory first.
+func build(t *testing.T) {
+	t.Helper()
+	binaries = t.TempDir()
+	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", binaries+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
+	if err != nil {
+		t.Fatalf("build the binaries: %v\n%s", err, out)
+	}
 }

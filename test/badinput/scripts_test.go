@@ -257,7 +257,7 @@ func (s *scripts) drip(w http.ResponseWriter, req *http.Request, slow bool) {
 	} else {
 		_, _ = w.Write([]byte("0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x01\xbf\xff\xff\xff\x0f\x78\x9c"))
 	}
-	chunk := bytes.Repeat([]byte(pkt(strings.Repeat("a", 40)+" refs/heads/x\n")), 1000)
+	chunk := bytes.Repeat([]byte(pkt(strings.Repeat("a", 40)+" refs/heads/"+strings.Repeat("x", 60000)+"\n")), 10)
 	wait := time.Microsecond
 	if slow {
 		chunk, wait = []byte("0"), 300*time.Millisecond

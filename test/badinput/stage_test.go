@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -45,8 +46,8 @@ func raise(t *testing.T, inputs []Input) *stage {
 		Dir: dir, Bin: binaries, Cluster: kubelab.ForTest(t), FleetInterval: 2 * time.Second,
 		Args: map[string][]string{
 			// A render that would go on for ever is cut soon.
-			"renderer": {"--timeout", "4s", "--memory", "400MiB"},
-			"watcher":  {"--git-timeout", "3s"},
+			"renderer": {"--timeout", "10s", "--memory", "400MiB"},
+			"watcher":  {"--git-timeout", "5s"},
 		},
 	})
 	if err != nil {
@@ -108,9 +109,16 @@ func (s *stage) end(t *testing.T) {
 	}
 }
 
-// inFleet says which inputs are applications of the corpus' own repository.
-func (in Input) inTree() bool {
-	return in.Section == "yaml" || in.Section == "kustomize" || in.Section == "manifests"
+// isApplication says whether an input is an application of the corpus' own
+// repository, with a branch of its own.
+func (in Input) isApplication() bool {
+	switch in.Section {
+	case "yaml", "kustomize", "manifests", "cluster":
+		return true
+	case "bus":
+		return slices.ContainsFunc(in.Files, func(f File) bool { return strings.HasPrefix(f.Path, "deploy/") })
+	}
+	return false
 }
 
 // plant writes a branch of the corpus' repository for each input that is an
@@ -119,7 +127,7 @@ func (s *stage) plant() error {
 	o := objects{}
 	refs := map[string]string{}
 	for _, in := range s.inputs {
-		if !in.inTree() {
+		if !in.isApplication() {
 			continue
 		}
 		entries, err := in.Tree()
@@ -180,12 +188,16 @@ spec:
 `, in.ID(), repository, branch)
 }
 
-// declareAll declares every input that is an application.
-func (s *stage) declareAll() error {
+// late says that an input takes so much that it would delay what becomes of
+// the others.
+func (in Input) late() bool { return in.Parts["late"] != "" }
+
+// declare declares inputs that are applications.
+func (s *stage) declare(inputs []Input) error {
 	files := map[string]string{}
-	for _, in := range s.inputs {
+	for _, in := range inputs {
 		switch {
-		case in.inTree():
+		case in.isApplication():
 			files["corpus/"+in.ID()+".yaml"] = in.declaration()
 		case in.Section == "git":
 			files["git/"+in.ID()+".yaml"] = fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1

@@ -16,23 +16,32 @@ import (
 // log is the stream of events.
 const log = "EVENTS"
 
-// as runs do with a connection of a NATS user.
-func (r *Rig) as(ctx context.Context, user string, do func(context.Context, *nats.Conn) error) error {
+// Connect connects as a NATS user; the caller closes the connection.
+func (r *Rig) Connect(user string) (*nats.Conn, error) {
 	seed, err := os.ReadFile(r.Creds(user))
 	if err != nil {
-		return fmt.Errorf("rig: as %s: %w", user, err)
+		return nil, fmt.Errorf("rig: as %s: %w", user, err)
 	}
 	key, err := nkeys.FromSeed(trim(seed))
 	if err != nil {
-		return fmt.Errorf("rig: as %s: %w", user, err)
+		return nil, fmt.Errorf("rig: as %s: %w", user, err)
 	}
 	public, err := key.PublicKey()
 	if err != nil {
-		return fmt.Errorf("rig: as %s: %w", user, err)
+		return nil, fmt.Errorf("rig: as %s: %w", user, err)
 	}
 	conn, err := nats.Connect(r.URL, nats.Nkey(public, key.Sign), nats.CustomInboxPrefix("_INBOX_"+user))
 	if err != nil {
-		return fmt.Errorf("rig: as %s: %w", user, err)
+		return nil, fmt.Errorf("rig: as %s: %w", user, err)
+	}
+	return conn, nil
+}
+
+// as runs do with a connection of a NATS user.
+func (r *Rig) as(ctx context.Context, user string, do func(context.Context, *nats.Conn) error) error {
+	conn, err := r.Connect(user)
+	if err != nil {
+		return err
 	}
 	defer conn.Close()
 	return do(ctx, conn)

@@ -4,6 +4,7 @@ package slackserver
 
 import (
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"time"
@@ -43,6 +44,21 @@ func Status(code int) Fault {
 
 // HTML answers 200, and a page instead of JSON.
 func HTML() Fault { f := Status(http.StatusOK); f.name = "html"; return f }
+
+// Body answers 200 with a body of any type.
+func Body(contentType, body string) Fault {
+	return Fault{name: "body", reply: func(w http.ResponseWriter, _ *http.Request, _ <-chan struct{}) {
+		w.Header().Set("Content-Type", contentType)
+		_, _ = io.WriteString(w, body) // the client may go
+	}}
+}
+
+// Redirect sends the request, and who follows it its token, elsewhere.
+func Redirect(code int, to string) Fault {
+	return Fault{name: "redirect", reply: func(w http.ResponseWriter, r *http.Request, _ <-chan struct{}) {
+		http.Redirect(w, r, to, code)
+	}}
+}
 
 // Refuse answers with an error of Slack's, as channel_not_found.
 func Refuse(code string) Fault {

@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badinput
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/client-go/dynamic"
+	"sigs.k8s.io/yaml"
+
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+// driveCluster lets each input's application converge and then does in the
+// cluster, as somebody with every right, what its lines say:
+//
+//	as NAME                             who does what follows (the field manager)
+//	create FILE                         the objects of a file below in/
+//	patch RESOURCE [NS/]NAME TEXT       a JSON merge patch; TEXT may be generated: text GENERATOR…
+//	delete RESOURCE [NS/]NAME
+//	commit                              a new commit of the application, which is awaited
+//	await TYPE                          an event of the application since the last line before
+//
+// RESOURCE is a plural of v1, or plural.version.group.
+func driveCluster(t *testing.T, s *stage, inputs []Input) {
+	for _, in := range inputs {
+		t.Run(in.Name, func(t *testing.T) {
+			t.Parallel()
+			if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, s.begun}, rig.Of("convergence.completed", in.ID())); err != nil {
+				t.Fatal(err)
+			}
+			h := hand{stage: s, in: in, manager: "somebody", since: s.now()}
+			begun := h.since
+			for line := range strings.Lines(in.Parts["cluster"]) {
+				if err := h.do(t.Context(), strings.TrimSpace(line)); err != nil {
+					t.Fatalf("%.200s: %v", line, err)
+				}
+			}
+			if in.Want.Event != "none" {
+				if err := s.await(in, begun, func(e rig.Seen) bool { return e.Application == in.ID() && e.Type.Name() == in.Want.Event }); err != nil {
+					t.Error(err)
+				}
+			}
+			h.lives(t)
+		})
+	}
+}
+
+// hand is somebody at work in the cluster.
+type hand struct {
+	*stage
+	in      Input
+	manager string
+	since   moment
+	commits int
+}
+
+func (h *hand) do(ctx context.Context, line string) error {
+	words, err := words(line)
+	if err != nil || len(words) == 0 {
+		return err
+	}
+	before := h.now()
+	defer func() { h.since = before }()
+	switch op := words[0]; {
+	case op == "as" && len(words) == 2:
+		h.manager = words[1]
+	case op == "create" && len(words) == 2:
+		return h.create(ctx, words[1])
+	case op == "patch" && len(words) > 3:
+		text := []byte(strings.Join(words[3:], " "))
+		if words[3] == "text" {
+			filled, err := generated(words[5:])
+			if err != nil {
+				return err
+			}
+			text = []byte(strings.ReplaceAll(words[4], "@@", string(filled)))
+		}
+		client, name := h.client(words[1], words[2])
+		_, err := client.Patch(ctx, name, types.MergePatchType, text, metav1.PatchOptions{FieldManager: h.manager})
+		return err
+	case op == "delete" && len(words) == 3:
+		client, name := h.client(words[1], words[2])
+		return client.Delete(ctx, name, metav1.DeleteOptions{})
+	case op == "commit":
+		return h.commit(ctx)
+	case op == "await" && len(words) == 2:
+		ctx, cancel := context.WithTimeout(h.alive, patience)
+		defer cancel()
+		_, err := h.Bus.Wait(ctx, h.since.mark, rig.Of(words[1], h.in.ID()))
+		return err
+	default:
+		return fmt.Errorf("no such line")
+	}
+	return nil
+}
+
+// client is where a resource is reached, and the name in it.
+func (h *hand) client(resource, name string) (dynamic.ResourceInterface, string) {
+	gvr := schema.GroupVersionResource{Version: "v1", Resource: resource}
+	if parts := strings.SplitN(resource, ".", 3); len(parts) == 3 {
+		gvr = schema.GroupVersionResource{Resource: parts[0], Version: parts[1], Group: parts[2]}
+	}
+	namespace := h.in.ID()
+	if ns, n, ok := strings.Cut(name, "/"); ok {
+		namespace, name = ns, n
+	}
+	client := h.Kube.Dynamic.Resource(gvr)
+	if namespace == "" || gvr == rig.Namespaces {
+		return client, name
+	}
+	return client.Namespace(namespace), name
+}
+
+// create makes the objects of a file; their resource is the plural of their
+// kind in small letters.
+func (h *hand) create(ctx context.Context, file string) error {
+	text, err := h.in.Text(file)
+	if err != nil {
+		return err
+	}
+	for doc := range strings.SplitSeq(text, "\n---\n") {
+		u := &unstructured.Unstructured{}
+		if err := yaml.Unmarshal([]byte(doc), &u.Object); err != nil {
+			return err
+		}
+		gvk := u.GroupVersionKind()
+		resource := strings.ToLower(gvk.Kind) + "s"
+		if strings.HasSuffix(resource, "ys") {
+			resource = strings.TrimSuffix(resource, "ys") + "ies"
+		}
+		if gvk.Group != "" {
+			resource += "." + gvk.Version + "." + gvk.Group
+		}
+		namespace := u.GetNamespace()
+		client, _ := h.client(resource, namespace+"/"+u.GetName())
+		if _, err := client.Create(ctx, u, metav1.CreateOptions{FieldManager: h.manager}); err != nil && !apierrors.IsAlreadyExists(err) {
+			return err
+		}
+	}
+	return nil
+}
+
+// commit pushes a new commit of the application that changes something of
+// each of its ConfigMaps, and awaits its end.
+func (h *hand) commit(ctx context.Context) error {
+	entries, err := h.in.Tree()
+	if err != nil {
+		return err
+	}
+	h.commits++
+	o := objects{}
+	extra := fmt.Sprintf("{apiVersion: v1, kind: ConfigMap, metadata: {name: commit}, data: {count: %q}}\n", fmt.Sprint(h.commits))
+	commit := o.commit(o.tree(append(entries, Entry{"deploy/commit.yaml", "100644", []byte(extra)})), extra)
+	if err := o.write(h.corpus.Bare, map[string]string{"refs/heads/" + h.in.ID(): commit}); err != nil {
+		return err
+	}
+	mark := h.Bus.Mark()
+	if err := h.Ring(ctx, h.corpus); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(h.alive, patience)
+	defer cancel()
+	_, err = h.Bus.Wait(ctx, mark, func(e rig.Seen) bool { return outcome(e, h.in.ID()) })
+	return err
+}
+
+// lives waits until the cluster holds what is wanted to be there.
+func (h *hand) lives(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(h.alive, grace)
+	defer cancel()
+	for _, want := range h.in.Want.Live {
+		var got string
+		err := rig.Until(ctx, func(ctx context.Context) (bool, error) {
+			words := strings.SplitN(want, " ", 4)
+			client, name := h.client(words[0], words[1])
+			o, err := client.Get(ctx, name, metav1.GetOptions{})
+			if err != nil {
+				got = err.Error()
+				return false, nil
+			}
+			got = marshalled(t, at(o.Object, words[2]))
+			return got == canonical(t, words[3]), nil
+		})
+		if err != nil {
+			t.Errorf("%s: it is %.300s", want, got)
+		}
+	}
+}
