@@ -8,6 +8,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"io"
+	"io/fs"
 	"log/slog"
 	"net/http"
 	"os"
@@ -107,6 +108,11 @@ func (h *webhook) signed(repository string, headers []string, body []byte) bool 
 		return false
 	}
 	secret, err := os.ReadFile(filepath.Join(h.directory, repository))
+	if errors.Is(err, fs.ErrNotExist) {
+		// What stands in the path is anybody's text, or a token: it isn't repeated.
+		h.log.Warn("webhook refused: there is no secret for the repository that its path names", "folder", h.directory)
+		return false
+	}
 	if err != nil {
 		h.log.Warn("webhook refused: its secret can't be read", "repository", repository, "error", err)
 		return false

@@ -8,6 +8,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"io"
+	"log/slog"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -45,6 +46,20 @@ func sign(secret, body string) string {
 	mac := hmac.New(sha256.New, []byte(secret))
 	mac.Write([]byte(body))
 	return "sha256=" + hex.EncodeToString(mac.Sum(nil))
+}
+
+// Some put a token into the path. Where that names no secret it isn't logged.
+func TestWebhookPathsAreNotLogged(t *testing.T) {
+	h, _ := newWebhook(t, nil)
+	var logged bytes.Buffer
+	h.log = slog.New(slog.NewTextHandler(&logged, nil))
+	answer := httptest.NewRecorder()
+	r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "/webhook/t0ken", strings.NewReader("{}"))
+	r.Header.Set("X-Hub-Signature-256", sign("s3cret", "{}"))
+	h.ServeHTTP(answer, r)
+	if answer.Code != http.StatusUnauthorized || logged.Len() == 0 || strings.Contains(logged.String()+answer.Body.String(), "t0ken") {
+		t.Errorf("%d %s, logged %s", answer.Code, answer.Body, &logged)
+	}
 }
 
 func TestAdvisoryC8Webhook(t *testing.T) {

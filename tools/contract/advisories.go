@@ -63,7 +63,7 @@ var advisories = []advisory{
 		class: "C9", what: "secrets in errors, differences, logs and spans",
 		ids:   "Argo CD 2025-23216, 2026-42880, 2026-45737, 2023-40029, 2025-55190, 2023-25163, GHSA-6w87-g839-9wv7; Flux 2024-31216; client-go 2019-11250, 2020-8565; OpenTelemetry 2026-45679",
 		stand: "values of Secrets are sealed before they leave the renderer and compared by keyed hashes; what the API server, kustomize, a YAML parser or a Git server says is repeated without what it quotes",
-		tests: []string{"services/auditor.TestSecretValuesAreComparedAndNeverTold", "internal/seal.TestFaultySecretsNameTheFieldOnly", "internal/manifest.TestUnknownWordsOfTheParserAreNotRepeated"},
+		tests: []string{"test/privileges.TestNoSecretLeaves", "services/auditor.TestSecretValuesAreComparedAndNeverTold", "internal/seal.TestFaultySecretsNameTheFieldOnly", "internal/manifest.TestUnknownWordsOfTheParserAreNotRepeated"},
 	},
 	{
 		class: "C10", what: "templates that reach out: environment, network, cluster",
@@ -74,7 +74,7 @@ var advisories = []advisory{
 		class: "C11", what: "one tenant acts as another, or gets more rights",
 		ids:   "Flux 2021-41254, 2022-24817; Argo CD 2022-24768, 2022-1025, 2023-22736, 2023-23947, 2024-31990; flux-operator 2026-23990",
 		stand: "an object of another application is refused before any write, one out of reach too, and the cluster refuses it by the applier's own rights",
-		tests: []string{"services/applier.TestRefusesWhatMustNotBeWritten", "services/applier.TestClusterWideByTheShippedRightsIsNoAdministrator", "test/deploy.TestNamespacedGrantsNothingElsewhere"},
+		tests: []string{"test/deploy.TestPrivileges", "services/applier.TestRefusesWhatMustNotBeWritten", "services/applier.TestClusterWideByTheShippedRightsIsNoAdministrator", "test/deploy.TestNamespacedGrantsNothingElsewhere"},
 	},
 	{
 		class: "C12", what: "an open internal bus or cache",

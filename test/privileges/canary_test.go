@@ -1,0 +1,448 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package privileges
+
+import (
+	"bytes"
+	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/canary"
+	"github.com/plumbline-dev/plumbline/test/gitserver"
+	"github.com/plumbline-dev/plumbline/test/kubelab"
+	"github.com/plumbline-dev/plumbline/test/otlpserver"
+	"github.com/plumbline-dev/plumbline/test/rig"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
+)
+
+const (
+	seed     = 4
+	patience = time.Minute
+)
+
+// open are texts that are no secrets and stand where they are told: each place
+// that is searched must show those that come there, or the search is blind.
+var (
+	openSet = canary.New(seed+1, 10)
+	open    = struct{ application, title, declared, live string }{openSet.Value(0), openSet.Value(1), openSet.Value(2), openSet.Value(3)}
+)
+
+var kubeSecrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"}
+
+// scene is a whole Plumbline with secrets everywhere.
+type scene struct {
+	*rig.Rig
+	*plant
+	t           *testing.T
+	otlp, slack *recorder
+	messages    *slackserver.Server
+	health      map[string]string // where each process answers
+	webhook     string
+	credentials string
+	tmp         string
+	kept        bytes.Buffer // what was printed to people
+	repo        *gitserver.Repo
+}
+
+// TestNoSecretLeaves plants a thousand secrets wherever one belongs, has
+// applications converge, fail, diverge, heal and alert, and searches everything
+// outside the cluster. Inside, and not searched, are the cluster and the watcher's
+// mirrors, which are Git itself on the watcher's own disk.
+func TestNoSecretLeaves(t *testing.T) {
+	s := newScene(t)
+	good, bad := s.good(), s.bad()
+	s.commit(slices.Concat(good, bad))
+	s.declare(slices.Concat(good, bad))
+	s.guard()
+	s.start()
+	s.settle(good, bad)
+	s.edit()
+	s.ask(slices.Concat(good, bad))
+	s.panics()
+	if s.next < least {
+		t.Errorf("%d secrets are planted, want %d", s.next, least)
+	}
+	t.Log(s.plant)
+
+	places := s.places()
+	for _, hits := range search(t, s.set, places) {
+		for _, h := range hits {
+			t.Errorf("found: %s", h)
+		}
+	}
+	s.notBlind(places)
+}
+
+func newScene(t *testing.T) *scene {
+	t.Helper()
+	s := &scene{plant: newPlant(seed), t: t, health: map[string]string{}}
+	token := "xoxb-" + s.secret("Slack token")
+	slack, err := slackserver.Listen(slackserver.Options{Token: token})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slack.Close() })
+	otlp, err := otlpserver.Start()
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = otlp.Close() })
+	s.messages, s.slack, s.otlp = slack, record(t, strings.TrimSuffix(slack.URL(), "/api/")), record(t, otlp.HTTP())
+	dir := t.TempDir()
+	s.credentials, s.tmp = filepath.Join(dir, "credentials"), filepath.Join(dir, "tmp")
+	if err := os.Mkdir(s.tmp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"TMPDIR=" + s.tmp}
+	for _, e := range otlp.Env("http/protobuf") {
+		env = append(env, strings.Replace(e, otlp.HTTP(), s.otlp.URL, 1))
+	}
+	s.Rig, err = rig.New(t.Context(), rig.Options{
+		Dir: filepath.Join(dir, "rig"), Bin: binaries, Cluster: kubelab.Lend(t), Env: env,
+		Slack: s.slack.URL + "/api/", SlackToken: token, Resync: 5 * time.Second,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(s.end)
+	for _, name := range append([]string{"nats", rig.Notifier}, rig.Services...) {
+		p := s.Process(name)
+		p.Args = append(p.Args, "--log-level", "debug", "--health-listen", s.listen(name))
+		if name == "watcher" {
+			p.Args = append(p.Args, "--git-credentials", s.credentials)
+			s.webhook = p.Args[slices.Index(p.Args, "--webhook-listen")+1]
+		}
+	}
+	if s.repo, err = s.Repo("canaries"); err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func (s *scene) listen(name string) string {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer l.Close()
+	s.health[name] = l.Addr().String()
+	return s.health[name]
+}
+
+func (s *scene) end() {
+	if s.t.Failed() {
+		for _, name := range append([]string{"nats", rig.Notifier}, rig.Services...) {
+			s.t.Logf("%s says:\n%s", name, s.Process(name).Tail(8))
+		}
+	}
+	if err := s.Close(); err != nil {
+		s.t.Error(err)
+	}
+}
+
+func (s *scene) ctx() context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	s.t.Cleanup(cancel)
+	return ctx
+}
+
+func (s *scene) commit(all []app) {
+	s.t.Helper()
+	files := map[string]string{}
+	for _, a := range all {
+		for name, text := range a.files {
+			files[a.name+"/"+name] = text
+		}
+	}
+	_, err := s.repo.Commit(gitserver.Commit{Files: files, Message: "Everything, " + open.title})
+	if err == nil {
+		err = s.Push(s.t.Context(), s.repo)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// declare declares the applications, and what is no declaration beside them.
+func (s *scene) declare(all []app) {
+	s.t.Helper()
+	var b strings.Builder
+	fmt.Fprintf(&b, "apiVersion: plumbline.dev/v1alpha1\nkind: Repository\nmetadata: {name: canaries}\nspec: {url: %q}\n", s.repo.URL)
+	for _, a := range all {
+		fmt.Fprintf(&b, "---\napiVersion: plumbline.dev/v1alpha1\nkind: Application\nmetadata: {name: %q}\nspec:\n  source: {repository: canaries, path: %q}\n  namespace: canaries\n  createNamespace: true\n", a.name, a.name)
+		for _, line := range a.spec {
+			b.WriteString("  " + line + "\n")
+		}
+	}
+	files := s.fleet()
+	files["canaries.yaml"] = b.String()
+	files["guarded.yaml"] = s.guarded()
+	_, err := s.Fleet.Commit(gitserver.Commit{Files: files, Message: "Declare"})
+	if err == nil {
+		err = s.Push(s.t.Context(), s.Fleet)
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// guarded declares repositories that ask for credentials: one that gets in by
+// its token, and others whose credentials are no good.
+func (s *scene) guarded() string {
+	s.t.Helper()
+	user, password := s.secret("Git: a token as user"), s.secret("Git: a password")
+	server := gitserver.New(s.t, gitserver.Options{Username: user, Password: password})
+	repo, err := server.Repo("vault")
+	if err == nil {
+		_, err = repo.Put(map[string]string{"a.yaml": secretYAML("vaulted", s.fill("Secret of a guarded repository", "stringData: {p: @@}\n"))})
+	}
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ssh, err := server.ServeSSH()
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for name, files := range map[string]map[string]string{
+		"vault":   {"username": user, "password": password},
+		"locked":  {"username": s.secret("Git: a token as user"), "password": s.secret("Git: a password")},
+		"garbled": {"identity": s.fill("Git: an SSH key", "-----BEGIN OPENSSH PRIVATE KEY-----\n@64\n@@\n-----END OPENSSH PRIVATE KEY-----\n"), "known_hosts": string(ssh.KnownHosts)},
+		"unknown": {"identity": string(ssh.Identity) + s.secret("Git: an SSH key"), "known_hosts": s.fill("Git: an SSH key", "@@ @@\n")},
+	} {
+		for file, text := range files {
+			s.write(filepath.Join(s.credentials, name, file), text)
+		}
+	}
+	var b strings.Builder
+	for name, url := range map[string]string{"vault": repo.URL, "locked": repo.URL, "garbled": ssh.URL + "/vault.git", "unknown": ssh.URL + "/vault.git"} {
+		fmt.Fprintf(&b, "---\napiVersion: plumbline.dev/v1alpha1\nkind: Repository\nmetadata: {name: %[1]s}\nspec: {url: %[2]q, interval: 1s}\n---\napiVersion: plumbline.dev/v1alpha1\nkind: Application\nmetadata: {name: %[1]s}\nspec: {source: {repository: %[1]s}, namespace: canaries}\n", name, url)
+	}
+	return b.String()
+}
+
+func (s *scene) write(path, text string) {
+	s.t.Helper()
+	if err := os.MkdirAll(filepath.Dir(path), 0o700); err != nil {
+		s.t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// guard gives webhooks their secrets.
+func (s *scene) guard() {
+	for _, name := range []string{"vault", "locked", "garbled", "unknown"} {
+		s.write(filepath.Join(s.Dir, "webhook-secrets", name), s.secret("webhook secret"))
+	}
+}
+
+func (s *scene) start() {
+	s.t.Helper()
+	if err := s.Up(s.t.Context()); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// settle waits until every application has come to what it comes to, and rings
+// webhooks meanwhile.
+func (s *scene) settle(good, bad []app) {
+	s.t.Helper()
+	s.knock()
+	for _, a := range append(slices.Clone(good), app{name: "vault"}) {
+		s.await(a.name+" converges", func(e rig.Seen) bool { return e.Application == a.name && e.Type.Name() == "convergence.completed" })
+	}
+	failed := 0
+	for _, a := range bad {
+		e := s.await(a.name+" fails, or is taken", func(e rig.Seen) bool {
+			return e.Application == a.name && slices.Contains([]string{"render.failed", "convergence.failed", "convergence.completed"}, e.Type.Name())
+		})
+		if e.Type.Name() != "convergence.completed" {
+			failed++
+		}
+	}
+	if s.t.Logf("%d of %d applications with a fault fail", failed, len(bad)); failed < len(bad)-5 {
+		s.t.Errorf("only %d fail", failed)
+	}
+	for _, name := range []string{"locked", "garbled", "unknown"} {
+		s.await(name+" can't be read", func(e rig.Seen) bool { return e.Key == name && e.Type.Name() == "source.unreachable" })
+	}
+	s.await("a declaration is refused", func(e rig.Seen) bool { return e.Type.Name() == "fleet.rejected" })
+}
+
+func (s *scene) await(what string, match func(rig.Seen) bool) rig.Seen {
+	s.t.Helper()
+	e, err := s.Bus.Wait(s.ctx(), 0, match)
+	if err != nil {
+		s.t.Fatalf("not within %s: %s: %v", patience, what, err)
+	}
+	return e
+}
+
+// knock sends webhooks, signed and not, with secrets wherever hosts put them.
+func (s *scene) knock() {
+	s.t.Helper()
+	secret, err := os.ReadFile(filepath.Join(s.Dir, "webhook-secrets", "vault"))
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	body := s.fill("webhook: body", `{"ref":"refs/heads/main","token":"@@","url":"https://ada:@@@git.example.com"}`)
+	mac := hmac.New(sha256.New, secret)
+	mac.Write([]byte(body))
+	post := func(path string, header map[string]string) {
+		err := rig.Until(s.ctx(), func(ctx context.Context) (bool, error) {
+			request, err := http.NewRequestWithContext(ctx, http.MethodPost, "http://"+s.webhook+path, strings.NewReader(body))
+			if err != nil {
+				return false, err
+			}
+			for name, value := range header {
+				request.Header.Set(name, value)
+			}
+			response, err := http.DefaultClient.Do(request)
+			if err != nil {
+				return false, nil //nolint:nilerr // it doesn't listen yet
+			}
+			fmt.Fprintln(&s.kept, response.Status, response.Header)
+			_, err = s.kept.ReadFrom(response.Body)
+			return true, err
+		})
+		if err != nil {
+			s.t.Fatal(err)
+		}
+	}
+	post("/webhook/vault", map[string]string{"X-Hub-Signature-256": "sha256=" + hex.EncodeToString(mac.Sum(nil)), "X-Token": s.secret("webhook: header"), "Baggage": "token=" + s.secret("webhook: header")})
+	post("/webhook/vault?secret="+s.secret("webhook: query"), map[string]string{"X-Gitlab-Token": s.secret("webhook: header"), "Authorization": "Bearer " + s.secret("webhook: header")})
+	post("/webhook/"+s.secret("webhook: path"), map[string]string{"X-Hub-Signature-256": "sha256=" + s.secret("webhook: header")})
+}
+
+// edit edits Secrets by hand, deletes some, and edits what is none.
+func (s *scene) edit() {
+	s.t.Helper()
+	for i := range edited {
+		for _, name := range []string{"plain", "watched"} {
+			patch := s.fill("hand edit of a Secret", `{"stringData":{"a":"@@","new":"@@"},"metadata":{"annotations":{"kubectl.kubernetes.io/last-applied-configuration":"{\"stringData\":{\"a\":\"@@\"}}","example.com/note":"@@"}}}`)
+			if err := s.Kube.Edit(s.ctx(), kubeSecrets, "canaries", fmt.Sprintf("%s-%d", name, i), patch, "kubectl-edit"); err != nil {
+				s.t.Fatal(err)
+			}
+		}
+	}
+	if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, "canaries", "seen", fmt.Sprintf(`{"data":{"v":%q}}`, open.live), "kubectl-edit"); err != nil {
+		s.t.Fatal(err)
+	}
+	s.await("a hand edit is healed", func(e rig.Seen) bool { return e.Application == "plain" && e.Type.Name() == "divergence.resolved" })
+	for i := range edited { // each is told of, by the name of the object
+		name := fmt.Sprintf("watched-%d", i)
+		s.await(name+" diverges for long", func(e rig.Seen) bool {
+			d, ok := e.Data.(*events.DivergencePersisted)
+			return ok && e.Application == "watched" && d.Object != nil && d.Object.Name == name
+		})
+	}
+	err := rig.Until(s.ctx(), func(context.Context) (bool, error) { // one a second is told
+		return len(s.messages.Messages()) >= 10 && bytes.Contains(s.slack.all(), []byte(open.title)), nil
+	})
+	if err != nil {
+		s.t.Fatalf("Slack isn't told: %v\n%+v", err, s.messages.Messages())
+	}
+}
+
+// ask has the command line print what it knows.
+func (s *scene) ask(all []app) {
+	s.t.Helper()
+	commands := [][]string{{"status"}, {"status", "-o", "json"}, {"events", "-o", "json", "--since", "1h"}, {"events", "--since", "1h"}, {"dead-letters", "list", "--all"}, {"alerts", "--all"}, {"alerts", "--all", "-o", "json"}, {"doctor"}}
+	for _, a := range all[:12] {
+		commands = append(commands, []string{"status", a.name}, []string{"trace", a.name}, []string{"trace", a.name, "-o", "json"}, []string{"history", a.name}, []string{"diff", a.name, "--kubeconfig", s.Cluster.Kubeconfig()})
+	}
+	for _, name := range []string{"plain-0", "watched-0", "watched-1"} {
+		commands = append(commands, []string{"why", "secret/" + name, "-n", "canaries", "--kubeconfig", s.Cluster.Kubeconfig()}, []string{"why", "secret/" + name, "/data/a", "-n", "canaries", "-o", "json", "--kubeconfig", s.Cluster.Kubeconfig()})
+	}
+	for _, c := range commands {
+		out, _, err := s.Ask(s.ctx(), c...)
+		if err != nil {
+			s.t.Fatalf("plumbline %s: %v\n%s", strings.Join(c, " "), err, out)
+		}
+		if strings.Contains(out, "unknown") && strings.Contains(out, "flag") {
+			s.t.Errorf("plumbline %s: %s", strings.Join(c, " "), out)
+		}
+		fmt.Fprintf(&s.kept, "%s\n%s\n", c, out)
+	}
+}
+
+// panics has every process say all that it says when it panics: where each of
+// its goroutines is.
+func (s *scene) panics() {
+	s.t.Helper()
+	for name, address := range s.health {
+		if name != "nats" {
+			metrics, err := scrape(s.ctx(), address)
+			if err != nil {
+				s.t.Errorf("%s: %v", name, err)
+			}
+			s.write(filepath.Join(s.Dir, "metrics", name), string(metrics))
+		}
+		line, err := commandLine(s.Process(name).PID())
+		if err != nil {
+			s.t.Error(err)
+		}
+		s.write(filepath.Join(s.Dir, "processes", name), string(line))
+	}
+	for _, name := range append([]string{rig.Notifier}, rig.Services...) {
+		p := s.Process(name)
+		if err := p.Signal(syscall.SIGQUIT); err != nil {
+			s.t.Fatal(err)
+		}
+		select {
+		case <-p.Exited():
+		case <-time.After(patience):
+			s.t.Fatalf("%s does not end", name)
+		}
+		if log, err := os.ReadFile(p.Log()); err != nil || !bytes.Contains(log, []byte("SIGQUIT: quit")) {
+			s.t.Errorf("%s doesn't say where its goroutines are: %v", name, err)
+		}
+	}
+}
+
+// places are everything outside the cluster.
+func (s *scene) places() []place {
+	return []place{
+		stream(s.ctx(), s.Rig, "EVENTS"), stream(s.ctx(), s.Rig, "BLOBS"), stream(s.ctx(), s.Rig, "ATTEMPTS"),
+		files("store", s.Store()), files("data", filepath.Join(s.Dir, "data")), files("logs", filepath.Join(s.Dir, "log")),
+		files("metrics", filepath.Join(s.Dir, "metrics")), files("processes", filepath.Join(s.Dir, "processes")),
+		text("OTLP", s.otlp.all()), text("Slack", s.slack.all()), text("command line", s.kept.Bytes()),
+	}
+}
+
+// notBlind checks that what is no secret is found wherever it comes.
+func (s *scene) notBlind(places []place) {
+	s.t.Helper()
+	found := search(s.t, openSet, places)
+	for name, want := range map[string][]string{
+		"stream EVENTS": {open.application, open.title, open.live},
+		"stream BLOBS":  {open.declared},
+		"store":         {open.application, open.title, open.live, open.declared},
+		"logs":          {open.application},
+		"OTLP":          {open.application},
+		"Slack":         {open.title},
+		"command line":  {open.application, open.title, open.live},
+	} {
+		for _, text := range want {
+			if !slices.ContainsFunc(found[name], func(h canary.Hit) bool { return openSet.Value(h.Secret) == text }) {
+				s.t.Errorf("%s is searched, and %s not found in it", name, text)
+			}
+		}
+	}
+}
