@@ -266,10 +266,3 @@ func clusterOfItsOwn(t *testing.T) *kubelab.Cluster {
 	t.Helper()
 	return kubelab.New(t, kubelab.Options{})
 }
-
-func writeFile(t *testing.T, path, text string) {
-	t.Helper()
-	if err := os.WriteFile(path, []byte(text), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
