@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/plumbline-dev/plumbline/test/binaries"
 )
 
 // build compiles packages into a folder.
@@ -80,8 +82,9 @@ func TestActions(t *testing.T) {
 	}
 }
 
-// A command that is built as it is released holds neither a point nor what
-// would read the environment; one that is built for the tests holds them all.
+// A command that is built as it is released, without the tag, holds neither a
+// point nor what would read the environment; one that is built for the tests
+// holds them all.
 func TestReleasedCommandsHoldNone(t *testing.T) {
 	commands := []string{"plumbline", "watcher", "renderer", "applier", "auditor", "notifier"}
 	traces := map[string][]string{
@@ -92,9 +95,14 @@ func TestReleasedCommandsHoldNone(t *testing.T) {
 		"auditor":  {"auditor.after-detect"},
 		"notifier": {"notifier.after-post"},
 	}
-	released, broken := t.TempDir(), t.TempDir()
-	build(t, released, "-trimpath", "../../cmd/...")
-	build(t, broken, "-trimpath", "-tags", "failpoints", "../../cmd/...")
+	released, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	if err != nil {
+		t.Fatal(err)
+	}
+	broken, err := binaries.Build(t.Context(), binaries.Kind{Tags: "failpoints"})
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, command := range commands {
 		release, test := read(t, released, command), read(t, broken, command)
 		for owner, texts := range traces {
