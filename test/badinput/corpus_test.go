@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -216,7 +217,17 @@ func (s *stage) healthyWave(n int) (time.Duration, error) {
 		c, ok := e.Data.(*events.ConvergenceCompleted)
 		return ok && c.Revision.Commit == commit
 	})
-	return time.Since(begun), err
+	took := time.Since(begun)
+	if took > time.Second {
+		var b strings.Builder
+		for _, e := range s.Bus.Since(mark) {
+			if e.Application == "healthy" {
+				fmt.Fprintf(&b, " %s %s", e.Type.Name(), e.Time.Sub(begun).Round(time.Millisecond))
+			}
+		}
+		fmt.Printf("SLOW wave %d: %s:%s\n", n, took, b.String())
+	}
+	return took, err
 }
 
 // unharmed looks at everything once all is done.
