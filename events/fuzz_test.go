@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // FuzzDecode: every message is read or refused for one reason, and what is read
@@ -20,6 +21,9 @@ func FuzzDecode(f *testing.F) {
 			f.Add(m.subject, joinHeaders(m.headers), m.body)
 		}
 	}
+	seed.Each(f, func(file seed.File) {
+		f.Add("plumbline.v1.sync.requested._._", joinHeaders(map[string][]string{"Content-Type": {"application/cloudevents+json"}}), file.Data)
+	}, "bus")
 	f.Fuzz(func(t *testing.T, subject, headers string, body []byte) {
 		e, err := events.Decode(subject, splitHeaders(headers), body, 9)
 		if err != nil {

@@ -87,9 +87,10 @@ type FleetEntry struct {
 
 // FleetRejected is a declaration, or a whole file, that was refused.
 type FleetRejected struct {
-	Kind     string    `json:"kind,omitempty"` // of the declaration, where it can be told
-	Name     string    `json:"name,omitempty"` // of the declaration, where it can be told
-	File     string    `json:"file"`           // from the root of the fleet's repository
+	Kind     string    `json:"kind,omitempty"`   // of the declaration, where it can be told
+	Name     string    `json:"name,omitempty"`   // of the declaration, where it can be told
+	File     string    `json:"file"`             // from the root of the fleet's repository
+	Reason   Reason    `json:"reason,omitempty"` // that of the first problem
 	Problems []Problem `json:"problems"`
 	Commit   string    `json:"commit"` // of the fleet's repository
 	// Holds are the applications that stay as they were declared before, at
@@ -103,6 +104,7 @@ type Problem struct {
 	Line    int    `json:"line"`            // 1-based; 0: unknown
 	Field   string `json:"field,omitempty"` // spec.source.path
 	Message string `json:"message"`         // what is wrong and what would be right
+	Reason  Reason `json:"reason,omitempty"`
 }
 
 func (*CommitObserved) payload()    {}

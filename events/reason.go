@@ -18,6 +18,14 @@ const (
 	ReasonSignature      Reason = "signature_rejected"
 	ReasonHistory        Reason = "history_rejected"
 
+	// Watcher, of the fleet's declarations.
+	ReasonFileUnreadable   Reason = "file_unreadable"       // what may hold declarations can't be read
+	ReasonDeclaration      Reason = "declaration_invalid"   // a field is missing, unknown or not what it must be
+	ReasonNameInvalid      Reason = "name_invalid"          // of a declaration
+	ReasonURLRefused       Reason = "url_refused"           // of a repository
+	ReasonDeclaredTwice    Reason = "duplicate_declaration" // one kind and name twice
+	ReasonReferenceUnknown Reason = "reference_unknown"     // to a repository or cluster that isn't declared, or not validly
+
 	// Renderer.
 	ReasonPathMissing     Reason = "path_missing"
 	ReasonNoObjects       Reason = "no_objects"

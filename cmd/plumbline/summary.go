@@ -169,6 +169,9 @@ func rejection(p *events.FleetRejected) string {
 		texts = append(texts, text+problem.Message)
 	}
 	text := or(strings.Join(texts, "; "), or(p.File, "a declaration"))
+	if p.Reason != "" {
+		text += fmt.Sprintf(" (%s)", p.Reason)
+	}
 	if len(p.Holds) > 0 {
 		text += "; stays as it was: " + strings.Join(p.Holds, ", ")
 	}

@@ -43,7 +43,7 @@ func Of(e events.Event) string {
 	case *events.DivergencePersisted:
 		return ofKind(data.Kind)
 	case *events.FleetRejected:
-		return "fleet-rejected"
+		return ofRejection(data)
 	case *events.AuditLimited:
 		if len(data.Objects) == 0 {
 			return ""
@@ -71,6 +71,15 @@ func Of(e events.Event) string {
 		return ofReason(data.Reason)
 	}
 	return ""
+}
+
+// ofRejection is the page of all refused declarations where the event says no
+// reason, or one of a newer version.
+func ofRejection(p *events.FleetRejected) string {
+	if page := ofReason(p.Reason); page != "" {
+		return page
+	}
+	return "fleet-rejected"
 }
 
 func ofKind(kind events.DivergenceKind) string { return known("divergence-" + string(kind)) }

@@ -139,8 +139,6 @@ func TestOfEveryPayloadWithAReason(t *testing.T) {
 		case typ.Name() == "divergence.detected" || typ.Name() == "divergence.persisted":
 			v.FieldByName("Kind").SetString(string(events.DivergenceChanged))
 			want = "divergence-changed"
-		case typ.Name() == "fleet.rejected":
-			want = "fleet-rejected"
 		}
 		if got := Of(events.Event{Type: typ, Data: data}); got != want {
 			t.Errorf("%s: page %q, want %q", typ.Name(), got, want)
@@ -149,6 +147,11 @@ func TestOfEveryPayloadWithAReason(t *testing.T) {
 	limited := &events.AuditLimited{Objects: []events.LimitedObject{{Reason: events.ReasonNoDigestKey}}}
 	if got := Of(events.Event{Data: limited}); got != "no_digest_key" {
 		t.Errorf("audit.limited: page %q", got)
+	}
+	for _, reason := range []events.Reason{"", "of a newer version"} {
+		if got := Of(events.Event{Data: &events.FleetRejected{Reason: reason}}); got != "fleet-rejected" {
+			t.Errorf("a declaration refused for %q: page %q", reason, got)
+		}
 	}
 	if got := Of(events.Event{Data: &events.RenderFailed{Reason: "of a newer version"}}); got != "" {
 		t.Errorf("an unknown code has the page %q", got)

@@ -7,11 +7,9 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"golang.org/x/sync/errgroup"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
@@ -44,42 +42,53 @@ func (c *Conn) Log(ctx context.Context) (Log, error) {
 // Last returns the last event on an exact subject, or an error that wraps
 // [ErrNone].
 func (c *Conn) Last(ctx context.Context, subject string) (events.Event, error) {
+	e, _, err := c.lastAt(ctx, subject)
+	return e, err
+}
+
+// lastAt is [Conn.Last] with the place of what lies there, an event or not; 0
+// where there is nothing.
+func (c *Conn) lastAt(ctx context.Context, subject string) (events.Event, uint64, error) {
 	m, err := c.wire.last(ctx, natsconfig.StreamEvents, subject)
 	if err != nil {
-		return events.Event{}, err
+		return events.Event{}, 0, err
 	}
 	if m == nil {
-		return events.Event{}, fmt.Errorf("%w on %s", ErrNone, subject)
+		return events.Event{}, 0, fmt.Errorf("%w on %s", ErrNone, subject)
 	}
-	return decodeDirect(m)
+	stored, err := placeOf(m)
+	if err != nil {
+		return events.Event{}, 0, err
+	}
+	e, err := events.Decode(m.Header.Get("Nats-Subject"), m.Header, m.Data, stored)
+	if err == nil && e.Sequence > stored { // else there is nothing to ask for
+		var epoch string
+		if epoch, err = c.currentEpoch(ctx); err == nil {
+			err = reached(e, epoch)
+		}
+	}
+	return e, stored, err
 }
 
 // LastOfEach returns the last event on each of some exact subjects, in their
-// order; one without a type where there is none. It asks for all at once: what
-// is published meanwhile may be in one answer and not in another.
+// order; one without a type where there is none. What lies there and is no event
+// is none either, and has only its place: it must not shut out what comes after
+// it. It asks for all at once: what is published meanwhile may be in one answer
+// and not in another.
 func (c *Conn) LastOfEach(ctx context.Context, subjects ...string) ([]events.Event, error) {
 	last := make([]events.Event, len(subjects))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, subject := range subjects {
 		group.Go(func() error {
-			e, err := c.Last(ctx, subject)
-			if errors.Is(err, ErrNone) {
-				return nil
+			e, stored, err := c.lastAt(ctx, subject)
+			if errors.Is(err, ErrNone) || unusable(err) {
+				e, err = events.Event{Stored: stored}, nil
 			}
 			last[i] = e
 			return err
 		})
 	}
 	return last, group.Wait()
-}
-
-// decodeDirect decodes an answer to a Direct Get.
-func decodeDirect(m *nats.Msg) (events.Event, error) {
-	seq, err := strconv.ParseUint(m.Header.Get("Nats-Sequence"), 10, 64)
-	if err != nil {
-		return events.Event{}, fmt.Errorf("the server's answer has no sequence: %w", err)
-	}
-	return events.Decode(m.Header.Get("Nats-Subject"), m.Header, m.Data, seq)
 }
 
 // Subjects returns the subjects that match filter and hold an event, sorted.

@@ -190,7 +190,7 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 // there already: it was stored, and the answer or the one who asked was lost.
 func (c *Conn) settle(ctx context.Context, subject, id string) (stored, error) {
 	last, err := c.Last(ctx, subject)
-	if err != nil && !errors.Is(err, ErrNone) {
+	if err != nil && !errors.Is(err, ErrNone) && !unusable(err) {
 		return stored{}, err
 	}
 	if err == nil && last.ID == id {

@@ -24,6 +24,8 @@ func rejectedMessage(err error) string {
 		return "This event is of a version that this program doesn't know: upgrade the program that reads it."
 	case errors.Is(err, events.ErrWrongSubject):
 		return "This event is not what its subject says: whoever publishes it must use the subject of its type, cluster and application."
+	case errors.Is(err, errUnreached):
+		return "This event is of a revision that the log had not reached: nothing can have led to it. Only the service that its subject belongs to may publish it; run plumbline sync for the application."
 	case errors.Is(err, events.ErrTooLarge):
 		return "This event is larger than 64 KiB: large bodies travel as blobs."
 	default:

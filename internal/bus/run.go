@@ -359,6 +359,9 @@ func (s *schedule) arrive(a arrival) {
 		delivery: &delivery{m, int(meta.NumDelivered), a.epoch},
 	}
 	t.in, t.broken = events.Decode(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
+	if t.broken == nil {
+		t.broken = reached(t.in, a.epoch)
+	}
 	if t.broken != nil {
 		t.key = ".broken"
 		if _, address, err := events.ParseSubject(m.Subject()); err == nil {

@@ -266,7 +266,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 // off.
 func (w *worker) discard(t *task) result {
 	start := time.Now()
-	err := w.publishFailed(w.io, t, stage{start, start}, events.ReasonOf(t.broken), rejectedMessage(t.broken), 0)
+	err := w.publishFailed(w.io, t, stage{start, start}, reasonOf(t.broken), rejectedMessage(t.broken), 0)
 	if err != nil {
 		return w.settle(w.io, t, classLater, record{}, decide(classLater, record{}, w.backoff.after(t.latest().count)), err, start)
 	}

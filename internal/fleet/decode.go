@@ -23,15 +23,24 @@ type decoder struct {
 	lines    map[string]int
 }
 
-// problem records what is wrong with a field; line 0 is the field's own.
+// problem records that a field is invalid; line 0 is the field's own.
 func (d *decoder) problem(line int, field, format string, args ...any) {
+	reason := events.ReasonDeclaration
+	if field == "metadata.name" {
+		reason = events.ReasonNameInvalid
+	}
+	d.refuse(reason, line, field, format, args...)
+}
+
+// refuse records what is wrong with a field.
+func (d *decoder) refuse(reason events.Reason, line int, field, format string, args ...any) {
 	if len(d.problems) >= maxProblems {
 		return
 	}
 	if line == 0 {
 		line = d.line(field)
 	}
-	d.problems = append(d.problems, events.Problem{Line: line, Field: field, Message: fmt.Sprintf(format, args...)})
+	d.problems = append(d.problems, events.Problem{Line: line, Field: field, Message: fmt.Sprintf(format, args...), Reason: reason})
 }
 
 // line is where a field stands; a field that isn't there stands where what it

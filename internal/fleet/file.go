@@ -69,7 +69,7 @@ type unreadable struct{ events.Problem }
 func (u *unreadable) Error() string { return u.Message }
 
 func unreadableAt(line int, format string, args ...any) *unreadable {
-	return &unreadable{events.Problem{Line: line, Message: fmt.Sprintf(format, args...)}}
+	return &unreadable{events.Problem{Line: line, Message: fmt.Sprintf(format, args...), Reason: events.ReasonFileUnreadable}}
 }
 
 // documents are the roots of a file's documents, empty ones left out.

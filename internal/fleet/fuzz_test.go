@@ -53,6 +53,11 @@ func FuzzParse(f *testing.F) {
 			if len(r.Problems) == 0 {
 				t.Errorf("rejected for nothing: %+v", r)
 			}
+			for _, p := range r.Problems {
+				if p.Reason == "" {
+					t.Errorf("without a reason: %+v", p)
+				}
+			}
 			typ := events.TypeNamed("fleet.rejected")
 			_, _, err := events.Encode(events.Event{
 				ID: "i", Source: events.Source("watcher", ""), Type: typ, Time: start,

@@ -70,8 +70,12 @@ func (r Rejection) Key() string {
 // Payload is the fleet.rejected of r in the fleet's commit. A long list of
 // held applications is cut; HeldCount counts them all.
 func (r Rejection) Payload(commit string) *events.FleetRejected {
+	var reason events.Reason
+	if len(r.Problems) > 0 {
+		reason = r.Problems[0].Reason
+	}
 	return &events.FleetRejected{
-		Kind: r.Kind, Name: r.Name, File: r.File, Problems: r.Problems, Commit: commit,
+		Kind: r.Kind, Name: r.Name, File: r.File, Reason: reason, Problems: r.Problems, Commit: commit,
 		Holds: r.Holds[:min(len(r.Holds), events.MaxInline)], HeldCount: len(r.Holds),
 	}
 }

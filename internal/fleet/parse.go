@@ -83,11 +83,27 @@ type declared struct {
 	application ApplicationSpec
 }
 
+// FleetRepository is the name of the fleet repository itself: what belongs to
+// a repository by its name, as credentials do, belongs to that one under this
+// name.
+const FleetRepository = "fleet"
+
+// Reader reads the files of one fleet.
+type Reader struct {
+	// Own says whether a URL is the fleet repository's. Only there may a
+	// repository be named [FleetRepository]. Nil: it isn't known, and every
+	// one may.
+	Own func(url string) bool
+}
+
+// Parse is [Reader.Parse] of a fleet whose URL isn't known.
+func Parse(files []File) Result { return Reader{}.Parse(files) }
+
 // Parse reads a fleet's files: those that [IsDeclaration] is true of, and what
 // has a Fault, which may declare anything. Other files that don't end in .yaml,
 // .yml or .json are left out here as well. It knows
 // nothing of what was declared before: see [Merge].
-func Parse(files []File) Result {
+func (reader Reader) Parse(files []File) Result {
 	var r Result
 	var all []*declared
 	files = slices.Clone(files)
@@ -105,6 +121,7 @@ func Parse(files []File) Result {
 		var nameless []*declared
 		for _, root := range roots {
 			d := read(f.Path, root)
+			reader.checkName(d)
 			if d.kind == "" || d.name == "" {
 				nameless = append(nameless, d)
 				continue
@@ -178,6 +195,13 @@ func (d *declared) readKind(root, kind *yaml.Node) {
 	}
 	d.name = name
 	d.validate()
+}
+
+// checkName refuses a repository that takes the fleet repository's name.
+func (reader Reader) checkName(d *declared) {
+	if d.kind == KindRepository && d.name == FleetRepository && reader.Own != nil && !reader.Own(d.repository.URL) {
+		d.decoder.problem(0, "metadata.name", "the name %s is the fleet repository's own; give this repository another name", FleetRepository)
+	}
 }
 
 // scalar is the value of a root's field, if it is a plain text.

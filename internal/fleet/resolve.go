@@ -26,7 +26,7 @@ func resolve(all []*declared, someUnread bool) index {
 	for _, d := range all {
 		for _, other := range names.declared[d.kind+"/"+d.name] {
 			if other != d {
-				d.decoder.problem(0, "metadata.name", "%s %s is declared at %s:%d too; declare it once", d.kind, d.name, other.file, other.line)
+				d.decoder.refuse(events.ReasonDeclaredTwice, 0, "metadata.name", "%s %s is declared at %s:%d too; declare it once", d.kind, d.name, other.file, other.line)
 				break
 			}
 		}
@@ -53,11 +53,11 @@ func (d *declared) refer(field, kind, name string, names index, someUnread bool)
 	found := names.declared[key]
 	switch {
 	case len(found) == 0 && someUnread:
-		d.decoder.problem(0, field, "%s %s is not declared in what can be read; see the files that can't", kind, name)
+		d.decoder.refuse(events.ReasonReferenceUnknown, 0, field, "%s %s is not declared in what can be read; see the files that can't", kind, name)
 	case len(found) == 0:
-		d.decoder.problem(0, field, "%s %s is not declared; declare it, or name another one", kind, name)
+		d.decoder.refuse(events.ReasonReferenceUnknown, 0, field, "%s %s is not declared; declare it, or name another one", kind, name)
 	case len(found[0].decoder.problems) > 0:
-		d.decoder.problem(0, field, "%s %s, at %s:%d, is not valid itself", kind, name, found[0].file, found[0].line)
+		d.decoder.refuse(events.ReasonReferenceUnknown, 0, field, "%s %s, at %s:%d, is not valid itself", kind, name, found[0].file, found[0].line)
 	}
 }
 

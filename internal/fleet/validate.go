@@ -37,7 +37,9 @@ func validLabel(s string) bool { return label.MatchString(s) }
 func (d *declared) validate() {
 	switch d.kind {
 	case KindRepository:
-		d.check("spec.url", d.repository.URL, checkURL)
+		if wrong := checkURL(d.repository.URL); wrong != "" && d.repository.URL != "" {
+			d.decoder.refuse(events.ReasonURLRefused, 0, "spec.url", "%s", wrong)
+		}
 		d.within("spec.interval", d.repository.Interval, time.Second)
 	case KindCluster:
 		if d.name == LocalCluster {

@@ -3,6 +3,7 @@
 package incident
 
 import (
+	"cmp"
 	"fmt"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -105,7 +106,7 @@ func describeRejection(i *Incident, p *events.FleetRejected) {
 		name = p.Kind + " " + p.Name
 	}
 	i.Title = "the declaration of " + name + " is refused"
-	i.Reason, i.File, i.Commit = "fleet-rejected", p.File, p.Commit
+	i.Reason, i.File, i.Commit = cmp.Or(string(p.Reason), "fleet-rejected"), p.File, p.Commit
 	if len(p.Problems) > 0 {
 		first := p.Problems[0]
 		i.Line, i.Message = first.Line, first.Message

@@ -124,7 +124,7 @@ func (h *history) recovered() *history {
 }
 
 func (h *history) invalid(key, commit string) *history {
-	return h.add(events.Address{Key: key}, &events.FleetRejected{Kind: "Application", Name: key, File: "apps.yaml", Commit: commit, Problems: []events.Problem{{Line: 4, Field: "spec.path", Message: "is missing"}}})
+	return h.add(events.Address{Key: key}, &events.FleetRejected{Kind: "Application", Name: key, File: "apps.yaml", Reason: events.ReasonDeclaration, Commit: commit, Problems: []events.Problem{{Line: 4, Field: "spec.path", Message: "is missing"}}})
 }
 
 // listed adds a list of the fleet that names what is refused.

@@ -138,7 +138,7 @@ func (h *history) recovered() *history {
 
 func (h *history) invalid(commit string, holds ...string) *history {
 	return h.add(events.Address{Key: "Application/web"}, events.Event{}, &events.FleetRejected{
-		File: "apps.yaml", Commit: commit, Holds: holds,
+		File: "apps.yaml", Commit: commit, Holds: holds, Reason: events.ReasonDeclaration,
 		Problems: []events.Problem{{Line: 4, Field: "spec.source.path", Message: "is missing"}, {Message: "more"}},
 	})
 }

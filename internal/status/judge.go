@@ -209,7 +209,8 @@ func (v *View) overlay(s *Status, f *facts) {
 		return
 	}
 	if e := v.refusal(*s); e.Data != nil && (s.State == Converged || s.State == Converging) {
-		s.set(Held, "", "its declaration is invalid, what it declared before stays: "+problem(e.Data.(*events.FleetRejected)), e)
+		p := e.Data.(*events.FleetRejected)
+		s.set(Held, p.Reason, "its declaration is invalid, what it declared before stays: "+problem(p), e)
 	}
 	for _, key := range sortedKeys(v.sources) {
 		e := v.sources[key]

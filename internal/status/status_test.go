@@ -86,10 +86,10 @@ var cases = map[string]struct {
 	"unreachable":               {log().observed(a).rendered(x).completed(x).unreachable(), status.Unreachable, events.ReasonUnauthorized, "repository shop: it refuses", a, x, 4, 0},
 	"unreachable and failed":    {log().observed(a).renderFailed().unreachable(), status.Failed, events.ReasonSyntax, "", a, "", 2, 0},
 	"reachable again":           {log().observed(a).rendered(x).completed(x).unreachable().recovered(), status.Converged, "", "", a, x, 3, 0},
-	"invalid declaration":       {log().observed(a).rendered(x).completed(x).fleet("f1", 0).invalid("f2", "web").fleet("f2", 1), status.Held, "", "apps.yaml:4: spec.source.path: is missing (and 1 more)", a, x, 5, 0},
+	"invalid declaration":       {log().observed(a).rendered(x).completed(x).fleet("f1", 0).invalid("f2", "web").fleet("f2", 1), status.Held, events.ReasonDeclaration, "apps.yaml:4: spec.source.path: is missing (and 1 more)", a, x, 5, 0},
 	"of another application":    {log().observed(a).rendered(x).completed(x).invalid("f2", "shop"), status.Converged, "", "", a, x, 3, 0},
 	"valid again":               {log().observed(a).rendered(x).completed(x).invalid("f2", "web").fleet("f2", 1).fleet("f3", 0), status.Converged, "", "", a, x, 3, 0},
-	"invalid, another is valid": {log().observed(a).rendered(x).completed(x).invalid("f2", "web").fleet("f2", 1).fleet("f3", 1), status.Held, "", "", a, x, 4, 0},
+	"invalid, another is valid": {log().observed(a).rendered(x).completed(x).invalid("f2", "web").fleet("f2", 1).fleet("f3", 1), status.Held, events.ReasonDeclaration, "", a, x, 4, 0},
 }
 
 // Of a withdrawal that can't be ended, what is gone is not held.

@@ -25,6 +25,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // FuzzDecodeInventory: an inventory is read as what was written, or counts as
@@ -36,6 +37,7 @@ func FuzzDecodeInventory(f *testing.F) {
 	f.Add(`{"sequence":18446744073709551616}`, `{}`, []byte(two), uint16(9), uint16(0))
 	f.Add(`{"retired":["a","a"]}`, `{"finished":{}}`, []byte(`[{"Kind":"A"},{"Kind":"A"}]`), uint16(0), uint16(25))
 	f.Add(`null`, `null`, []byte(`null`), uint16(1), uint16(1))
+	seed.Each(f, func(file seed.File) { f.Add(`{}`, `{}`, file.Data, uint16(0), uint16(0)) }, "cluster")
 	f.Fuzz(func(t *testing.T, fence, policy string, list []byte, cut, flip uint16) {
 		packed := gzipped(t, list)
 		whole := bytes.Clone(packed)

@@ -13,6 +13,7 @@ import (
 	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/incident"
+	"github.com/plumbline-dev/plumbline/test/seed"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
@@ -171,6 +172,7 @@ func FuzzMessage(f *testing.F) {
 		f.Add(text)
 	}
 	n := &notifier{cfg: Config{Playbooks: playbooks.DefaultBase}}
+	seed.Each(f, func(file seed.File) { f.Add(string(file.Data)) }, "slack")
 	f.Fuzz(func(t *testing.T, text string) {
 		for _, s := range hostileStates(text) {
 			for _, m := range []message{n.first(s), n.reply(s), n.digestOf(briefs(s))} {

@@ -134,7 +134,7 @@ func readBelow(t *testing.T, one, two, name string) (string, error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer root.Close()
+	defer func() { _ = root.Close() }() // of a folder that was read
 	data, err := root.ReadFile(name)
 	return string(data), err
 }

@@ -38,16 +38,20 @@ type view struct {
 // refer to is still stored.
 func (r *renderer) look(ctx context.Context, in events.Event, thorough bool) (view, error) {
 	v := view{previous: outcome{phase: phaseNone}, last: map[*events.Type]uint64{}}
-	last, err := r.conn.LastOfEach(ctx, typeCommit.Subject(in.Address),
-		typeRendered.Subject(in.Address), typeUnchanged.Subject(in.Address), typeFailed.Subject(in.Address))
+	types := []*events.Type{typeCommit, typeRendered, typeUnchanged, typeFailed}
+	subjects := make([]string, len(types))
+	for i, t := range types {
+		subjects[i] = t.Subject(in.Address)
+	}
+	last, err := r.conn.LastOfEach(ctx, subjects...)
 	if err != nil {
 		return v, err
 	}
 	v.newest = events.Order{Epoch: last[0].Epoch, Sequence: last[0].Sequence}
 	var outcomes []events.Event
-	for _, e := range last[1:] {
+	for i, e := range last[1:] {
+		v.last[types[i+1]] = e.Stored
 		if e.Type != nil {
-			v.last[e.Type] = e.Stored
 			outcomes = append(outcomes, e)
 		}
 	}

@@ -28,8 +28,11 @@ type pool struct {
 	limits limits
 	log    *slog.Logger
 	slots  chan struct{}
+	heavy  chan struct{} // of those, what renders beyond the quantum may hold: see [pool.turn]
 	rest   time.Duration
-	launch func() (*worker, error)
+	// quantum is how long a render may keep a slot from others.
+	quantum time.Duration
+	launch  func() (*worker, error)
 
 	mu   sync.Mutex
 	idle []waiting // the last one that worked is taken first: the others may rest
@@ -46,7 +49,7 @@ type waiting struct {
 }
 
 func newPool(size int, l limits, log *slog.Logger) *pool {
-	return &pool{limits: l, log: log, slots: make(chan struct{}, size), rest: restAfter, launch: start}
+	return &pool{limits: l, log: log, slots: make(chan struct{}, size), heavy: make(chan struct{}, max(1, size-1)), rest: restAfter, quantum: quantum, launch: start}
 }
 
 // close ends every child. No render may be under way.
@@ -107,13 +110,30 @@ func (p *pool) render(ctx context.Context, t *tree, name string) (result, error)
 	return out, err
 }
 
+// once renders, in a second turn where the first was too long.
 func (p *pool) once(ctx context.Context, t *tree, name string) (result, error) {
-	select {
-	case <-ctx.Done():
-		return result{}, ctx.Err()
-	case p.slots <- struct{}{}:
+	out, err := p.turn(ctx, t, name)
+	if !errors.Is(err, errHeavy) {
+		return out, err
 	}
-	defer func() { <-p.slots }()
+	if err := acquire(ctx, p.heavy); err != nil {
+		return result{}, err
+	}
+	defer release(p.heavy)
+	return p.inSlot(ctx, t, name)
+}
+
+// inSlot renders in a slot.
+func (p *pool) inSlot(ctx context.Context, t *tree, name string) (result, error) {
+	if err := acquire(ctx, p.slots); err != nil {
+		return result{}, err
+	}
+	defer release(p.slots)
+	return p.work(ctx, t, name)
+}
+
+// work renders in the slot that is held.
+func (p *pool) work(ctx context.Context, t *tree, name string) (result, error) {
 	w := p.take()
 	if w == nil {
 		var err error

@@ -65,6 +65,10 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 	return r.run(ctx)
 }
 
+// beside is how many more than render wait meanwhile: for blobs, for the bus, or
+// for the right to a long render, which must not keep others from a short one.
+const beside = 6
+
 func newRenderer(conn *bus.Conn, s settings, env process.Env) *renderer {
 	r := &renderer{
 		conn: conn, key: s.key, version: env.Version,
@@ -73,8 +77,7 @@ func newRenderer(conn *bus.Conn, s settings, env process.Env) *renderer {
 		history: newHistory(historyBudget),
 		lookups: env.Telemetry.Counter("plumbline.render.cache"),
 	}
-	// Two more than render wait for blobs or for the bus meanwhile.
-	r.consumer = conn.Consumer("renderer", r.handle, bus.Options{Concurrency: s.Workers + 2, Failed: r.failed})
+	r.consumer = conn.Consumer("renderer", r.handle, bus.Options{Concurrency: s.Workers + beside, Failed: r.failed})
 	return r
 }
 

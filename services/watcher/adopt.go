@@ -60,7 +60,16 @@ func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
 	return nil
 }
 
-// allowed refuses what no fleet may declare.
+// declarations reads those of this fleet.
+func (h *hub) declarations() fleet.Reader {
+	return fleet.Reader{Own: func(url string) bool {
+		e, err := parseEndpoint(url)
+		return err == nil && e == h.fleet
+	}}
+}
+
+// allowed refuses what no fleet may declare. The fleet's own name is refused
+// when declarations are read; what was declared before that may still hold it.
 func (h *hub) allowed(name string, e endpoint) error {
 	if name == fleetName {
 		return refuse(events.ReasonUnauthorized, nil, "the name %s is the fleet repository's own; give this repository another name", fleetName)

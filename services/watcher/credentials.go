@@ -11,12 +11,13 @@ import (
 	"strings"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fleet"
 )
 
 // fleetName is the folder of the fleet repository's credentials and webhook
 // secret, and its name in source events. No declared repository elsewhere may
 // take it: it would be given the fleet's credentials.
-const fleetName = "fleet"
+const fleetName = fleet.FleetRepository
 
 // credentials are the files of one repository's folder. Missing files are
 // empty.

@@ -66,7 +66,7 @@ func TestUnmendableSaysWhatToDo(t *testing.T) {
 	if known.reason != events.ReasonSourceInvalid || known.message != malformed {
 		t.Errorf("%+v", known)
 	}
-	if other := errors.New("another"); unmendable(other) != other {
+	if other := errors.New("another"); !errors.Is(unmendable(other), other) {
 		t.Error("another error is changed")
 	}
 }

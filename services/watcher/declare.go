@@ -154,7 +154,7 @@ func (p *pass) staleFleet(ctx context.Context, tip plumbing.Hash) (bool, error) 
 // readDeclarations is what is in force with a commit of the fleet.
 func (p *pass) readDeclarations(ctx context.Context, tip plumbing.Hash, now *inForce) (*inForce, error) {
 	h := p.hub
-	result, err := readFleet(ctx, p.mirror, tip, h.FleetPath)
+	result, err := readFleet(ctx, p.mirror, tip, h.FleetPath, h.declarations())
 	if err != nil {
 		return nil, err
 	}

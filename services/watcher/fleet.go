@@ -29,7 +29,7 @@ const (
 
 // readFleet reads and judges the declarations of one commit. A folder that is
 // missing is an error: it is no empty fleet.
-func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder string) (fleet.Result, error) {
+func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder string, reader fleet.Reader) (fleet.Result, error) {
 	id, err := newLookup(m).at(commit, folder)
 	if err != nil {
 		return fleet.Result{}, err
@@ -50,7 +50,7 @@ func readFleet(ctx context.Context, m *mirror, commit plumbing.Hash, folder stri
 	if err != nil {
 		return fleet.Result{}, err
 	}
-	return fleet.Parse(files), nil
+	return reader.Parse(files), nil
 }
 
 // readFiles reads the files of a folder that hold declarations, with their

@@ -43,6 +43,10 @@ type finding struct {
 // came in between.
 const maxPasses = 6
 
+// longLook is how long a look publishes while another one is due: many new
+// applications must not keep a change of one that is known from being seen.
+const longLook = time.Second
+
 // observe is one look: list, fetch, compare with the bus, publish. What is
 // wrong with some of the refs comes back as trouble, what is wrong with the
 // whole repository as an error.
@@ -233,8 +237,13 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 	if p.confirm || fleetAgain {
 		return true, ctx.Err()
 	}
-	order(found, func(f finding) due { return due{f.declaration.Application, f.changed} })
+	// What was never seen before has nobody waiting for a change of it.
+	order(found, func(f finding) due { return due{f.declaration.Application, f.changed && f.verdict.previous != ""} })
+	begun := time.Now()
 	for _, f := range found {
+		if time.Since(begun) > longLook && len(p.wake) > 0 {
+			return again, nil // the look that is due finds the rest, and what has changed since
+		}
 		err := p.act(ctx, f)
 		if errors.Is(err, bus.ErrConflict) {
 			delete(p.last, f.subject())

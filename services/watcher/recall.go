@@ -39,7 +39,7 @@ func (p *pass) before(ctx context.Context, tip plumbing.Hash, now *inForce) (bef
 	if ok {
 		return memory{State: state}, true, nil
 	}
-	state, err = recall(ctx, p.mirror, tip, p.hub.FleetPath, p.hub.recipient)
+	state, err = recall(ctx, p.mirror, tip, p.hub.FleetPath, p.hub.recipient, p.hub.declarations())
 	return memory{State: state}, false, err
 }
 
@@ -114,7 +114,7 @@ func addNeeds(repositories []fleet.Repository, clusters []fleet.Cluster, d *even
 // recall derives what was in force at the parent of a commit from the fleet's
 // own history: from the last commit in which everything could be read, or
 // from the first commit, forward.
-func recall(ctx context.Context, m *mirror, commit plumbing.Hash, folder, recipient string) (fleet.State, error) {
+func recall(ctx context.Context, m *mirror, commit plumbing.Hash, folder, recipient string, reader fleet.Reader) (fleet.State, error) {
 	at, err := m.commit(commit)
 	if err != nil {
 		return fleet.State{}, err
@@ -132,7 +132,7 @@ func recall(ctx context.Context, m *mirror, commit plumbing.Hash, folder, recipi
 		if at, err = m.commit(at.ParentHashes[0]); err != nil {
 			return fleet.State{}, err
 		}
-		result, err := readFleet(ctx, m, at.Hash, folder)
+		result, err := readFleet(ctx, m, at.Hash, folder, reader)
 		if missing := (*sourceError)(nil); errors.As(err, &missing) {
 			continue
 		}

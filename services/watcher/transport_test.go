@@ -258,7 +258,10 @@ func TestNoRepositoryIsGivenTheFleetsCredentials(t *testing.T) {
 	l.credential("fleet", "password", "s3cret")
 	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("fleet", other.URL+"/x.git") + application("web", "fleet", "")}))
 	l.watch()
-	bustest.Eventually(t, "the refusal", func() bool { return len(l.outages("fleet")) > 0 })
+	bustest.Eventually(t, "the refusal", func() bool { return len(l.bus.Events(t, "plumbline.v1.fleet.rejected.>")) > 0 })
+	if said := l.outages("fleet"); len(said) > 0 {
+		t.Errorf("told of the fleet repository: %+v", said[0])
+	}
 	if other.SawAuthorization() {
 		t.Error("another host was given the fleet's credentials")
 	}

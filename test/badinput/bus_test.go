@@ -68,8 +68,17 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 			if err != nil {
 				t.Error(err)
 			}
-			if in.Want.Reason == string(events.ReasonQuarantined) {
-				s.lift(t, in)
+			switch events.Reason(in.Want.Reason) {
+			case events.ReasonQuarantined:
+				s.newer(t, in, func(e rig.Seen, commit string) bool {
+					d, ok := e.Data.(*events.ManifestsRendered)
+					return ok && d.Revision.Commit == commit && d.RecoveredFrom != 0
+				})
+			case events.ReasonIntegrity:
+				s.newer(t, in, func(e rig.Seen, commit string) bool {
+					d, ok := e.Data.(*events.ConvergenceCompleted)
+					return ok && d.Revision.Commit == commit
+				})
 			}
 			s.live(t, in)
 		})
@@ -99,8 +108,9 @@ func (s *stage) silent(t *testing.T, inputs []Input, unsaid map[uint64]string) {
 	}
 }
 
-// lift shows that a newer revision lifts a quarantine.
-func (s *stage) lift(t *testing.T, in Input) {
+// newer shows that a newer revision gets through: that it lifts a quarantine, and
+// isn't shut out by what was forged.
+func (s *stage) newer(t *testing.T, in Input, through func(e rig.Seen, commit string) bool) {
 	t.Helper()
 	since := s.now()
 	entries, err := in.Tree()
@@ -117,12 +127,9 @@ func (s *stage) lift(t *testing.T, in Input) {
 	}
 	ctx, cancel := context.WithTimeout(s.alive, patience)
 	defer cancel()
-	_, err = s.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool {
-		d, ok := e.Data.(*events.ManifestsRendered)
-		return ok && d.Revision.Commit == commit && d.RecoveredFrom != 0
-	})
+	_, err = s.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool { return through(e, commit) })
 	if err != nil {
-		t.Errorf("the newer revision is not rendered: %v", err)
+		t.Errorf("the newer revision doesn't get through: %v", err)
 	}
 }
 

@@ -12,7 +12,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,7 +20,6 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
@@ -47,7 +45,7 @@ func TestCorpus(t *testing.T) {
 	if err := s.declare(slices.DeleteFunc(slices.Clone(inputs), Input.late)); err != nil {
 		t.Fatal(err)
 	}
-	waves := s.keepHealthy(t)
+	n := s.keepHealthy(t)
 	t.Run("inputs", func(t *testing.T) {
 		for section, drive := range drivers {
 			t.Run(section, func(t *testing.T) {
@@ -56,7 +54,7 @@ func TestCorpus(t *testing.T) {
 			})
 		}
 	})
-	waves()
+	n.onTime(t)
 	s.unharmed(t)
 }
 
@@ -164,68 +162,10 @@ func at(v any, pointer string) any {
 	return v
 }
 
-// keepHealthy commits to the healthy application again and again, and awaits
-// each commit's convergence, until stopped.
-func (s *stage) keepHealthy(t *testing.T) (stop func()) {
-	t.Helper()
-	ctx, cancel := context.WithCancel(s.alive)
-	var group sync.WaitGroup
-	var took []time.Duration
-	group.Go(func() {
-		pace := time.NewTicker(500 * time.Millisecond)
-		defer pace.Stop()
-		for n := 1; ctx.Err() == nil; n++ {
-			d, err := s.healthyWave(n)
-			if err != nil {
-				t.Errorf("the healthy application, commit %d: %v (%v)", n, err, context.Cause(s.alive))
-				return
-			}
-			took = append(took, d)
-			select {
-			case <-pace.C:
-			case <-ctx.Done():
-			}
-		}
-	})
-	return func() {
-		cancel()
-		group.Wait()
-		slices.Sort(took)
-		if len(took) > 0 {
-			t.Logf("beside the corpus the healthy application converged %d times: half within %s, all within %s", len(took), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
-		}
-	}
-}
-
-// healthyWave is one commit to the healthy application.
-func (s *stage) healthyWave(n int) (time.Duration, error) {
-	ctx, cancel := context.WithTimeout(s.alive, patience)
-	defer cancel()
-	mark, begun := s.Bus.Mark(), time.Now()
-	commit, err := s.corpus.Commit(gitserver.Commit{Files: healthyFiles(n)})
-	if err == nil {
-		err = s.corpus.Push()
-	}
-	if err == nil {
-		err = s.Ring(ctx, s.corpus)
-	}
-	if err != nil {
-		return 0, err
-	}
-	_, err = s.Bus.Wait(ctx, mark, func(e rig.Seen) bool {
-		c, ok := e.Data.(*events.ConvergenceCompleted)
-		return ok && c.Revision.Commit == commit
-	})
-	return time.Since(begun), err
-}
-
 // unharmed looks at everything once all is done.
 func (s *stage) unharmed(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	if _, err := s.healthyWave(1_000_000); err != nil {
-		t.Errorf("the healthy application at the end: %v", err)
-	}
 	if err := s.Drained(ctx); err != nil {
 		t.Error(err)
 	}

@@ -3,6 +3,7 @@
 package badinput
 
 import (
+	"context"
 	"os"
 	"path/filepath"
 	"strings"
@@ -48,7 +49,9 @@ func driveFleet(t *testing.T, s *stage, inputs []Input) {
 	if err := s.commitFleet(nil, remove...); err != nil {
 		t.Fatal(err)
 	}
-	_, err := s.Bus.Wait(t.Context(), mark, func(e rig.Seen) bool {
+	ctx, cancel := context.WithTimeout(s.alive, patience)
+	defer cancel()
+	_, err := s.Bus.Wait(ctx, mark, func(e rig.Seen) bool {
 		d, ok := e.Data.(*events.FleetObserved)
 		return ok && d.RejectionCount == 0 && d.Held == 0
 	})

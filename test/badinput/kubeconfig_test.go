@@ -62,7 +62,7 @@ func (s *stage) refuses(t *testing.T, in Input, service, file string) {
 	if service == "auditor" {
 		args = append(args, "--digest-key", filepath.Join(s.Dir, "data", "keys", "local.digest.key"))
 	}
-	out, err := exec.CommandContext(ctx, filepath.Join(binaries, service), args...).CombinedOutput()
+	out, err := exec.CommandContext(ctx, filepath.Join(programs, service), args...).CombinedOutput()
 	exit := new(exec.ExitError)
 	if !errors.As(err, &exit) || exit.ExitCode() != in.Want.Exit {
 		t.Errorf("%s: %v, want exit %d\n%s", service, err, in.Want.Exit, out)

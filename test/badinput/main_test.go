@@ -6,10 +6,9 @@ import (
 	"flag"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
@@ -23,16 +22,14 @@ func TestMain(m *testing.M) {
 	kubelab.Main(m)
 }
 
-// binaries is the folder of the binaries under test.
-var binaries string
+// programs is the folder of the programs under test.
+var programs string
 
-// build makes the binaries, without the race detector: what it would find
-// takes a render child past its memory first.
 func build(t *testing.T) {
 	t.Helper()
-	binaries = t.TempDir()
-	out, err := exec.Command("go", "build", "-ldflags=-s -w", "-o", binaries+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
+	dir, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
 	if err != nil {
-		t.Fatalf("build the binaries: %v\n%s", err, out)
+		t.Fatal(err)
 	}
+	programs = dir
 }

@@ -4,6 +4,7 @@ package badinput
 
 import (
 	"bytes"
+	"compress/zlib"
 	"crypto/sha1" // Git's own
 	"encoding/binary"
 	"fmt"
@@ -74,6 +75,23 @@ func deltaBomb(o objects) []byte {
 	}
 	binary.BigEndian.PutUint32(p[8:], uint32(len(o)+1+steps)) //nolint:gosec // a few
 	return p
+}
+
+// largeEntry is a blob of so many bytes, which isn't compressed.
+func largeEntry(size int) []byte {
+	var b bytes.Buffer
+	b.Write(packHeader(3, size))
+	z, err := zlib.NewWriterLevel(&b, zlib.NoCompression)
+	if err == nil {
+		_, err = z.Write(make([]byte, size))
+	}
+	if err == nil {
+		err = z.Close()
+	}
+	if err != nil {
+		panic(err) // neither of a buffer nor of that level
+	}
+	return b.Bytes()
 }
 
 // varint is a size in a delta: seven bits a byte, the lowest first.

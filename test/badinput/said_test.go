@@ -39,6 +39,7 @@ func said(e events.Event) statement {
 		say(d.Reason, d.Message)
 		s.objects = []string{"Repository/" + d.Repository}
 	case *events.FleetRejected:
+		s.reason = string(d.Reason)
 		for _, p := range d.Problems {
 			s.messages = append(s.messages, strings.TrimSpace(p.Field+" "+p.Message))
 			s.places = append(s.places, place{d.File, p.Line})

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -54,7 +55,8 @@ type script struct {
 	steps   []Step // Path is refs, pack, tree, …
 	objects objects
 	commit  string
-	tip     string // what the branch is at
+	tip     string        // what the branch is at
+	packed  func() []byte // pack, once: some take long to make
 	listed  atomic.Int64
 	packs   atomic.Int64
 }
@@ -134,6 +136,7 @@ func newScript(in Input) (*script, error) {
 	if step, ok := r.step("refs", "id"); ok {
 		r.tip = step.Args[0]
 	}
+	r.packed = sync.OnceValue(r.pack)
 	return r, r.change()
 }
 
@@ -184,7 +187,7 @@ func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
-	what, answer := "pack", r.pack
+	what, answer := "pack", r.packed
 	if strings.HasSuffix(rest, "info/refs") {
 		what, answer = "refs", r.listing
 		r.listed.Add(1)
@@ -254,11 +257,15 @@ func (s *scripts) drip(w http.ResponseWriter, req *http.Request, slow bool) {
 		if slow {
 			_, _ = w.Write([]byte("fff0" + strings.Repeat("a", 40) + " "))
 		}
-	} else {
-		_, _ = w.Write([]byte("0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x01\xbf\xff\xff\xff\x0f\x78\x9c"))
 	}
-	chunk := bytes.Repeat([]byte(pkt(strings.Repeat("a", 40)+" refs/heads/"+strings.Repeat("x", 60000)+"\n")), 10)
-	wait := time.Microsecond
+	chunk, wait := bytes.Repeat([]byte(pkt(strings.Repeat("a", 40)+" refs/heads/"+strings.Repeat("x", 60000)+"\n")), 10), time.Microsecond
+	switch isPack := !strings.HasSuffix(req.URL.Path, "info/refs"); {
+	case isPack && slow: // the start of a blob of 96 MiB, which isn't compressed
+		_, _ = w.Write([]byte("0008NAK\nPACK\x00\x00\x00\x02\x00\x00\x00\x01\xb0\x80\x80\x80\x03\x78\x01\x00\xff\xff\x00\x00"))
+	case isPack: // as many objects as any pack may have
+		_, _ = w.Write([]byte("0008NAK\nPACK\x00\x00\x00\x02\x00\x40\x00\x00"))
+		chunk = largeEntry(1 << 20)
+	}
 	if slow {
 		chunk, wait = []byte("0"), 300*time.Millisecond
 	}

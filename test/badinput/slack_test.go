@@ -82,7 +82,7 @@ func newSlackStage(t *testing.T, in Input) *slackStage {
 	if err := os.WriteFile(token, []byte(secretToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.notifier = &rig.Process{Name: "notifier", Path: filepath.Join(binaries, "notifier"), Dir: dir, Args: []string{
+	s.notifier = &rig.Process{Name: "notifier", Path: filepath.Join(programs, "notifier"), Dir: dir, Args: []string{
 		"--nats-url", s.bus.URL(), "--nats-creds", s.bus.Config("notifier").Creds,
 		"--slack-url", s.slack.URL(), "--slack-token-file", token, "--slack-channel", "ops",
 	}}

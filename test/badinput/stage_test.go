@@ -43,11 +43,11 @@ func raise(t *testing.T, inputs []Input) *stage {
 	t.Helper()
 	dir := t.TempDir()
 	r, err := rig.New(t.Context(), rig.Options{
-		Dir: dir, Bin: binaries, Cluster: kubelab.ForTest(t), FleetInterval: 2 * time.Second,
+		Dir: dir, Bin: programs, Cluster: kubelab.ForTest(t), FleetInterval: 2 * time.Second,
 		Args: map[string][]string{
 			// A render that would go on for ever is cut soon.
 			"renderer": {"--timeout", "10s", "--memory", "400MiB"},
-			"watcher":  {"--git-timeout", "5s"},
+			"watcher":  {"--git-timeout", "3s"},
 		},
 	})
 	if err != nil {

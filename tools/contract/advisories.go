@@ -111,7 +111,10 @@ var advisories = []advisory{
 	{
 		class: "C18", what: "one poisonous object crashes its controller for ever",
 		ids:   "Argo Workflows 2026-40886",
-		stand: "an input that has ended its process three times is quarantined, in an event; the others go on, and a newer revision lifts it",
-		tests: []string{"internal/bus.TestPoisonIsQuarantinedAndLifted"},
+		stand: "an input that has ended its process three times is quarantined, in an event; the others go on, and a newer revision lifts it; a render child that crashes is tried once more and takes no service along",
+		tests: []string{
+			"internal/bus.TestDeathsBeforeQuarantine", "internal/bus.TestPoisonIsQuarantinedAndLifted",
+			"services/renderer.TestAChildThatIsAlwaysKilledIsAFailure", "services/renderer.TestAKilledChildIsReplaced",
+		},
 	},
 }

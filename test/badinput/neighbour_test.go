@@ -1,0 +1,128 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badinput
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/gitserver"
+	"github.com/plumbline-dev/plumbline/test/rig"
+)
+
+// The healthy application is on time if each of its commits has converged within
+// lateness times what half of them take once all is quiet, on the same machine in
+// the same minute; or within leastLate, if that is longer: the declaration of
+// three hundred applications at once is work of its own, in whose queues it
+// stands. Two renders that take until the timeout, one after the other, are too
+// late.
+const (
+	lateness  = 30
+	leastLate = 15 * time.Second
+	calmWaves = 5
+)
+
+// neighbour is the healthy application beside the corpus.
+type neighbour struct {
+	*stage
+	cancel context.CancelFunc
+	group  sync.WaitGroup
+	waves  []wave
+}
+
+// wave is one commit of the healthy application.
+type wave struct {
+	took   time.Duration
+	stages string // when each of its events was, from the commit
+}
+
+// keepHealthy commits to the healthy application again and again, and awaits
+// each commit's convergence.
+func (s *stage) keepHealthy(t *testing.T) *neighbour {
+	t.Helper()
+	ctx, cancel := context.WithCancel(s.alive)
+	n := &neighbour{stage: s, cancel: cancel}
+	n.group.Go(func() {
+		pace := time.NewTicker(500 * time.Millisecond)
+		defer pace.Stop()
+		for ctx.Err() == nil {
+			n.wave(t)
+			select {
+			case <-pace.C:
+			case <-ctx.Done():
+			}
+		}
+	})
+	return n
+}
+
+// onTime ends the commits and judges them.
+func (n *neighbour) onTime(t *testing.T) {
+	t.Helper()
+	n.cancel()
+	n.group.Wait()
+	beside := n.waves
+	n.waves = nil
+	for range calmWaves {
+		n.wave(t)
+	}
+	if t.Failed() && (len(beside) == 0 || len(n.waves) == 0) {
+		return
+	}
+	half, last := middle(beside)
+	calm, _ := middle(n.waves)
+	t.Logf("beside the corpus the healthy application converged %d times: half within %s, all within %s; in calm half within %s", len(beside), half, last, calm)
+	late := max(leastLate, lateness*calm)
+	for i, w := range beside {
+		if w.took > late {
+			t.Errorf("commit %d of the healthy application converged after %s, and %s is late:%s", i+1, w.took, late, w.stages)
+		}
+	}
+}
+
+// middle is what half of the waves took, and what all did.
+func middle(waves []wave) (half, all time.Duration) {
+	sorted := slices.SortedFunc(slices.Values(waves), func(a, b wave) int { return int(a.took - b.took) })
+	return sorted[len(sorted)/2].took.Round(time.Millisecond), sorted[len(sorted)-1].took.Round(time.Millisecond)
+}
+
+// wave makes one commit and awaits its convergence.
+func (n *neighbour) wave(t *testing.T) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(n.alive, patience)
+	defer cancel()
+	mark, begun := n.Bus.Mark(), time.Now()
+	commit, err := n.corpus.Commit(gitserver.Commit{Files: healthyFiles(mark)})
+	if err == nil {
+		err = n.corpus.Push()
+	}
+	if err == nil {
+		err = n.Ring(ctx, n.corpus)
+	}
+	if err == nil {
+		_, err = n.Bus.Wait(ctx, mark, func(e rig.Seen) bool {
+			c, ok := e.Data.(*events.ConvergenceCompleted)
+			return ok && c.Revision.Commit == commit
+		})
+	}
+	if err != nil {
+		t.Errorf("the healthy application: %v (%v)", err, context.Cause(n.alive))
+		n.cancel()
+		return
+	}
+	w := wave{took: time.Since(begun)}
+	var stages strings.Builder
+	for _, e := range n.Bus.Since(mark) {
+		if e.Application == "healthy" {
+			fmt.Fprintf(&stages, " %s %s", e.Type.Name(), e.Time.Sub(begun).Round(time.Millisecond))
+		}
+	}
+	w.stages = stages.String()
+	n.waves = append(n.waves, w)
+}
