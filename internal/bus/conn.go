@@ -25,6 +25,7 @@ type Conn struct {
 	blobs *blob.Store
 	meter meters
 	epoch epochCache
+	state shared[Log]
 
 	absence *absence
 
@@ -42,6 +43,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 		return nil, err
 	}
 	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{}), absence: newAbsence(cfg, log)}
+	c.state.ask = c.askLog
 	c.meter = newMeters(cfg.Telemetry)
 	c.wire.meter = c.meter
 	c.wire.nc, err = dial(ctx, cfg, c.absence, callbacks{

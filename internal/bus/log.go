@@ -28,8 +28,11 @@ type Log struct {
 	First, Last uint64 // stored sequences; Last 0: it is empty
 }
 
-// Log asks for the state of the log.
-func (c *Conn) Log(ctx context.Context) (Log, error) {
+// Log asks for the state of the log, as it is after the call: calls at one
+// time share a question.
+func (c *Conn) Log(ctx context.Context) (Log, error) { return c.state.get(ctx) }
+
+func (c *Conn) askLog(ctx context.Context) (Log, error) {
 	info, err := c.wire.info(ctx, natsconfig.StreamEvents, struct{}{})
 	if err != nil {
 		return Log{}, err

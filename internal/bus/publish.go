@@ -135,9 +135,12 @@ func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.
 	if d.Revision != (events.Order{}) {
 		e.Epoch, e.Sequence = d.Revision.Epoch, d.Revision.Sequence
 	}
-	if placesRevision(t) {
-		c.epoch.forget() // its own place is in the log as it is now
-		e.Epoch, e.Sequence = "", 0
+	if placesRevision(t) { // its own place is in the log as it is now
+		l, err := c.Log(ctx)
+		if err != nil {
+			return events.Event{}, err
+		}
+		e.Epoch, e.Sequence = l.Epoch, 0
 	}
 	if e.Epoch == "" {
 		epoch, err := c.currentEpoch(ctx)

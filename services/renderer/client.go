@@ -14,8 +14,9 @@ import (
 // client is the child's view of the tree: it asks the parent. It is used by
 // one render at a time.
 type client struct {
-	r io.Reader
-	w io.Writer
+	r     io.Reader
+	w     io.Writer
+	known knownAnswers // sent ahead
 	// room is how many bytes the reply may have; made counts them.
 	room, made int64
 }
@@ -27,6 +28,9 @@ type broken struct{ err error }
 // ask puts one question about a path, slash-separated and relative to the
 // root.
 func (c *client) ask(op operation, name string) answer {
+	if a, ok := c.known.find(op, name); ok {
+		return a
+	}
 	if err := writeFrame(c.w, frameQuestion, append([]byte{byte(op)}, name...)); err != nil {
 		panic(broken{err})
 	}

@@ -23,8 +23,8 @@
 // asks of the tree, answers that found nothing included, is its read set, and
 // a render is a function of that and of its parameters. Else it is rendered
 // in a child process that sees the tree alone, through questions that the
-// parent answers and records: plain YAML and JSON below the application's
-// path, or a kustomization there.
+// parent answers and records, most of them before they are asked: plain YAML
+// and JSON below the application's path, or a kustomization there.
 //
 // A child has no environment, no files, no HTTP client, no network where the
 // kernel allows that, and serves one render at a time. It is killed past its

@@ -12,10 +12,12 @@ import (
 
 // Parent and child speak in frames over the child's standard input and
 // output: one byte that says what it is, the length of the body (4 bytes, big
-// endian), the body. The parent sends a request; the child asks for what it
-// reads of the tree, one question at a time, and ends with a reply.
+// endian), the body. The parent sends a request and the answers that it can
+// foresee; the child asks for what else it reads of the tree, one question at a
+// time, and ends with a reply.
 const (
 	frameRequest  = 'Q' // parent: a request, JSON
+	frameAhead    = 'P' // parent: a question and its answer
 	frameQuestion = 'L' // child: operation and path
 	frameAnswer   = 'A' // parent: an answer
 	frameReply    = 'R' // child: a reply, JSON
@@ -26,6 +28,7 @@ type request struct {
 	Path   string `json:"path"`
 	Memory int64  `json:"memory"` // soft limit of the child's heap, in bytes
 	Output int64  `json:"output"` // limit of the reply, in bytes
+	Ahead  int    `json:"ahead"`  // how many answers follow
 }
 
 // reply is the end of a render: objects, or a failure.
@@ -35,6 +38,8 @@ type reply struct {
 	// Spent says that the child carries something over that could touch
 	// another render, and must be replaced.
 	Spent bool `json:"spent,omitempty"`
+	// Used are the places of the answers sent ahead that the render looked at.
+	Used []int `json:"used,omitempty"`
 }
 
 // rendered is one object as the child made it, and where it comes from.
@@ -53,11 +58,13 @@ var errFrame = errors.New("malformed frame")
 var errTooLarge = errors.New("frame is too large")
 
 func writeFrame(w io.Writer, what byte, body []byte) error {
-	buf := make([]byte, 5, 5+len(body))
-	buf[0] = what
-	binary.BigEndian.PutUint32(buf[1:], uint32(len(body)))
-	_, err := w.Write(append(buf, body...))
+	_, err := w.Write(appendFrame(make([]byte, 0, 5+len(body)), what, body))
 	return err
+}
+
+func appendFrame(to []byte, what byte, body []byte) []byte {
+	to = binary.BigEndian.AppendUint32(append(to, what), uint32(len(body))) //nolint:gosec // below the limits of files and replies
+	return append(to, body...)
 }
 
 func readFrame(r io.Reader, limit int64) (byte, []byte, error) {

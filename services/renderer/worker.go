@@ -119,11 +119,15 @@ func tooMuch(limit int64) *failure {
 // converse sends the request, answers the child's questions and reads its
 // reply.
 func (w *worker) converse(t *tree, name string, l limits) (result, error) {
-	q, err := json.Marshal(request{Path: name, Memory: l.memory / 4 * 3, Output: l.output})
+	ahead, err := foresee(t, name)
 	if err != nil {
 		return result{}, err
 	}
-	if err := writeFrame(w.in, frameRequest, q); err != nil {
+	q, err := json.Marshal(request{Path: name, Memory: l.memory / 4 * 3, Output: l.output, Ahead: len(ahead.sent)})
+	if err != nil {
+		return result{}, err
+	}
+	if _, err := w.in.Write(append(appendFrame(nil, frameRequest, q), ahead.frames...)); err != nil {
 		return result{}, err
 	}
 	if err := failpoint.Hit(failpoint.RendererMidRender); err != nil {
@@ -138,7 +142,7 @@ func (w *worker) converse(t *tree, name string, l limits) (result, error) {
 		switch {
 		case what == frameReply:
 			out := result{reads: reads}
-			if err := json.Unmarshal(body, &out.reply); err != nil {
+			if json.Unmarshal(body, &out.reply) != nil || ahead.record(out.Used, reads) != nil {
 				return result{}, errFrame
 			}
 			return out, nil

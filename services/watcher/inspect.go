@@ -108,6 +108,9 @@ type inspector struct {
 	sent  *countedReader // below in
 	zip   io.ReadCloser
 	total int64 // bytes of the objects
+	// content is of one object at a time: a buffer for each came to more than
+	// all that is fetched.
+	content bufio.Reader
 }
 
 // run ends with the last object. What is no pack is refused by go-git too, and
@@ -143,10 +146,10 @@ func (i *inspector) entry() error {
 	if err := i.reset(); err != nil {
 		return err
 	}
-	content := bufio.NewReader(io.LimitReader(i.zip, size+1))
+	i.content.Reset(io.LimitReader(i.zip, size+1))
 	made, held := size, int64(0)
 	if kind.IsDelta() {
-		if made, held, err = deltaTarget(content, size); err != nil {
+		if made, held, err = deltaTarget(&i.content, size); err != nil {
 			return err
 		}
 	}
@@ -156,7 +159,7 @@ func (i *inspector) entry() error {
 	if i.total += made; i.total > leastRoom+maxGrowth*i.sent.n {
 		return tooLarge("the objects of the server's pack come to %d bytes, which is more than %d times what was sent", i.total, maxGrowth)
 	}
-	n, err := io.Copy(io.Discard, content)
+	n, err := i.content.WriteTo(io.Discard)
 	if err != nil {
 		return err
 	}

@@ -3,7 +3,9 @@
 package watcher
 
 import (
+	"bytes"
 	"fmt"
+	"io"
 	"testing"
 
 	"github.com/go-git/go-git/v5/plumbing"
@@ -64,4 +66,27 @@ func largeTree(tb testing.TB, store storer.EncodedObjectStorer, folders, files i
 		all.Entries = append(all.Entries, object.TreeEntry{Name: fmt.Sprintf("app-%04d", d), Mode: filemode.Dir, Hash: keep(&folder)})
 	}
 	return keep(&all)
+}
+
+// BenchmarkInspect looks at the pack of a repository of 20,000 small files, as
+// it is received for the first time, and at one of a single commit.
+func BenchmarkInspect(b *testing.B) {
+	for _, folders := range []int{2000, 1} {
+		store := inmemory.NewStorage()
+		pack, err := sourcePack(b.Context(), store, largeTree(b, store, folders, 10), DefaultLimits())
+		if err != nil {
+			b.Fatal(err)
+		}
+		b.Run(fmt.Sprintf("files=%d", folders*10), func(b *testing.B) {
+			b.SetBytes(int64(len(pack)))
+			b.ReportAllocs()
+			for b.Loop() {
+				looked := inspect(bytes.NewReader(pack))
+				if _, err := io.Copy(io.Discard, looked); err != nil {
+					b.Fatal(err)
+				}
+				looked.close()
+			}
+		})
+	}
 }

@@ -13,5 +13,6 @@
 // of every process, render children included, from /proc.
 //
 // It prints a table, or JSON with -o json, and writes JSON and
-// docs/performance.md where told to (-json, -doc).
+// docs/performance.md where told to (-json, -doc). A part that can't be measured
+// is told in all of them, and the others go on; it exits with 1 then.
 package main

@@ -88,8 +88,7 @@ func main() {
 	}
 }
 
-// run measures and reports. What was measured before a failure is reported
-// too.
+// run measures and reports. What could not be measured is in the report too.
 func run(ctx context.Context, o options, stdout, progress io.Writer) error {
 	began := time.Now()
 	r := &report{Machine: machine(), Commit: commit(ctx), Began: began.UTC().Truncate(time.Second)}
@@ -104,7 +103,7 @@ func run(ctx context.Context, o options, stdout, progress io.Writer) error {
 	if o.json != "" {
 		err = errors.Join(err, toFile(o.json, r.writeJSON))
 	}
-	if o.doc != "" && err == nil {
+	if o.doc != "" && ctx.Err() == nil { // a page with failures says so
 		err = toFile(o.doc, r.writeDoc)
 	}
 	return err

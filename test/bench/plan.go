@@ -50,24 +50,35 @@ func partNames() []string {
 
 func (o options) wants(name string) bool { return len(o.only) == 0 || slices.Contains(o.only, name) }
 
-// measure goes through the scenes.
+// measure goes through the scenes. What can't be measured is noted, and the
+// others go on; its error is the end of ctx, or says how many failed.
 func measure(ctx context.Context, o options, r *report, progress io.Writer) error {
 	for _, n := range o.sizes {
-		if err := services(ctx, o, r, progress, n); err != nil {
-			return err
-		}
+		r.attempt(ctx, progress, fmt.Sprintf("services, N=%d", n), func() error { return services(ctx, o, r, progress, n) })
 	}
 	if o.wants(partMemory) {
 		for _, n := range o.sizes {
-			if err := together(ctx, o, r, progress, n); err != nil {
-				return err
-			}
+			r.attempt(ctx, progress, fmt.Sprintf("plumbline up, N=%d", n), func() error { return together(ctx, o, r, progress, n) })
 		}
 	}
 	if o.wants(partFiles) {
-		return files(ctx, o, r, progress)
+		r.attempt(ctx, progress, partFiles, func() error { return files(ctx, o, r, progress) })
 	}
-	return nil
+	if ctx.Err() == nil && len(r.Failures) > 0 {
+		return fmt.Errorf("%d parts failed, see above", len(r.Failures))
+	}
+	return ctx.Err()
+}
+
+// attempt measures something, unless the bench is ended, and notes a failure.
+func (r *report) attempt(ctx context.Context, progress io.Writer, what string, measure func() error) {
+	if ctx.Err() != nil {
+		return
+	}
+	if err := measure(); err != nil {
+		fmt.Fprintf(progress, "bench: %s FAILED: %v\n", what, err)
+		r.Failures = append(r.Failures, failed{what, err.Error()})
+	}
 }
 
 // services measures with every service as a process of its own: a first
@@ -95,16 +106,10 @@ func services(ctx context.Context, o options, r *report, progress io.Writer, n i
 				return nil
 			}
 			if o.wants(partMemory) {
-				if err := s.memory(ctx); err != nil {
-					return fmt.Errorf("memory: %w", err)
-				}
+				s.attempt(ctx, partMemory, s.memory)
 			}
 			for _, p := range wanted {
-				began := time.Now()
-				if err := p.measure(s, ctx); err != nil {
-					return fmt.Errorf("%s: %w", p.name, err)
-				}
-				s.progress("%s: measured in %s", p.name, time.Since(began).Round(time.Second))
+				s.attempt(ctx, p.name, func(ctx context.Context) error { return p.measure(s, ctx) })
 			}
 			return nil
 		})
@@ -113,6 +118,18 @@ func services(ctx context.Context, o options, r *report, progress io.Writer, n i
 		}
 	}
 	return nil
+}
+
+// attempt measures one part of a scene.
+func (s *scene) attempt(ctx context.Context, name string, measure func(context.Context) error) {
+	began := time.Now()
+	s.report.attempt(ctx, s.out, fmt.Sprintf("%s, N=%d", name, s.n), func() error {
+		if err := measure(ctx); err != nil {
+			return fmt.Errorf("%w; the bus saw last:\n%s", err, s.heard())
+		}
+		s.progress("%s: measured in %s", name, time.Since(began).Round(time.Second))
+		return nil
+	})
 }
 
 // together measures plumbline up, everything in one process.

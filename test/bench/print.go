@@ -96,6 +96,9 @@ func (r *report) print(w io.Writer) {
 	for _, line := range r.processLines() {
 		fmt.Fprintf(w, "  %s\n", line)
 	}
+	for _, f := range r.Failures {
+		fmt.Fprintf(w, "\nFAILED, not measured: %s: %s\n", f.What, f.Why)
+	}
 }
 
 // processLines tell what each process used, a line a measure.
@@ -149,6 +152,10 @@ func (r *report) writeDoc(w io.Writer) error {
 		}
 		fmt.Fprintf(&b, "| %s | %d | %s | %s | %d | %s | %s | %s | %s | %s | %s |\n", f.Title, f.N, text(f.Median, f.Unit), f.spread(), len(f.Runs),
 			f.raw(), f.times(), f.target(), verdict, f.peer(f.row.flux), f.peer(f.row.argo))
+	}
+	for _, f := range r.Failures {
+		first, _, _ := strings.Cut(f.Why, "\n")
+		fmt.Fprintf(&b, "\n**Failed, not measured**: %s: %s\n", f.What, first)
 	}
 	b.WriteString("\n## Per process\n\n")
 	for _, line := range r.processLines() {

@@ -50,6 +50,13 @@ type report struct {
 	Took      string     `json:"took"`
 	Figures   []*figure  `json:"figures"`
 	Processes []*process `json:"processes"`
+	Failures  []failed   `json:"failures,omitempty"`
+}
+
+// failed is what could not be measured, and why.
+type failed struct {
+	What string `json:"what"`
+	Why  string `json:"why"`
 }
 
 func (r *report) cell(measure string, n int) *figure {

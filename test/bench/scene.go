@@ -15,8 +15,9 @@ import (
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
-// patience bounds every wait.
-const patience = 3 * time.Minute
+// patience bounds every wait: a thousand applications converge for the first
+// time in one, on a machine that others use too.
+const patience = 5 * time.Minute
 
 // scene is a cluster of its own with Plumbline, and a repository of n
 // applications.
