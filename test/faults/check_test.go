@@ -200,6 +200,18 @@ func TestGoodHistories(t *testing.T) {
 			t.keep()
 			t.event(Event{Type: "convergence.applied", Commit: "c1"})
 		},
+		"an edit by hand in a cluster that was restored": func(t *tale) {
+			t.add(Record{Relist: true})
+			s := t.live["/ConfigMap/ns/cm-0"]
+			edited := withField(s, "hand")
+			t.version++
+			edited.Version, edited.Content, edited.Ours, edited.Others = t.version, "hand", "less", "kubectl"
+			t.add(Record{Object: &edited})
+			t.version++
+			s.Version = t.version
+			t.live[s.Key] = s
+			t.add(Record{Object: &s})
+		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
 	} {
