@@ -193,6 +193,12 @@ func TestGoodHistories(t *testing.T) {
 			t.remove(s.Key)
 			t.write(t.dir.Objects[0], "digest of one")
 		},
+		"a namespace that was taken away and came back": func(t *tale) {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Namespace: "ns"}, Whole: true}})
+			s := t.live["/ConfigMap/ns/cm-0"]
+			t.remove(s.Key)
+			t.write(t.dir.Objects[0], "digest of one")
+		},
 		"a new life of the log": func(t *tale) {
 			t.add(Record{Log: &Log{Epoch: "e2"}})
 			t.fence.Retired, t.fence.Epoch, t.stored = []string{"e1"}, "e2", 0
@@ -312,6 +318,19 @@ func TestPlantedViolations(t *testing.T) {
 			return "I3"
 		},
 		"a delete of what is declared": func(t *tale) string {
+			t.remove("/ConfigMap/ns/cm-0")
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I4"
+		},
+		"a delete of what is declared, and another kind was taken away": func(t *tale) string {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Kind: "Widget", Namespace: "ns"}, Whole: true}})
+			t.remove("/ConfigMap/ns/cm-0")
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I4"
+		},
+		"a delete of what is declared, long after its namespace went": func(t *tale) string {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Namespace: "ns"}, Whole: true}})
+			t.rest()
 			t.remove("/ConfigMap/ns/cm-0")
 			t.write(t.dir.Objects[0], "digest of one")
 			return "I4"
