@@ -29,7 +29,7 @@ var webhookFaults = []Fault{
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(hang),
 	},
 	{
-		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 1,
+		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(fail),
 	},
 }
