@@ -18,7 +18,10 @@ import (
 const (
 	dialTimeout   = 5 * time.Second
 	reconnectWait = 250 * time.Millisecond
-	reconnectMost = 5 * time.Second
+	// reconnectMost is the longest wait between two attempts, and so about how
+	// long after its return the bus is used again: the few that are connected can
+	// all ask once a second.
+	reconnectMost = time.Second
 )
 
 // callbacks are told of what happens to a connection, in no particular

@@ -44,8 +44,9 @@ var (
 // Serve runs a server, keeps it provisioned and watches over its store until
 // ctx ends. ready is called once, when everything is there.
 //
-// A store that is lost underneath the server, or doesn't answer, is noticed; the
-// server is started again on the same address and on what is left, and
+// A store that is lost underneath the server, refuses a write since its disk is
+// full, or doesn't answer, is noticed; as soon as there is space the server is
+// started again on the same address and on what is left, and
 // provisioned: where the log was lost it has a new epoch then. Nothing of the
 // store is ever deleted here.
 func Serve(ctx context.Context, o Options, ready func(*Server)) error {
@@ -62,8 +63,11 @@ func Serve(ctx context.Context, o Options, ready func(*Server)) error {
 			return stopped
 		}
 		s.options.Waiting(err)
-		if !errors.Is(err, errLost) && !errors.Is(err, errStuck) {
+		if !errors.Is(err, errLost) && !errors.Is(err, errStuck) && !errors.Is(err, errRefused) {
 			return errors.Join(err, stopped)
+		}
+		if !errors.Is(err, errLost) {
+			s.awaitSpace(ctx)
 		}
 		s.options.Log.Error("starting the bus again", "error", err)
 		if stopped != nil {
@@ -153,6 +157,11 @@ func (k *keeper) run(ctx context.Context) error {
 			}
 			if err := k.watch.lost(); err != nil {
 				return fmt.Errorf("%w: %w", errLost, err)
+			}
+			if err := k.refused(ctx); errors.Is(err, errRefused) {
+				return err
+			} else if err != nil && ctx.Err() == nil {
+				k.log.Warn("whether the store takes what is written is not known", "error", err)
 			}
 		case <-canary.C:
 			if !singing {

@@ -74,7 +74,7 @@ func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config
 		return nil, fmt.Errorf("connect to cluster %s: %w", cfg.Cluster, err)
 	}
 	a.scopes = newScopes(a.discovery, a.meter)
-	a.inventories = newInventories(a.dynamic)
+	a.inventories = newInventories(a.dynamic, a.rewound)
 	a.observer = &observer{
 		metadata: a.metadata, dynamic: a.dynamic, log: log, told: a.told, rewound: a.rewound,
 		root: ctx, reach: cfg.Namespaces, kinds: map[watchScope]*kindWatch{},
@@ -102,19 +102,6 @@ func (a *applier) told(application, _ string) {
 	select {
 	case a.dirty <- application:
 	case <-a.ctx.Done():
-	}
-}
-
-// rewound is called when a list is older than the one before: the cluster was
-// restored from a backup. What is remembered of its objects may be of a
-// future that never was: everything is written again, and nothing is pruned
-// before that.
-func (a *applier) rewound() {
-	a.log.Warn("the cluster's resourceVersion went back: it was restored from a backup. Everything is compared anew")
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	for _, app := range a.applications {
-		app.doubt.Store(true)
 	}
 }
 

@@ -47,7 +47,7 @@ func TestABrokenInventoryCountsAsLost(t *testing.T) {
 	for _, field := range []string{keyFence, keyPolicy, keyApplication} {
 		broken := body.DeepCopy()
 		broken.Object["data"].(map[string]any)[field] = "{"
-		s := newInventories(nil)
+		s := newInventories(nil, nil)
 		s.keep(broken.GetName(), decodeInventory(broken))
 		if inv, found := s.get("a"); found || len(inv.Entries) > 0 {
 			t.Errorf("%s: found %+v", field, inv)
@@ -111,38 +111,6 @@ func TestAdvisoryC9ExplainsWithoutValues(t *testing.T) {
 	long := strings.Repeat("ä", maxMessage)
 	if got := cut(long); len(got) > maxMessage+8 || !strings.HasSuffix(got, "…") {
 		t.Errorf("%d bytes", len(got))
-	}
-}
-
-func TestAListThatIsOlderShowsARestore(t *testing.T) {
-	rewound, told := 0, 0
-	w := newKindWatch(watchScope{GroupKind: schema.GroupKind{Kind: "ConfigMap"}}, func(string, string) { told++ }, func() { rewound++ })
-	object := func(name, version string) *metav1.PartialObjectMetadata {
-		return &metav1.PartialObjectMetadata{ObjectMeta: metav1.ObjectMeta{Name: name, UID: "u", ResourceVersion: version, Labels: map[string]string{"plumbline.dev/application": "shop"}}}
-	}
-	must := func(err error) {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-	}
-	must(w.Replace([]any{object("a", "90")}, "100"))
-	must(w.Update(object("a", "120")))
-	must(w.Update(object("a", "110"))) // the watch tells late what an answer has overtaken
-	must(w.Update(object("b", "130")))
-	must(w.Replace([]any{object("a", "105")}, "125"))
-	a, _ := w.get("/ConfigMap//a")
-	if _, ok := w.get("/ConfigMap//b"); !ok || a.ResourceVersion != "120" || rewound != 0 {
-		t.Errorf("got %+v", w.seen)
-	}
-	must(w.Replace([]any{object("a", "50")}, "60"))
-	a, _ = w.get("/ConfigMap//a")
-	if _, ok := w.get("/ConfigMap//b"); ok || a.ResourceVersion != "50" || rewound != 1 {
-		t.Errorf("after a restore: got %+v, %d", w.seen, rewound)
-	}
-	must(w.Delete(object("a", "70")))
-	if _, ok := w.get("/ConfigMap//a"); ok || told == 0 {
-		t.Error("it is still there")
 	}
 }
 

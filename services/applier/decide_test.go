@@ -481,3 +481,37 @@ func TestAPlanInTheLogHoldsNoBody(t *testing.T) {
 		t.Error(b.String())
 	}
 }
+
+// Whatever a clock says, an hour off or a lifetime, the plan is the same. Only an
+// object that somebody fights over is left alone until a time.
+func TestThePlanAsksNoClock(t *testing.T) {
+	times := []time.Time{
+		time.Unix(0, 0), time.Now().Add(-time.Hour), time.Now(), time.Now().Add(time.Hour), time.Date(2106, 2, 7, 6, 28, 15, 0, time.UTC),
+	}
+	for seed := range uint64(200) {
+		r := rand.New(rand.NewPCG(seed, 31))
+		w := newWorld()
+		for sequence := uint64(1); sequence < 6; sequence++ {
+			desired := someBundle(r, sequence)
+			policy := Policy{Prune: true, Heal: r.IntN(2) == 0}
+			var first Plan
+			for i, now := range times {
+				live, memory := w.copyOf()
+				plan := decide(desired, live, memory, policy, now)
+				if i == 0 {
+					first = plan
+				}
+				if diff := cmp.Diff(ops(first), ops(plan)); diff != "" {
+					t.Fatalf("seed %d, revision %d: at %s another plan is made:\n%s", seed, sequence, now, diff)
+				}
+			}
+			w.apply(desired, first)
+			w.disturb(r)
+		}
+	}
+	// And no clock is in the order of revisions.
+	f := Fence{Epoch: "e", Sequence: 5}
+	if !f.Admit(events.Order{Epoch: "e", Sequence: 6}, "e", events.Order{}).OK || f.Admit(events.Order{Epoch: "e", Sequence: 4}, "e", events.Order{}).OK {
+		t.Error("the order is that of the log")
+	}
+}

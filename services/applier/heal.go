@@ -17,6 +17,7 @@ import (
 // the other writer, ends it.
 type fight struct {
 	heals []time.Time
+	of    time.Time // since when the divergence was that was healed last
 	until time.Time // when it may be healed again
 }
 
@@ -28,8 +29,14 @@ const (
 	fightMost   = 300 * time.Second
 )
 
-// heal notes that an object is to be healed, and when that may be.
-func (f *fight) heal(now time.Time) {
+// heal notes that an object is to be healed, and when that may be. A divergence
+// that is told of again, since it persists, is no other: nobody has written the
+// object meanwhile.
+func (f *fight) heal(now, since time.Time) {
+	if len(f.heals) > 0 && f.of.Equal(since) {
+		return
+	}
+	f.of = since
 	kept := f.heals[:0]
 	for _, t := range f.heals {
 		if now.Sub(t) < fightWindow {
@@ -78,7 +85,7 @@ func (a *applier) heal(ctx context.Context, in events.Event, d *events.Divergenc
 		f = &fight{}
 		app.fights[key] = f
 	}
-	f.heal(bus.Now(ctx))
+	f.heal(bus.Now(ctx), d.Since)
 	if wait := f.until.Sub(bus.Now(ctx)); wait > 0 {
 		a.log.WarnContext(ctx, "someone keeps writing an object that Git declares: healing waits", "application", app.name,
 			"object", d.Object.String(), "again", wait.String(), "writer", writer(d))

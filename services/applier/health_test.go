@@ -206,7 +206,7 @@ func TestFightsWaitLongerEachTime(t *testing.T) {
 	now := time.Unix(0, 0)
 	var waits []time.Duration
 	for range 10 {
-		f.heal(now)
+		f.heal(now, now)
 		waits = append(waits, f.until.Sub(now))
 		now = f.until.Add(time.Second)
 	}
@@ -217,7 +217,7 @@ func TestFightsWaitLongerEachTime(t *testing.T) {
 			break
 		}
 	}
-	f.heal(now.Add(2 * fightWindow))
+	f.heal(now.Add(2*fightWindow), now.Add(2*fightWindow))
 	if !f.until.Equal(now.Add(2 * fightWindow)) {
 		t.Error("a fight of long ago still counts")
 	}

@@ -10,6 +10,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"sync"
 
@@ -50,10 +51,17 @@ var errInventoryChanged = errors.New("the inventory was changed by another appli
 // inventories are the inventories of one cluster: kept up to date by a watch,
 // written with preconditions. It may be used from several goroutines.
 type inventories struct {
-	client dynamic.Interface
+	client  dynamic.Interface
+	rewound func()
 
 	mu     sync.RWMutex
 	byName map[string]stored // by ConfigMap name
+	high   string            // the highest resourceVersion that was seen, in a list, a watch or an answer
+	// life counts the pasts that the cluster had; back says that of the
+	// present one nothing was listed yet: the next list alone counts.
+	life int
+	back bool
+	stop context.CancelFunc // ends the present list or watch
 }
 
 // stored is one ConfigMap as last seen.
@@ -62,8 +70,8 @@ type stored struct {
 	broken error // it can't be decoded
 }
 
-func newInventories(client dynamic.Interface) *inventories {
-	return &inventories{client: client, byName: map[string]stored{}}
+func newInventories(client dynamic.Interface, rewound func()) *inventories {
+	return &inventories{client: client, rewound: rewound, byName: map[string]stored{}}
 }
 
 // inventoryName is the name of an application's ConfigMap.
@@ -172,6 +180,9 @@ func (s *inventories) confirm(ctx context.Context, inv Inventory) error {
 // refresh reads one inventory from the API server.
 func (s *inventories) refresh(ctx context.Context, application string) error {
 	name := inventoryName(application)
+	s.mu.RLock()
+	known, life := s.byName[name], s.life
+	s.mu.RUnlock()
 	out, err := s.client.Resource(configMapResource).Namespace(systemNamespace).Get(ctx, name, metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		s.drop(name)
@@ -180,8 +191,23 @@ func (s *inventories) refresh(ctx context.Context, application string) error {
 	if err != nil {
 		return fmt.Errorf("read the inventory of %s: %w", application, err)
 	}
-	s.keep(name, decodeInventory(out))
+	if e := decodeInventory(out); !outdated(e.UID, e.ResourceVersion, known.UID, known.ResourceVersion, known.ResourceVersion) {
+		s.keep(name, e)
+	} else if s.replaceOutdated(name, e, known, life) { // what was known before it was asked for is the older past
+		s.rewound()
+	}
 	return nil
+}
+
+// replaceOutdated remembers what was read of a past that is not the one that
+// known is of, and says whether that is news.
+func (s *inventories) replaceOutdated(name string, e, known stored, life int) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.byName[name].ResourceVersion == known.ResourceVersion {
+		s.byName[name] = e
+	}
+	return s.life == life
 }
 
 // remove deletes the inventory of a withdrawn application.
@@ -206,10 +232,11 @@ func (s *inventories) remove(ctx context.Context, inv Inventory) error {
 func (s *inventories) keep(name string, e stored) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.byName[name]; ok && was.UID == e.UID && older(e.ResourceVersion, was.ResourceVersion) {
+	if was, ok := s.byName[name]; ok && !s.back && was.UID == e.UID && older(e.ResourceVersion, was.ResourceVersion) {
 		return
 	}
 	s.byName[name] = e
+	s.high = later(s.high, e.ResourceVersion)
 }
 
 // forget drops an inventory that was deleted, unless it was made anew since.
@@ -221,14 +248,71 @@ func (s *inventories) forget(name, uid string) {
 	}
 }
 
-// retain drops what a whole list lacks, unless it was written after the list.
-func (s *inventories) retain(listed map[string]bool, resourceVersion string) {
+// replace takes a whole list, and keeps what was written since. Found says that
+// the list can't follow what was known: then it alone counts, as does the first
+// one after that was found elsewhere, of which back tells.
+func (s *inventories) replace(list map[string]stored, resourceVersion string) (back, found bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for name, e := range s.byName {
-		if !listed[name] && !older(resourceVersion, e.ResourceVersion) {
-			delete(s.byName, name)
+	back = s.back
+	for name, e := range list {
+		was := s.byName[name]
+		found = found || !back && outdated(e.UID, e.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
+	}
+	before := s.byName
+	s.byName = maps.Clone(list)
+	if s.back = false; back || found {
+		s.high = resourceVersion
+		return back, found
+	}
+	s.high = later(s.high, resourceVersion)
+	for name, was := range before {
+		if older(resourceVersion, was.ResourceVersion) {
+			s.byName[name] = was // written after the list
 		}
+	}
+	return back, found
+}
+
+// rewind has the inventories listed anew, and forgets what was known when they
+// are.
+func (s *inventories) rewind() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.life++
+	s.back, s.high = true, ""
+	if s.stop != nil {
+		s.stop()
+	}
+}
+
+// begin notes how the list or watch that begins is ended, and says of which
+// past of the cluster it is.
+func (s *inventories) begin(stop context.CancelFunc) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stop = stop
+	return s.life
+}
+
+// known is the highest resourceVersion that was seen in the present past of the
+// cluster, at least the one from which a watch goes on.
+func (s *inventories) known(from string) (version string, life int) {
+	s.mu.RLock()
+	defer s.mu.RUnlock()
+	if s.high == "" { // of this past nothing is known
+		return "", s.life
+	}
+	return later(s.high, from), s.life
+}
+
+// went says that the API server's history went back, as seen from a past of it.
+func (s *inventories) went(life int) {
+	s.mu.RLock()
+	now := s.life
+	s.mu.RUnlock()
+	if now == life { // else that is known
+		s.rewound()
 	}
 }
 

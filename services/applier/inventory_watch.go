@@ -4,6 +4,7 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -30,20 +31,38 @@ func newInventoryWatch(a *applier) *inventoryWatch {
 func (w *inventoryWatch) run(ctx context.Context) {
 	client := w.dynamic.Resource(configMapResource).Namespace(systemNamespace)
 	filter := func(o metav1.ListOptions) metav1.ListOptions { o.LabelSelector = labelInventory; return o }
-	reflector := cache.NewReflectorWithOptions(cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
+	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
 			list, err := client.List(watchList(ctx), filter(o))
 			w.away.Store(err != nil)
 			return list, err
 		},
 		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			changes, err := client.Watch(watchList(ctx), filter(o))
+			changes, err := w.follow(ctx, o.ResourceVersion, func(ctx context.Context) (watch.Interface, error) {
+				return client.Watch(watchList(ctx), filter(o))
+			}, func(ctx context.Context) (string, error) {
+				list, err := client.List(watchList(ctx), filter(onlyVersion()))
+				if err != nil {
+					return "", err
+				}
+				return list.GetResourceVersion(), nil
+			})
 			w.away.Store(err != nil)
 			return changes, err
 		},
-	}, w.dynamic), nil, w, cache.ReflectorOptions{Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories"})
+	}, w.dynamic)
 	told := false
+	var reflector *cache.Reflector
+	life := 0
 	wait.UntilWithContext(klog.NewContext(ctx, *quiet()), func(ctx context.Context) {
+		ctx, end := context.WithCancel(ctx)
+		defer end()
+		if now := w.inventories.begin(end); reflector == nil || now != life {
+			life = now
+			reflector = cache.NewReflectorWithOptions(source, nil, w, cache.ReflectorOptions{
+				Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories",
+			}) // one remembers where it was
+		}
 		err := reflector.ListAndWatchWithContext(ctx)
 		if err != nil && ctx.Err() == nil && !told {
 			told = true
@@ -58,17 +77,27 @@ func (w *inventoryWatch) Add(obj any) error { return w.Update(obj) }
 // Update is called by the reflector for an inventory that changes.
 func (w *inventoryWatch) Update(obj any) error {
 	if u, ok := obj.(*unstructured.Unstructured); ok {
-		w.learn(u)
+		w.inventories.keep(u.GetName(), w.decode(u))
 	}
 	return nil
 }
 
-func (w *inventoryWatch) learn(u *unstructured.Unstructured) {
+// follow opens a watch, and tells where it has nothing to follow.
+func (w *inventoryWatch) follow(ctx context.Context, from string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
+	known, life := w.inventories.known(from)
+	changes, err := watchFrom(ctx, known, open, newest)
+	if errors.Is(err, errRewound) {
+		w.inventories.went(life)
+	}
+	return changes, err
+}
+
+func (w *inventoryWatch) decode(u *unstructured.Unstructured) stored {
 	e := decodeInventory(u)
 	if e.broken != nil {
 		w.log.Warn("an inventory can't be read: it counts as lost", "inventory", u.GetName(), "error", e.broken)
 	}
-	w.inventories.keep(u.GetName(), e)
+	return e
 }
 
 // Delete is called by the reflector for an inventory that is gone.
@@ -81,18 +110,23 @@ func (w *inventoryWatch) Delete(obj any) error {
 
 // Replace is called by the reflector with a whole list.
 func (w *inventoryWatch) Replace(list []any, resourceVersion string) error {
-	listed := map[string]bool{}
+	listed := make(map[string]stored, len(list))
 	for _, obj := range list {
 		if u, ok := obj.(*unstructured.Unstructured); ok {
-			listed[u.GetName()] = true
-			w.learn(u)
+			listed[u.GetName()] = w.decode(u)
 		}
 	}
-	w.inventories.retain(listed, resourceVersion)
+	back, found := w.inventories.replace(listed, resourceVersion)
 	select {
 	case <-w.synced:
 	default:
 		close(w.synced)
+	}
+	switch {
+	case found:
+		w.rewound()
+	case back:
+		w.relisted()
 	}
 	return nil
 }

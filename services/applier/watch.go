@@ -4,8 +4,9 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"fmt"
-	"log/slog"
+	"slices"
 	"sync"
 	"time"
 
@@ -13,17 +14,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
-	"k8s.io/client-go/dynamic"
-	"k8s.io/client-go/metadata"
 	"k8s.io/client-go/tools/cache"
-	"k8s.io/klog/v2"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
 // watchAgain is how long after its end a watch is started again.
@@ -49,12 +44,19 @@ type kindWatch struct {
 	kind watchScope
 	told func(application, key string)
 
-	mu      sync.RWMutex
-	seen    map[string]sighting
-	listed  string        // resourceVersion of the last list
-	synced  chan struct{} // closed after the first list
 	rewound func()
-	err     error // of the last attempt to list
+
+	mu     sync.RWMutex
+	seen   map[string]sighting
+	high   string        // the highest resourceVersion that was seen, in a list, a watch or an answer
+	listed string        // resourceVersion of the last list
+	synced chan struct{} // closed after the first list, and after the first one since a rewind
+	err    error         // of the last attempt to list
+	// life counts the pasts that the cluster had; back says that of the
+	// present one nothing was listed yet: the next list alone counts.
+	life int
+	back bool
+	stop context.CancelFunc // ends the present list or watch
 }
 
 // syncTimeout is how long work waits for the first list of a kind.
@@ -65,14 +67,14 @@ const syncTimeout = 20 * time.Second
 func (w *kindWatch) await(ctx context.Context) error {
 	deadline := time.Now().Add(syncTimeout)
 	for {
+		w.mu.RLock()
+		synced, err := w.synced, w.err
+		w.mu.RUnlock()
 		select {
-		case <-w.synced:
+		case <-synced:
 			return nil
 		default:
 		}
-		w.mu.RLock()
-		err := w.err
-		w.mu.RUnlock()
 		if apierrors.IsForbidden(err) {
 			return &trouble{
 				Reason: events.ReasonForbidden, APIReason: string(metav1.StatusReasonForbidden), Err: err,
@@ -135,11 +137,12 @@ func (w *kindWatch) Update(obj any) error {
 func (w *kindWatch) keep(s sighting) {
 	w.mu.Lock()
 	was, ok := w.seen[s.Key()]
-	if ok && older(s.ResourceVersion, was.ResourceVersion) {
+	if ok && !w.back && older(s.ResourceVersion, was.ResourceVersion) {
 		w.mu.Unlock()
 		return
 	}
 	w.seen[s.Key()] = s
+	w.high = later(w.high, s.ResourceVersion)
 	w.mu.Unlock()
 	w.told(s.Application, s.Key())
 	if ok && was.Application != s.Application {
@@ -174,22 +177,56 @@ func (w *kindWatch) drop(key string) {
 }
 
 // Replace is called by the reflector with a whole list. What was written since
-// stays; a list that is older than the one before shows that the cluster was
-// restored from a backup, and then it alone counts.
+// stays; a list that shows that the cluster was restored from a backup alone
+// counts.
 func (w *kindWatch) Replace(list []any, resourceVersion string) error {
-	w.mu.Lock()
-	before := w.seen
-	back := older(resourceVersion, w.listed)
-	w.listed = resourceVersion
-	w.seen = make(map[string]sighting, len(list))
-	changed := map[string]string{}
+	sightings := make([]sighting, 0, len(list))
 	for _, obj := range list {
 		s, err := w.sight(obj)
 		if err != nil {
-			w.mu.Unlock()
 			return err
 		}
-		if was, ok := before[s.Key()]; ok && !back && older(s.ResourceVersion, was.ResourceVersion) {
+		sightings = append(sightings, s)
+	}
+	w.mu.Lock()
+	found := w.contradicts(sightings, resourceVersion)
+	changed := w.replace(sightings, resourceVersion, found || w.back)
+	w.back = false
+	w.mu.Unlock()
+	if found {
+		w.rewound()
+	}
+	for key, application := range changed {
+		w.told(application, key)
+	}
+	return nil
+}
+
+// contradicts says that a whole list can't follow what was seen before. w.mu is
+// held.
+func (w *kindWatch) contradicts(list []sighting, resourceVersion string) bool {
+	if w.back {
+		return false // nothing that was seen counts
+	}
+	return older(resourceVersion, w.listed) || slices.ContainsFunc(list, func(s sighting) bool {
+		was, ok := w.seen[s.Key()]
+		return ok && outdated(s.UID, s.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
+	})
+}
+
+// replace takes a whole list, and what was written since unless the list is to
+// stand alone. It returns the application of each object that may have changed,
+// by key. w.mu is held.
+func (w *kindWatch) replace(list []sighting, resourceVersion string, alone bool) map[string]string {
+	before := w.seen
+	if alone {
+		w.high = ""
+	}
+	w.listed, w.high = resourceVersion, later(w.high, resourceVersion)
+	w.seen = make(map[string]sighting, len(list))
+	changed := map[string]string{}
+	for _, s := range list {
+		if was, ok := before[s.Key()]; ok && !alone && older(s.ResourceVersion, was.ResourceVersion) {
 			s = was
 		}
 		w.seen[s.Key()] = s
@@ -199,25 +236,59 @@ func (w *kindWatch) Replace(list []any, resourceVersion string) error {
 		if _, ok := w.seen[key]; ok {
 			continue
 		}
-		if !back && older(resourceVersion, was.ResourceVersion) {
+		if !alone && older(resourceVersion, was.ResourceVersion) {
 			w.seen[key] = was
 			continue
 		}
 		changed[key] = was.Application
 	}
-	w.mu.Unlock()
 	select {
 	case <-w.synced:
 	default:
 		close(w.synced)
 	}
-	if back {
+	return changed
+}
+
+// rewind has the kind listed anew, and forgets what was seen when it is.
+func (w *kindWatch) rewind() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.life++
+	w.back, w.high, w.listed, w.synced = true, "", "", make(chan struct{})
+	if w.stop != nil {
+		w.stop()
+	}
+}
+
+// begin notes how the list or watch that begins is ended, and says of which
+// past of the cluster it is.
+func (w *kindWatch) begin(stop context.CancelFunc) int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.stop = stop
+	return w.life
+}
+
+// known is the highest resourceVersion that was seen in the present past of the
+// cluster, at least the one from which a watch goes on.
+func (w *kindWatch) known(from string) (version string, life int) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	if w.high == "" { // of this past nothing is known
+		return "", w.life
+	}
+	return later(w.high, from), w.life
+}
+
+// went says that the API server's history went back, as seen from a past of it.
+func (w *kindWatch) went(life int) {
+	w.mu.RLock()
+	now := w.life
+	w.mu.RUnlock()
+	if now == life { // else that is known
 		w.rewound()
 	}
-	for key, application := range changed {
-		w.told(application, key)
-	}
-	return nil
 }
 
 // Resync is called by the reflector on a timer that we don't set.
@@ -230,112 +301,12 @@ func (w *kindWatch) get(key string) (sighting, bool) {
 	return s, ok
 }
 
-// observer runs the watches of one cluster. It may be used from several
-// goroutines.
-type observer struct {
-	metadata metadata.Interface
-	dynamic  dynamic.Interface
-	log      *slog.Logger
-	told     func(application, key string)
-	rewound  func()
-	reach    reach
-
-	mu    sync.Mutex
-	root  context.Context // of the watches
-	done  sync.WaitGroup
-	kinds map[watchScope]*kindWatch
-}
-
-// scope is what is watched to see o.
-func (o *observer) scope(object events.Object) watchScope {
-	return watchScope{schema.GroupKind{Group: object.Group, Kind: object.Kind}, o.reach.scope(object)}
-}
-
-// start starts the watch of a kind unless it runs.
-func (o *observer) start(kind watchScope, r resource) *kindWatch {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	w, ok := o.kinds[kind]
-	if !ok {
-		w = newKindWatch(kind, o.told, o.rewound)
-		o.kinds[kind] = w
-		o.done.Go(func() { o.run(w, r) })
+// follow opens a watch of the kind, and tells where it has nothing to follow.
+func (w *kindWatch) follow(ctx context.Context, from string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
+	known, life := w.known(from)
+	changes, err := watchFrom(ctx, known, open, newest)
+	if errors.Is(err, errRewound) {
+		w.went(life)
 	}
-	return w
+	return changes, err
 }
-
-// watched returns the watch that sees an object, or nil.
-func (o *observer) watched(object events.Object) *kindWatch {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.kinds[o.scope(object)]
-}
-
-// get returns an object as last seen.
-func (o *observer) get(object events.Object) (sighting, bool) {
-	w := o.watched(object)
-	if w == nil {
-		return sighting{}, false
-	}
-	return w.get(object.Key())
-}
-
-// run lists and watches until the observer ends or the kind is no longer
-// served.
-func (o *observer) run(w *kindWatch, r resource) {
-	ctx, stop := context.WithCancel(klog.NewContext(watchList(o.root), *quiet()))
-	defer stop()
-	reflector := cache.NewReflectorWithOptions(o.lister(w, r), nil, w, cache.ReflectorOptions{
-		Logger: quiet(), Name: "applier " + w.kind.String(), TypeDescription: w.kind.String(),
-	})
-	wait.UntilWithContext(ctx, func(ctx context.Context) {
-		err := reflector.ListAndWatchWithContext(ctx)
-		gone := apierrors.IsNotFound(err)
-		if gone { // the CRD is: the next object of the kind starts a new watch
-			o.mu.Lock()
-			delete(o.kinds, w.kind)
-			o.mu.Unlock()
-			stop()
-		}
-		w.mu.Lock()
-		w.err = err
-		w.mu.Unlock()
-		if gone {
-			return
-		}
-		if err != nil && ctx.Err() == nil {
-			o.log.Debug("watch ended: starting it again", "kind", w.kind.String(), "error", err)
-		}
-	}, watchAgain)
-}
-
-func (o *observer) lister(w *kindWatch, r resource) cache.ListerWatcher {
-	filter := func(options metav1.ListOptions) metav1.ListOptions {
-		options.LabelSelector = manifest.LabelApplication
-		return options
-	}
-	if needsStatus(w.kind.Group, w.kind.Kind) {
-		client := o.dynamic.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
-		return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				return client.List(watchList(ctx), filter(options))
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				return client.Watch(watchList(ctx), filter(options))
-			},
-		}, o.dynamic)
-	}
-	client := o.metadata.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
-	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return client.List(watchList(ctx), filter(options))
-		},
-		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return client.Watch(watchList(ctx), filter(options))
-		},
-	}, o.metadata)
-}
-
-// quiet is a logger that says nothing: what a reflector can't do it tries
-// again, and what that costs is said by the work that waits for it.
-func quiet() *klog.Logger { return new(klog.Logger) }

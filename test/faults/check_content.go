@@ -48,19 +48,19 @@ func (r revisions) at(app string, f Fence) *Dir {
 func checkContent(h History) []finding {
 	var found []finding
 	known := newRevisions(h)
+	last := map[string]State{} // a list after a relist tells only what differs
 	start := 0
 	for i := range len(h) + 1 {
 		if i == len(h) || h[i].Relist {
-			found = append(found, contentOf(h, start, i, known)...)
+			found = append(found, contentOf(h, start, i, known, last)...)
 			start = i + 1
 		}
 	}
 	return found
 }
 
-func contentOf(h History, from, to int, known revisions) []finding {
+func contentOf(h History, from, to int, known revisions, last map[string]State) []finding {
 	fences := inventories(h[from:to])[0]
-	last := map[string]State{}
 	var found []finding
 	for i := from; i < to; i++ {
 		s := h[i].Object

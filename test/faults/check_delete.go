@@ -21,15 +21,13 @@ const (
 // at the fence, and stands behind no guard, or was approved.
 func checkDeletes(h History) []finding {
 	c := deleteCheck{
-		known: newRevisions(h), byHand: map[string]bool{}, emptied: map[string]bool{}, undeclared: map[string]int{},
+		known: newRevisions(h), byHand: map[string]bool{}, undeclared: map[string]int{},
 		approved: map[string][]int{}, gone: map[string]int{}, held: map[string]bool{},
 	}
 	for i, r := range h {
 		switch {
 		case r.Hand != nil && r.Hand.Deleted:
 			c.byHand[r.Hand.UID] = true
-		case r.Hand != nil && r.Hand.Whole:
-			c.emptied[r.Hand.Namespace] = true
 		case r.Event != nil && r.Event.Type == "approval.given":
 			c.approved[r.Event.App] = append(c.approved[r.Event.App], i)
 		}
@@ -46,7 +44,7 @@ type deleteCheck struct {
 	known      revisions
 	pieces     []map[string][]at[Inventory]
 	byHand     map[string]bool  // uids
-	emptied    map[string]bool  // namespaces
+	emptied    []Hand           // namespaces, or one kind in them, since the last rest
 	approved   map[string][]int // where, by application
 	undeclared map[string]int   // where an application was last not declared
 	declared   []App
@@ -62,7 +60,9 @@ func (c *deleteCheck) take(i int, r Record) {
 	case r.Relist:
 		c.piece++
 	case r.Quiet != nil:
-		c.rest = i
+		c.rest, c.emptied = i, nil
+	case r.Hand != nil && r.Hand.Whole:
+		c.emptied = append(c.emptied, r.Hand.Hand)
 	case r.Ref != nil && r.Ref.Op == OpFleet:
 		for _, app := range c.known.apps {
 			if !slices.ContainsFunc(r.Ref.Apps, func(a App) bool { return a.Name == app.Name }) {
@@ -76,7 +76,7 @@ func (c *deleteCheck) take(i int, r Record) {
 }
 
 func (c *deleteCheck) deleted(i int, s State) {
-	if s.App == "" || c.byHand[s.UID] || c.emptied[s.namespace()] || s.Listed && c.piece > 0 {
+	if s.App == "" || c.byHand[s.UID] || slices.ContainsFunc(c.emptied, s.within) || s.Listed && c.piece > 0 {
 		return
 	}
 	list := c.pieces[min(c.piece, len(c.pieces)-1)][s.App]
@@ -105,6 +105,11 @@ func (c *deleteCheck) deleted(i int, s State) {
 		return
 	}
 	c.guard(i, s, list[:n])
+}
+
+// within says that an object is of what somebody took away as a whole.
+func (s State) within(h Hand) bool {
+	return s.namespace() == h.Namespace && (h.Kind == "" || h.Kind == s.kind())
 }
 
 // withdrawn says that an application is not declared, or was not a moment ago.

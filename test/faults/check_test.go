@@ -193,12 +193,30 @@ func TestGoodHistories(t *testing.T) {
 			t.remove(s.Key)
 			t.write(t.dir.Objects[0], "digest of one")
 		},
+		"a namespace that was taken away and came back": func(t *tale) {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Namespace: "ns"}, Whole: true}})
+			s := t.live["/ConfigMap/ns/cm-0"]
+			t.remove(s.Key)
+			t.write(t.dir.Objects[0], "digest of one")
+		},
 		"a new life of the log": func(t *tale) {
 			t.add(Record{Log: &Log{Epoch: "e2"}})
 			t.fence.Retired, t.fence.Epoch, t.stored = []string{"e1"}, "e2", 0
 			t.observe("c1")
 			t.keep()
 			t.event(Event{Type: "convergence.applied", Commit: "c1"})
+		},
+		"an edit by hand in a cluster that was restored": func(t *tale) {
+			t.add(Record{Relist: true})
+			s := t.live["/ConfigMap/ns/cm-0"]
+			edited := withField(s, "hand")
+			t.version++
+			edited.Version, edited.Content, edited.Ours, edited.Others = t.version, "hand", "less", "kubectl"
+			t.add(Record{Object: &edited})
+			t.version++
+			s.Version = t.version
+			t.live[s.Key] = s
+			t.add(Record{Object: &s})
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
@@ -300,6 +318,19 @@ func TestPlantedViolations(t *testing.T) {
 			return "I3"
 		},
 		"a delete of what is declared": func(t *tale) string {
+			t.remove("/ConfigMap/ns/cm-0")
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I4"
+		},
+		"a delete of what is declared, and another kind was taken away": func(t *tale) string {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Kind: "Widget", Namespace: "ns"}, Whole: true}})
+			t.remove("/ConfigMap/ns/cm-0")
+			t.write(t.dir.Objects[0], "digest of one")
+			return "I4"
+		},
+		"a delete of what is declared, long after its namespace went": func(t *tale) string {
+			t.add(Record{Hand: &HandDone{Hand: Hand{Namespace: "ns"}, Whole: true}})
+			t.rest()
 			t.remove("/ConfigMap/ns/cm-0")
 			t.write(t.dir.Objects[0], "digest of one")
 			return "I4"

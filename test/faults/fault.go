@@ -87,7 +87,7 @@ const (
 // Faults are all kinds, in the order of the matrix.
 var Faults = slices.Concat(
 	killFaults, failpointFaults, busFaults, wireFaults, storeFaults, twinFaults, refFaults,
-	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, messageFaults,
+	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, absentFaults, messageFaults, childFaults,
 )
 
 // FaultNamed returns a kind by its name.

@@ -132,7 +132,8 @@ type HandDone struct {
 	Hand
 	UID     string `json:"uid,omitempty"` // of what it deleted
 	Deleted bool   `json:"deleted,omitempty"`
-	// Namespace says that everything in the namespace goes.
+	// Whole says that everything in the namespace goes, or everything of the
+	// kind in it.
 	Whole bool `json:"whole,omitempty"`
 }
 

@@ -26,7 +26,7 @@ var hostFaults = []Fault{
 		}),
 	},
 	{
-		Row: "F24", Name: "git-redirects", About: "the Git host redirects to another host", Weight: 1,
+		Row: "F24", Name: "git-redirects", About: "the Git host redirects to another host", Weight: 2,
 		Hold:   Span{500 * time.Millisecond, 3 * time.Second},
 		Inject: misbehave(func(*rand.Rand) gitserver.Fault { return gitserver.Redirect("http://127.0.0.1:9") }),
 	},

@@ -153,9 +153,13 @@ func restoreCluster(bump int) func(context.Context, *World, *rand.Rand) (Lift, e
 			return nil, err
 		}
 		return func(ctx context.Context) error {
-			err := w.Cluster.Restore(ctx, backup, bump)
+			// Nobody can be told of the other past before it is written down
+			// that there is one.
+			if err := w.Cluster.Kill(); err != nil {
+				return err
+			}
 			w.Relist()
-			return err
+			return w.Cluster.Restore(ctx, backup, bump)
 		}, nil
 	}
 }

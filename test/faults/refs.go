@@ -65,6 +65,18 @@ var refFaults = []Fault{
 		},
 	},
 	{
+		Row: "F31", Name: "commit-dates", About: "commits dated 1970, 2106 and before their parents, many in a moment (as all commits of all seeds are). The clocks of processes: `TestThePlanAsksNoClock`, in process, with the injected clock", Weight: 2,
+		Shape: func(s *Script) {
+			s.burst = true
+			defer func() { s.burst = false }()
+			for range 6 {
+				if app, r, ok := s.pick(); ok {
+					s.Change(app, r)
+				}
+			}
+		},
+	},
+	{
 		Row: "F18", Name: "other-manager", About: "another tool applies fields of ours by force, time and again", Weight: 2,
 		Shape: func(s *Script) {
 			for range 4 {

@@ -71,12 +71,24 @@ func (r *repository) commit(s *Snapshot) (plumbing.Hash, error) {
 // second. No order comes from it.
 var epochOfCommits = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
 
+// dateOf is when a commit says that it was made. It says all sorts of things,
+// and nothing may follow from it.
+func dateOf(n int) time.Time {
+	switch n % 5 {
+	case 0:
+		return time.Unix(0, 0).UTC()
+	case 1:
+		return time.Date(2106, 2, 7, 6, 28, 15, 0, time.UTC)
+	}
+	return epochOfCommits.Add(-time.Duration(n) * time.Hour) // before its parent
+}
+
 func (r *repository) write(files map[string]string, message string, n int, parents []plumbing.Hash) (plumbing.Hash, error) {
 	tree, err := r.tree(files)
 	if err != nil {
 		return plumbing.ZeroHash, fmt.Errorf("write a commit of %s: %w", r.Name, err)
 	}
-	by := object.Signature{Name: "Ada", Email: "ada@example.com", When: epochOfCommits.Add(time.Duration(n) * time.Second)}
+	by := object.Signature{Name: "Ada", Email: "ada@example.com", When: dateOf(n)}
 	commit := &object.Commit{Author: by, Committer: by, Message: message + "\n", TreeHash: tree, ParentHashes: parents}
 	hash, err := r.put(commit)
 	if err != nil {

@@ -10,6 +10,7 @@ import (
 	"reflect"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
@@ -92,6 +93,35 @@ func TestPlanComesFromItsSeed(t *testing.T) {
 	if a.RefChanges() < 100 {
 		t.Errorf("%d ref changes, want at least 100", a.RefChanges())
 	}
+}
+
+// Fifty-five seeds of make soak break everything, and what is gravest often
+// enough.
+func TestEverySoakBreaksEverything(t *testing.T) {
+	kinds, err := Select("", []Need{NeedFailpoints, NeedProxy, NeedCluster, NeedQuota})
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs, losses, changes, rounds := map[string]int{}, map[Loss]int{}, 0, 0
+	for seed := range uint64(55) {
+		plan := NewPlan(seed+1, Shape{Apps: 24, Steps: 10}.During(time.Minute), kinds)
+		changes += plan.RefChanges()
+		for _, round := range plan.Rounds {
+			fault, _ := FaultNamed(round.Fault)
+			runs[round.Fault]++
+			losses[fault.Loses]++
+			rounds++
+		}
+	}
+	for _, f := range kinds {
+		if runs[f.Name] < 2 {
+			t.Errorf("%s is drawn %d times", f.Name, runs[f.Name])
+		}
+	}
+	if wipes := losses[LosesLog] + losses[LosesLogBeneath]; wipes < 20 || losses[RestoresLog] < 20 || changes < 5000 || rounds < 500 {
+		t.Errorf("%d wipes, %d restores, %d ref changes, %d faults", wipes, losses[RestoresLog], changes, rounds)
+	}
+	t.Logf("%d wipes, %d restores, %d ref changes, %d faults", losses[LosesLog]+losses[LosesLogBeneath], losses[RestoresLog], changes, rounds)
 }
 
 // No snapshot of any plan declares one object twice: what is in the cluster

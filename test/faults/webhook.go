@@ -29,7 +29,7 @@ var webhookFaults = []Fault{
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(hang),
 	},
 	{
-		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 1,
+		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(fail),
 	},
 }
@@ -49,7 +49,10 @@ func deny(w http.ResponseWriter, r *http.Request) {
 	_ = json.NewEncoder(w).Encode(review) // the API server may be gone
 }
 
-func hang(_ http.ResponseWriter, r *http.Request) { <-r.Context().Done() }
+func hang(_ http.ResponseWriter, r *http.Request) {
+	_, _ = io.Copy(io.Discard, r.Body) // with it unread, the end of the connection would not be seen
+	<-r.Context().Done()
+}
 
 func fail(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInternalServerError) }
 

@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package faults
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"strconv"
+	"syscall"
+	"time"
+)
+
+// childFaults are the ends of what the renderer renders in.
+var childFaults = []Fault{
+	{
+		Row: "F14", Name: "render-child-killed", About: "the processes in which the renderer renders killed, twice at any moment: what an input that crashes its worker looks like, fewer times than it takes for the quarantine (that is `TestPoisonIsQuarantinedAndLifted`)",
+		// Without a weight until the renderer tries a crashed render again: it says
+		// render.failed at once and waits for a newer revision.
+		Weight: 0,
+		Hold:   Span{time.Second, 3 * time.Second}, Inject: killChildren,
+	},
+}
+
+// childKills is how often the renderer's children are killed: an input that
+// crashes three is set aside.
+const childKills = 2
+
+// killChildren kills the renderer's children, at moments that the seed decides.
+func killChildren(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan error, 1)
+	var waits []time.Duration
+	for range childKills {
+		waits = append(waits, time.Duration(rng.IntN(900))*time.Millisecond)
+	}
+	renderer := w.Process("renderer").PID()
+	go func() {
+		killed := 0
+		var errs []error
+		for _, wait := range waits {
+			if pause(ctx, wait) != nil {
+				break
+			}
+			for _, pid := range childrenOf(renderer) {
+				if err := syscall.Kill(pid, syscall.SIGKILL); err == nil {
+					killed++
+				} else if !errors.Is(err, syscall.ESRCH) {
+					errs = append(errs, err)
+				}
+			}
+		}
+		w.Note(fmt.Sprintf("%d children of the renderer were killed", killed))
+		ended <- errors.Join(errs...)
+	}()
+	return func(context.Context) error { cancel(); return <-ended }, nil
+}
+
+// childrenOf are the processes whose parent a process is.
+func childrenOf(pid int) []int {
+	entries, err := os.ReadDir("/proc")
+	if err != nil {
+		return nil // there is none on this system: then nobody is killed, which the note says
+	}
+	var all []int
+	for _, e := range entries {
+		child, err := strconv.Atoi(e.Name())
+		if err != nil {
+			continue
+		}
+		stat, err := os.ReadFile("/proc/" + e.Name() + "/stat")
+		if err != nil {
+			continue // it has ended
+		}
+		fields := bytes.Fields(stat[bytes.LastIndexByte(stat, ')')+1:]) // state, parent, …
+		if len(fields) > 1 && string(fields[1]) == strconv.Itoa(pid) {
+			all = append(all, child)
+		}
+	}
+	return all
+}
