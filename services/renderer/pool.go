@@ -5,13 +5,12 @@ package renderer
 import (
 	"context"
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
-
-	"github.com/plumbline-dev/plumbline/events"
 )
 
 // maxRenders is how many requests a child serves before it is replaced:
@@ -92,8 +91,9 @@ func (p *pool) keep(w *worker) {
 	time.AfterFunc(p.rest, func() { p.end(since) })
 }
 
-// render renders a path of a tree in a child. Failures, limits and crashes
-// included, are in the result; an error is none of the input's.
+// render renders a path of a tree in a child. Failures, limits and faults of a
+// parser included, are in the result. An error may be of whoever killed the
+// child: it is tried again, ever more rarely, and counted by the bus.
 func (p *pool) render(ctx context.Context, t *tree, name string) (result, error) {
 	out, err := p.once(ctx, t, name)
 	if errors.Is(err, errKilled) {
@@ -101,7 +101,7 @@ func (p *pool) render(ctx context.Context, t *tree, name string) (result, error)
 		out, err = p.once(ctx, t, name)
 	}
 	if errors.Is(err, errKilled) {
-		err = fail(events.ReasonCrashed, name, 0, "the render died twice without a word. If the machine is short of memory, give it more or lower the renderer's --memory")
+		err = fmt.Errorf("%s died twice without a word; if the machine is short of memory, give it more or lower the renderer's --memory: %w", name, err)
 	}
 	var f *failure
 	if errors.As(err, &f) {

@@ -18,10 +18,7 @@ import (
 var childFaults = []Fault{
 	{
 		Row: "F14", Name: "render-child-killed", About: "the processes in which the renderer renders killed, twice at any moment: what an input that crashes its worker looks like, fewer times than it takes for the quarantine (that is `TestPoisonIsQuarantinedAndLifted`)",
-		// Without a weight until the renderer tries a crashed render again: it says
-		// render.failed at once and waits for a newer revision.
-		Weight: 0,
-		Hold:   Span{time.Second, 3 * time.Second}, Inject: killChildren,
+		Weight: 2, Hold: Span{time.Second, 3 * time.Second}, Inject: killChildren,
 	},
 }
 

@@ -114,7 +114,7 @@ var advisories = []advisory{
 		stand: "an input that has ended its process three times is quarantined, in an event; the others go on, and a newer revision lifts it; a render child that crashes is tried once more and takes no service along",
 		tests: []string{
 			"internal/bus.TestDeathsBeforeQuarantine", "internal/bus.TestPoisonIsQuarantinedAndLifted",
-			"services/renderer.TestAChildThatIsAlwaysKilledIsAFailure", "services/renderer.TestAKilledChildIsReplaced",
+			"services/renderer.TestAChildThatIsAlwaysKilledIsAnError", "services/renderer.TestAKilledChildIsReplaced",
 		},
 	},
 }
