@@ -25,7 +25,7 @@ type Conn struct {
 	blobs *blob.Store
 	meter meters
 	epoch epochCache
-	state shared[Log]
+	state inquiry[Log]
 
 	absence *absence
 

@@ -16,7 +16,7 @@ func TestSharedAsksOnceForAllThatWait(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, answers := make(chan int), make(chan int)
 		questions := 0
-		s := shared[int]{ask: func(context.Context) (int, error) {
+		s := inquiry[int]{ask: func(context.Context) (int, error) {
 			questions++
 			asked <- questions
 			return <-answers, nil
@@ -53,7 +53,7 @@ func TestSharedAsksOnceForAllThatWait(t *testing.T) {
 func TestSharedGoesOnWithoutWhoGaveUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		asked, answers := make(chan struct{}), make(chan int)
-		s := shared[int]{ask: func(ctx context.Context) (int, error) {
+		s := inquiry[int]{ask: func(ctx context.Context) (int, error) {
 			asked <- struct{}{}
 			select {
 			case n := <-answers:

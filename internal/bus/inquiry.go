@@ -8,10 +8,10 @@ import (
 	"sync"
 )
 
-// shared asks one question for all that want its answer now. Who asks gets an
+// inquiry asks one question for all that want its answer now. Who asks gets an
 // answer that was asked for after the call: one that is under way already may
 // be of before, so those that come meanwhile share the next.
-type shared[T any] struct {
+type inquiry[T any] struct {
 	ask func(context.Context) (T, error)
 
 	mu   sync.Mutex
@@ -27,7 +27,7 @@ type asked[T any] struct {
 
 // get asks, and waits for as long as ctx lasts. What is asked for others too
 // goes on without it.
-func (s *shared[T]) get(ctx context.Context) (T, error) {
+func (s *inquiry[T]) get(ctx context.Context) (T, error) {
 	s.mu.Lock()
 	if s.next == nil {
 		s.next = &asked[T]{done: make(chan struct{})}
@@ -50,7 +50,7 @@ func (s *shared[T]) get(ctx context.Context) (T, error) {
 }
 
 // serve asks until nobody wants an answer.
-func (s *shared[T]) serve(ctx context.Context) {
+func (s *inquiry[T]) serve(ctx context.Context) {
 	for {
 		s.mu.Lock()
 		now := s.now
