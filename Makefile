@@ -11,9 +11,11 @@ commands := plumbline $(services)
 version  ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo devel)
 ldflags  := -X $(module)/internal/process.version=$(version)
 
-# On two cores two packages at once keep both busy; the end-to-end tests, which
-# measure time and start many processes, run alone.
-testflags := -race -shuffle=on -count=1
+# Three packages at once: those that start many processes mostly wait, and are
+# begun first, beside those that compute. A test that measures time measures it
+# of the processor, or a ratio.
+testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m
+long      := $(addprefix ./,test/faults test/e2e test/badinput services/watcher test/demo)
 
 .PHONY: help
 help: ## show this list
@@ -34,8 +36,7 @@ kubelab: # a real control plane; the first build takes minutes and says so
 
 .PHONY: test
 test: kubelab ## run every test, with the race detector and a real control plane
-	go test $(testflags) -p 2 -timeout 15m $$(go list ./... | grep -v '/test/e2e')
-	go test $(testflags) -parallel 3 -timeout 30m ./test/e2e/...
+	go test $(testflags) $(long) $$(go list ./... | grep -vxF "$$(go list $(long))")
 
 .PHONY: test-unit
 test-unit: ## run the tests that need no control plane: quick

@@ -143,7 +143,7 @@ func TestBacklogAfterAnOutage(t *testing.T) {
 	shop.commit("b")
 	shop.failed("meanwhile, the second")
 	shop.rendered()
-	bustest.Eventually(t, "the outage is noticed", func() bool { return r.health.Ready() != nil })
+	r.noticesTheOutage()
 	tries := len(r.slack.Calls())
 	bustest.Eventually(t, "a try that began after all of that", func() bool { return len(r.slack.Calls()) >= tries+2 })
 	if len(r.slack.Messages()) != 1 {

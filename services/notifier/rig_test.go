@@ -292,6 +292,16 @@ func (r *rig) messages(n int) []slackserver.Message {
 	return all
 }
 
+// noticesTheOutage waits until the notifier says that it is not ready, and that
+// it is for Slack: before it has begun it isn't ready either.
+func (r *rig) noticesTheOutage() {
+	r.t.Helper()
+	bustest.Eventually(r.t, "the outage of Slack is noticed", func() bool {
+		err := r.health.Ready()
+		return err != nil && strings.Contains(err.Error(), "slack: ")
+	})
+}
+
 // quiet waits until the notifier has nothing more to do, and reports how many
 // messages there are.
 func (r *rig) quiet() int {

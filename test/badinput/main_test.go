@@ -27,7 +27,7 @@ var programs string
 
 func build(t *testing.T) {
 	t.Helper()
-	dir, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	dir, err := binaries.Build(t.Context(), binaries.Kind{})
 	if err != nil {
 		t.Fatal(err)
 	}

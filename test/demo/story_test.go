@@ -20,7 +20,7 @@ func TestMain(m *testing.M) { kubelab.Main(m) }
 // The story holds from its first step to its last; with a service left out it
 // ends at the step that needs it, and says what did not come.
 func TestStory(t *testing.T) {
-	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	bin, err := binaries.Build(t.Context(), binaries.Kind{})
 	if err != nil {
 		t.Fatal(err)
 	}

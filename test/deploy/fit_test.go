@@ -78,7 +78,7 @@ type fitting struct {
 // build builds every program as it is.
 func build(t *testing.T) string {
 	t.Helper()
-	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	bin, err := binaries.Build(t.Context(), binaries.Kind{})
 	if err != nil {
 		t.Fatal(err)
 	}

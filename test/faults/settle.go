@@ -42,11 +42,12 @@ func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
 		}
 		if len(problems) == 0 && behind == "" {
 			live, err := w.atRest(ctx, view)
-			if err == nil {
+			// What was told while the last input was worked off counts too.
+			if err == nil && w.record.behind(view) == "" {
 				q.Live = live
 				return q, nil
 			}
-			if ctx.Err() != nil {
+			if err != nil && ctx.Err() != nil {
 				return q, ctx.Err()
 			}
 		}

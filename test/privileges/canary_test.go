@@ -113,7 +113,7 @@ func newScene(t *testing.T) *scene {
 		env = append(env, strings.Replace(e, otlp.HTTP(), s.otlp.URL, 1))
 	}
 	s.Rig, err = rig.New(t.Context(), rig.Options{
-		Dir: filepath.Join(dir, "rig"), Bin: binaries, Cluster: kubelab.Lend(t), Env: env,
+		Dir: filepath.Join(dir, "rig"), Bin: programs, Cluster: kubelab.Lend(t), Env: env,
 		Slack: s.slack.URL + "/api/", SlackToken: token, Resync: 5 * time.Second,
 	})
 	if err != nil {

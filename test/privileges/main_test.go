@@ -3,29 +3,24 @@
 package privileges
 
 import (
+	"context"
 	"fmt"
 	"os"
-	"os/exec"
-	"path/filepath"
 	"testing"
 
+	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
-// binaries is the folder of the binaries under test.
-var binaries string
+// programs is the folder of the programs under test.
+var programs string
 
 func TestMain(m *testing.M) {
-	dir, err := os.MkdirTemp("", "plumbline-privileges-")
+	dir, err := binaries.Build(context.Background(), binaries.Kind{})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
-	binaries = dir
-	out, err := exec.Command("go", "build", "-o", dir+string(filepath.Separator), "github.com/plumbline-dev/plumbline/cmd/...").CombinedOutput()
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "build the binaries: %v\n%s", err, out)
-		os.Exit(1)
-	}
-	kubelab.Main(m) // it exits; the folder is one of the system's temporary ones
+	programs = dir
+	kubelab.Main(m)
 }

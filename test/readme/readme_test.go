@@ -34,7 +34,7 @@ func TestReadmeRuns(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	bin, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	bin, err := binaries.Build(t.Context(), binaries.Kind{})
 	if err != nil {
 		t.Fatal(err)
 	}
