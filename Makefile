@@ -15,7 +15,7 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 # begun first, beside those that compute. A test that measures time measures it
 # of the processor, or a ratio.
 testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m
-long      := $(addprefix ./,test/faults test/e2e test/badinput services/watcher test/demo)
+long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput test/demo test/deploy)
 
 .PHONY: help
 help: ## show this list
