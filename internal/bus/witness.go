@@ -10,6 +10,7 @@ import (
 	"github.com/nats-io/nats.go"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
+	"github.com/plumbline-dev/plumbline/events"
 )
 
 // witness remembers the furthest place in the log of which this process was
@@ -45,6 +46,13 @@ func (w *witness) get() natsconfig.Witness {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.seen
+}
+
+// Testify tells the provisioner of a place in the log that must have been
+// taken, of which a service knows by other ways than the log: where the log
+// does not reach it, its epoch turns.
+func (c *Conn) Testify(ctx context.Context, seen events.Order) error {
+	return c.testify(ctx, natsconfig.Witness{Epoch: seen.Epoch, Last: seen.Sequence})
 }
 
 // testify tells the provisioner what this process has seen of the log. It tries
