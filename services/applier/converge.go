@@ -213,7 +213,7 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 	var newest events.Order
 	if !t.stands(inv) {
 		address := a.address(t.app.name)
-		newest, err = a.bus.Newest(ctx, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
+		newest, err = a.bus.Newest(ctx, t.event, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
 		if err != nil {
 			return false, err
 		}
