@@ -87,7 +87,7 @@ func TestWhatWasSaidIsRemembered(t *testing.T) {
 	r := newRig(t)
 	a, _ := r.open()
 	two := configMapYAML("one", "1") + configMapYAML("two", "1")
-	of := r.commit("shop", two)
+	r.commit("shop", two)
 	r.await("shop", "completed", 1)
 	r.checkMemory(a, "shop", false)
 
@@ -98,7 +98,7 @@ func TestWhatWasSaidIsRemembered(t *testing.T) {
 	r.unchanged("shop", configMapYAML("one", "2")+configMapYAML("two", "1"))
 	r.checkMemory(a, "shop", false)
 
-	of = r.commit("shop", two)
+	of := r.commit("shop", two)
 	r.await("shop", "completed", 3)
 	r.edit(configMaps_, "two", `{"data":{"key":"by hand"}}`)
 	r.diverged(of, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "two"})
