@@ -28,6 +28,8 @@ type Options struct {
 	// Failed returns what is published of an input that is at fault, or that
 	// failed too often (reason quarantined); nil or empty: a message.rejected.
 	Failed func(in events.Event, reason events.Reason, message string) []events.Draft
+	// Settled, where set, is told what became of what is published.
+	Settled Settled
 }
 
 // ApplicationKey is the queue of the event's application; what concerns no

@@ -51,7 +51,7 @@ func TestAnEventOfTheFutureIsRejected(t *testing.T) {
 	}
 	forge(t, s, e, nil)
 	subject := e.Type.Subject(e.Address)
-	newest, err := c.Newest(ctx, subject)
+	newest, err := c.Newest(ctx, events.Event{}, subject)
 	if err != nil || newest != (events.Order{}) {
 		t.Errorf("the newest is %+v, %v", newest, err)
 	}
@@ -77,7 +77,7 @@ func TestAnEventOfTheFutureIsRejected(t *testing.T) {
 	bustest.Eventually(t, "message.rejected", func() bool { return len(rejected(t, s, events.ReasonIntegrity)) == 1 })
 	// What is no event shuts nothing out either.
 	forge(t, s, e, []byte("{"))
-	if newest, err = c.Newest(ctx, subject); err != nil || newest != (events.Order{}) {
+	if newest, err = c.Newest(ctx, events.Event{}, subject); err != nil || newest != (events.Order{}) {
 		t.Errorf("the newest is %+v, %v", newest, err)
 	}
 }

@@ -18,8 +18,12 @@ var ErrDenied = errors.New("the bus denies it")
 // waited for in vain.
 type denials struct {
 	mu      sync.Mutex
-	waiting map[string]map[chan error]struct{}
+	waiting map[string]map[*denial]struct{}
 }
+
+// denial is one who waits: told is called where its subject is denied, and must
+// not block.
+type denial struct{ told func(error) }
 
 var deniedPublish = regexp.MustCompile(`(?i)permissions violation for publish to "([^"]+)"`)
 
@@ -34,30 +38,38 @@ func (d *denials) told(err error) {
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	for c := range d.waiting[found[1]] {
-		select {
-		case c <- ErrDenied: // whoever asked says what was asked for
-		default:
-		}
+	for w := range d.waiting[found[1]] {
+		w.told(ErrDenied) // whoever asked says what was asked for
 	}
 }
 
 // watch returns a channel for the denial of a subject, and what ends it.
 func (d *denials) watch(subject string) (<-chan error, func()) {
 	c := make(chan error, 1)
+	return c, d.call(subject, func(err error) {
+		select {
+		case c <- err:
+		default:
+		}
+	})
+}
+
+// call has a denial of a subject told, and returns what ends that.
+func (d *denials) call(subject string, told func(error)) (end func()) {
+	w := &denial{told}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.waiting == nil {
-		d.waiting = map[string]map[chan error]struct{}{}
+		d.waiting = map[string]map[*denial]struct{}{}
 	}
 	if d.waiting[subject] == nil {
-		d.waiting[subject] = map[chan error]struct{}{}
+		d.waiting[subject] = map[*denial]struct{}{}
 	}
-	d.waiting[subject][c] = struct{}{}
-	return c, func() {
+	d.waiting[subject][w] = struct{}{}
+	return func() {
 		d.mu.Lock()
 		defer d.mu.Unlock()
-		delete(d.waiting[subject], c)
+		delete(d.waiting[subject], w)
 		if len(d.waiting[subject]) == 0 {
 			delete(d.waiting, subject)
 		}

@@ -10,7 +10,8 @@
 // causation, publishes them and waits until they are stored, and only then
 // acknowledges the input. Ids are derived from the cause, so a crash in
 // between makes a duplicate, which the log drops; beyond the log's window for
-// duplicates handlers are idempotent.
+// duplicates handlers are idempotent. What the drafts have become a service may be
+// told ([Settled]), to remember it.
 //
 // What becomes of an input is decided by the handler's error (see the package
 // fault):

@@ -116,27 +116,6 @@ func (c *Conn) Subjects(ctx context.Context, filter string) ([]string, error) {
 	}
 }
 
-// Newest returns the highest revision among the last events on the given
-// subjects, as far as they are of the log's present epoch; the zero Order
-// where there is none. A revision below it is superseded: latest wins.
-func (c *Conn) Newest(ctx context.Context, subjects ...string) (events.Order, error) {
-	epoch, err := c.currentEpoch(ctx)
-	if err != nil {
-		return events.Order{}, err
-	}
-	var newest events.Order
-	last, err := c.LastOfEach(ctx, subjects...)
-	if err != nil {
-		return events.Order{}, err
-	}
-	for _, e := range last {
-		if e.Type != nil && e.Epoch == epoch && e.Sequence > newest.Sequence {
-			newest = events.Order{Epoch: epoch, Sequence: e.Sequence}
-		}
-	}
-	return newest, nil
-}
-
 // epochLife is how long an epoch is believed. A log that was put back gets its
 // new epoch only after it is up again.
 const epochLife = time.Second

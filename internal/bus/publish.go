@@ -178,7 +178,9 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 		return events.Event{}, err
 	}
 	c.meter.published.Add(ctx, 1, metric.WithAttributes(attribute.String("type", e.Type.Name()), attribute.Bool("duplicate", s.Duplicate)))
-	if !s.Duplicate {
+	if s.Duplicate {
+		repeats(ctx)
+	} else {
 		c.meter.sending(ctx, "event", len(m.Data))
 		c.meter.count(ctx, e)
 		c.log.InfoContext(ctx, "published", "type", e.Type.Name(), "application", e.Application, "cluster", e.Cluster, "id", e.ID, "stored", s.Sequence)

@@ -51,7 +51,7 @@ func TestOutputsAreStamped(t *testing.T) {
 	if err != nil || read.Sequence != in.Sequence || read.Epoch != in.Epoch {
 		t.Errorf("Last = %+v, %v", read, err)
 	}
-	newest, err := renderer.Newest(t.Context(), in.Type.Subject(in.Address), e.Type.Subject(e.Address), "plumbline.v1.commit.observed.local.none")
+	newest, err := renderer.Newest(t.Context(), events.Event{}, in.Type.Subject(in.Address), e.Type.Subject(e.Address), "plumbline.v1.commit.observed.local.none")
 	if err != nil || newest != (events.Order{Epoch: l.Epoch, Sequence: 2}) {
 		t.Errorf("Newest = %+v, %v", newest, err)
 	}

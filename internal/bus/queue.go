@@ -23,6 +23,7 @@ type task struct {
 	broken error // why it can't be decoded
 
 	observation *observation // nil for a message
+	published   bool         // something that it led to was published, or tried to be
 
 	mu       sync.Mutex
 	delivery *delivery // the latest one of the message

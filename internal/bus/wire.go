@@ -76,25 +76,16 @@ func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) er
 }
 
 func (w *wire) requestOnce(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+	ctx, deny := context.WithCancelCause(ctx)
+	defer deny(nil)
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	denied, done := w.denials.watch(m.Subject)
-	defer done()
-	type result struct {
-		m   *nats.Msg
-		err error
+	defer w.denials.call(m.Subject, deny)()
+	answer, err := w.nc.RequestMsgWithContext(ctx, m)
+	if err != nil && errors.Is(context.Cause(ctx), ErrDenied) {
+		return nil, ErrDenied
 	}
-	got := make(chan result, 1)
-	go func() {
-		m, err := w.nc.RequestMsgWithContext(ctx, m)
-		got <- result{m, err}
-	}()
-	select {
-	case r := <-got:
-		return r.m, r.err
-	case err := <-denied:
-		return nil, err
-	}
+	return answer, err
 }
 
 // refusal is an answer that asking again won't change.

@@ -95,6 +95,9 @@ func (w *worker) ledger() ledger { return ledger{w.conn.wire, w.name} }
 // handle calls the handler, publishes and acknowledges.
 func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	start := time.Now()
+	if t.latest().count > 1 {
+		ctx = context.WithValue(ctx, redeliveredKey{}, true)
+	}
 	ctx, span := w.startHandling(ctx, t.in, t.latest().msg.Headers())
 	defer span.End()
 	drafts, err := w.call(ctx, t.received, func(ctx context.Context) ([]events.Draft, error) { return w.handler(ctx, t.in) })
@@ -160,6 +163,10 @@ func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
 	case ackDone:
 		ctx, span := telemetry.Start(ctx, "ack "+w.name)
 		defer span.End()
+		if !t.published { // one that is lost brings the event back to no harm
+			err = d.msg.Ack()
+			break
+		}
 		// Waits until the server knows: an ack that is lost brings the event
 		// back after the outputs may have left the window for duplicates.
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
@@ -214,12 +221,19 @@ func (w *worker) call(ctx context.Context, received time.Time, fn func(context.C
 // publish publishes what an input led to. A handler that has returned is not
 // called for nothing: publishing goes on for a little when the consumer ends.
 func (w *worker) publish(ctx context.Context, t *task, s stage, drafts []events.Draft) (err error) {
+	if len(drafts) == 0 {
+		return nil
+	}
+	t.published = true
+	io, repeated := noteRepeats(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)))
+	var stored []events.Event
 	defer func() {
 		if p := recover(); p != nil { // a payload that is no event's
 			err = fmt.Errorf("publish: %v", p)
 		}
+		w.settled(drafts, stored, err == nil && !repeated.Load())
 	}()
-	if _, err = w.conn.publish(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)), causeOf(t), s, drafts); err != nil || len(drafts) == 0 {
+	if stored, err = w.conn.publish(io, causeOf(t), s, drafts); err != nil {
 		return err
 	}
 	return failpoint.Hit(failpoint.BusAfterPublish)

@@ -41,6 +41,7 @@ var floors = []struct {
 	{"internal/natsserver", 1},
 	{"internal/process", 1},
 	{"internal/provision", 1},
+	{"internal/rewind", 1},
 	{"internal/telemetry/...", 1},
 
 	{"services/...", 2},

@@ -22,6 +22,7 @@ type application struct {
 	// asked and leaving say that a look at its level, or at its withdrawal,
 	// waits in its queue: one is enough.
 	asked, leaving atomic.Bool
+	anew           atomic.Bool // nothing that is remembered of the log counts
 
 	// current is the event that the fence stands at; nil: not known yet.
 	current   *events.Event
@@ -36,7 +37,8 @@ type application struct {
 	// carried is what was done of the revision carriedOf, and not said yet.
 	carried   outcome
 	carriedOf events.Order
-	recalled  bool // the last events were read, and nothing was said since
+	logged    logged
+	recalled  bool // the last events were looked at, and nothing was said since
 	telling   bool // the end of its withdrawal was to be published
 	unsaid    bool // convergence.applied of what the fence stands at
 
@@ -109,31 +111,17 @@ func (a *applier) level(ctx context.Context, name string) (events.Event, error) 
 	return newest, nil
 }
 
-// recall reads what was said of an application: before this process began, or
-// by its last work. So nothing is said twice, nothing is left unsaid although
+// recall knows what was said of a task's application: before this process began,
+// or by its last work. So nothing is said twice, nothing is left unsaid although
 // the process died, or could not publish, after it had written the inventory,
 // and a wait for health goes on.
-func (a *applier) recall(ctx context.Context, app *application, fence Fence, timeout time.Duration) error {
-	if app.recalled {
-		return nil
-	}
-	var subjects []string
-	for _, p := range []events.Payload{
-		&events.ConvergenceApplied{}, &events.ConvergenceCompleted{}, &events.ConvergenceFailed{},
-		&events.ConvergenceDegraded{}, &events.ConvergenceHeld{},
-	} {
-		subjects = append(subjects, typeOf(p).Subject(a.address(app.name)))
-	}
-	found, err := a.bus.LastOfEach(ctx, subjects...)
-	if err != nil {
+func (a *applier) recall(ctx context.Context, t *task, inv Inventory) error {
+	app, fence := t.app, inv.Fence
+	asked, err := a.read(ctx, t, inv)
+	if err != nil || app.recalled && !asked {
 		return err
 	}
-	last := map[string]events.Event{}
-	for _, e := range found {
-		if e.Type != nil {
-			last[e.Type.Verb] = e
-		}
-	}
+	last := app.logged.last
 	app.recalled, app.saidHold = true, ""
 	if held, ok := last["held"].Data.(*events.ConvergenceHeld); ok && last["held"].Stored > last["applied"].Stored {
 		app.saidHold = held.Hold
@@ -150,7 +138,7 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	app.about, app.said, app.counts = last["applied"], applied.Converging, applied.Counts
-	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time.Add(timeout)}
+	app.health = healthState{Phase: healthWaiting, Deadline: last["applied"].Time.Add(t.m.Declaration.Converge.Timeout.Std())}
 	if app.waitsFrom.IsZero() {
 		app.waitsFrom = last["applied"].Time
 	}

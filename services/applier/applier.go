@@ -49,6 +49,7 @@ type applier struct {
 	fleet        *fleetList        // nil: not known
 	waiting      map[string]string // applications whose deletions wait, and for which one
 
+	claimants claimants
 	surveying sync.Mutex // see survey
 }
 

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -48,6 +49,7 @@ func (a *applier) claim(app *application, e events.Event, keys map[string]bool) 
 	m := manifestsOf(e)
 	app.mu.Lock()
 	if was := app.claims; was.keys == nil || was.at.Epoch != e.Epoch || was.at.Sequence <= e.Sequence {
+		a.claimants.change(app.name, was.keys, keys)
 		app.claims = claims{
 			keys: keys, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
 			declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
@@ -83,21 +85,69 @@ func (a *applier) claimConverged(app *application, e events.Event, inv Inventory
 	a.claim(app, e, keys)
 }
 
+// claimants are the names of the applications that claim an object, by its key.
+// An entry may be of claims that are gone: who finds one looks at the claims.
+// It may be used from several goroutines.
+type claimants struct {
+	mu    sync.Mutex
+	names map[string][]string
+}
+
+// change replaces what an application claims.
+func (c *claimants) change(name string, was, now map[string]bool) {
+	if maps.Equal(was, now) {
+		return
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.names == nil {
+		c.names = map[string][]string{}
+	}
+	for key, claims := range was {
+		if !claims || now[key] {
+			continue
+		}
+		left := slices.DeleteFunc(c.names[key], func(n string) bool { return n == name })
+		if c.names[key] = left; len(left) == 0 {
+			delete(c.names, key)
+		}
+	}
+	for key, claims := range now {
+		if claims && !slices.Contains(c.names[key], name) {
+			c.names[key] = append(c.names[key], name)
+		}
+	}
+}
+
+// of returns the applications but one that may claim one of some objects, sorted.
+func (c *claimants) of(entries map[string]Entry, but string) []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	var names []string
+	for key := range entries {
+		for _, name := range c.names[key] {
+			if name != but {
+				names = append(names, name)
+			}
+		}
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
+}
+
 // claimed returns which of an application's objects another declared
 // application declares, and which of those write nothing. Where several
 // declare one, it is the one that it is offered to already, or the first.
 func (a *applier) claimed(name string, entries map[string]Entry) (claimed map[string]string, observers map[string]bool) {
-	others := map[string]*application{}
-	a.mu.Lock()
-	for other, app := range a.applications {
-		if other != name && (a.fleet == nil || a.fleet.has(other)) {
-			others[other] = app
-		}
-	}
-	a.mu.Unlock() // before theirs: who holds one of those may ask for this one
 	claimed, observers = map[string]string{}, map[string]bool{}
-	for _, other := range slices.Sorted(maps.Keys(others)) {
-		app := others[other]
+	for _, other := range a.claimants.of(entries, name) {
+		a.mu.Lock()
+		app, known := a.applications[other]
+		known = known && (a.fleet == nil || a.fleet.has(other))
+		a.mu.Unlock() // before theirs: who holds one of those may ask for this one
+		if !known {
+			continue
+		}
 		app.mu.Lock()
 		observers[other] = app.claims.observes
 		for key, e := range entries {

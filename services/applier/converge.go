@@ -29,6 +29,7 @@ type task struct {
 
 	admission Admission
 	said      events.Converging
+	asked     bool // the log, what was said of the application
 }
 
 func (a *applier) newTask(app *application, e events.Event, cause string) *task {
@@ -69,7 +70,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 		if err != nil {
 			// What was written may have taken effect all the same, and nothing
 			// was said of it: the log knows what was.
-			t.app.recalled = false
+			t.app.recalled, t.app.logged = false, logged{}
 		}
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
 			continue
@@ -79,12 +80,11 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 				return nil, err
 			}
 			a.again(t, Plan{}, true)
-			t.app.recalled = false
 			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
 		}
 		a.timeFailures(ctx, t, drafts)
 		if len(drafts) > 0 {
-			t.app.recalled = false // whether they were published, the log knows
+			t.app.recalled = false // what became of them is told by then, see settled
 		}
 		return drafts, outage(a.cluster, err)
 	}
@@ -142,7 +142,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		}
 		return nil, err
 	}
-	if err := a.recall(ctx, t.app, inv.Fence, t.m.Declaration.Converge.Timeout.Std()); err != nil {
+	if err := a.recall(ctx, t, inv); err != nil {
 		return nil, err
 	}
 	if err := a.watchEntries(ctx, inv); err != nil {
@@ -183,7 +183,7 @@ func (a *applier) nothingToDo(ctx context.Context, t *task, inv Inventory) (bool
 	if a.knownFleet() == nil || a.withdrawnBy(t.app.name, t.event) {
 		return false, nil
 	}
-	if err := a.recall(ctx, t.app, f, t.m.Declaration.Converge.Timeout.Std()); err != nil {
+	if err := a.recall(ctx, t, inv); err != nil {
 		return false, err
 	}
 	if err := a.watchEntries(ctx, inv); err != nil {
@@ -216,7 +216,7 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 	var newest events.Order
 	if !t.stands(inv) {
 		address := a.address(t.app.name)
-		newest, err = a.bus.Newest(ctx, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
+		newest, err = a.bus.Newest(ctx, t.event, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
 		if err != nil {
 			return false, err
 		}

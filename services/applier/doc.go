@@ -35,6 +35,9 @@
 // would say nothing new, as with most heals, the inventory is read once
 // instead. A reconciliation that changes nothing sends no request at all.
 //
+// Of what it has said itself the log isn't asked again, as long as nobody else can
+// have said anything: see docs/adr/0014.
+//
 // # Safety
 //
 // The fence (epoch, sequence, digest) never goes down, and is written with a

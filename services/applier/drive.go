@@ -35,6 +35,9 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		if inv, err = a.execute(ctx, t, inv, desired, plan, live, &done); err != nil {
 			return nil, err
 		}
+		// Each write had the one before as its precondition: nobody else has
+		// written it since recall looked at it.
+		t.app.logged.inventory = inv.ResourceVersion
 		t.app.current = &t.event
 		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
 			done.requests += requests()

@@ -12,7 +12,6 @@ import (
 	"fmt"
 	"maps"
 	"slices"
-	"sync"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -23,6 +22,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/rewind"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
@@ -51,17 +51,9 @@ var errInventoryChanged = errors.New("the inventory was changed by another appli
 // inventories are the inventories of one cluster: kept up to date by a watch,
 // written with preconditions. It may be used from several goroutines.
 type inventories struct {
-	client  dynamic.Interface
-	rewound func()
-
-	mu     sync.RWMutex
-	byName map[string]stored // by ConfigMap name
-	high   string            // the highest resourceVersion that was seen, in a list, a watch or an answer
-	// life counts the pasts that the cluster had; back says that of the
-	// present one nothing was listed yet: the next list alone counts.
-	life int
-	back bool
-	stop context.CancelFunc // ends the present list or watch
+	past
+	client dynamic.Interface
+	byName map[string]stored // by ConfigMap name; past.mu guards it
 }
 
 // stored is one ConfigMap as last seen.
@@ -71,7 +63,7 @@ type stored struct {
 }
 
 func newInventories(client dynamic.Interface, rewound func()) *inventories {
-	return &inventories{client: client, rewound: rewound, byName: map[string]stored{}}
+	return &inventories{past: past{rewound: rewound}, client: client, byName: map[string]stored{}}
 }
 
 // inventoryName is the name of an application's ConfigMap.
@@ -191,7 +183,7 @@ func (s *inventories) refresh(ctx context.Context, application string) error {
 	if err != nil {
 		return fmt.Errorf("read the inventory of %s: %w", application, err)
 	}
-	if e := decodeInventory(out); !outdated(e.UID, e.ResourceVersion, known.UID, known.ResourceVersion, known.ResourceVersion) {
+	if e := decodeInventory(out); !rewind.Outdated(e.UID, e.ResourceVersion, known.UID, known.ResourceVersion, known.ResourceVersion) {
 		s.keep(name, e)
 	} else if s.replaceOutdated(name, e, known, life) { // what was known before it was asked for is the older past
 		s.rewound()
@@ -232,11 +224,11 @@ func (s *inventories) remove(ctx context.Context, inv Inventory) error {
 func (s *inventories) keep(name string, e stored) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if was, ok := s.byName[name]; ok && !s.back && was.UID == e.UID && older(e.ResourceVersion, was.ResourceVersion) {
+	if was, ok := s.byName[name]; ok && !s.back && was.UID == e.UID && rewind.Older(e.ResourceVersion, was.ResourceVersion) {
 		return
 	}
 	s.byName[name] = e
-	s.high = later(s.high, e.ResourceVersion)
+	s.high = rewind.Later(s.high, e.ResourceVersion)
 }
 
 // forget drops an inventory that was deleted, unless it was made anew since.
@@ -257,7 +249,7 @@ func (s *inventories) replace(list map[string]stored, resourceVersion string) (b
 	back = s.back
 	for name, e := range list {
 		was := s.byName[name]
-		found = found || !back && outdated(e.UID, e.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
+		found = found || !back && rewind.Outdated(e.UID, e.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
 	}
 	before := s.byName
 	s.byName = maps.Clone(list)
@@ -265,55 +257,21 @@ func (s *inventories) replace(list map[string]stored, resourceVersion string) (b
 		s.high = resourceVersion
 		return back, found
 	}
-	s.high = later(s.high, resourceVersion)
+	s.high = rewind.Later(s.high, resourceVersion)
 	for name, was := range before {
-		if older(resourceVersion, was.ResourceVersion) {
+		if rewind.Older(resourceVersion, was.ResourceVersion) {
 			s.byName[name] = was // written after the list
 		}
 	}
 	return back, found
 }
 
-// rewind has the inventories listed anew, and forgets what was known when they
+// rewindAll has the inventories listed anew, and forgets what was known when they
 // are.
-func (s *inventories) rewind() {
+func (s *inventories) rewindAll() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.life++
-	s.back, s.high = true, ""
-	if s.stop != nil {
-		s.stop()
-	}
-}
-
-// begin notes how the list or watch that begins is ended, and says of which
-// past of the cluster it is.
-func (s *inventories) begin(stop context.CancelFunc) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stop = stop
-	return s.life
-}
-
-// known is the highest resourceVersion that was seen in the present past of the
-// cluster, at least the one from which a watch goes on.
-func (s *inventories) known(from string) (version string, life int) {
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	if s.high == "" { // of this past nothing is known
-		return "", s.life
-	}
-	return later(s.high, from), s.life
-}
-
-// went says that the API server's history went back, as seen from a past of it.
-func (s *inventories) went(life int) {
-	s.mu.RLock()
-	now := s.life
-	s.mu.RUnlock()
-	if now == life { // else that is known
-		s.rewound()
-	}
+	s.rewind()
 }
 
 func (s *inventories) drop(name string) {

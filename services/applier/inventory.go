@@ -11,6 +11,7 @@ import (
 	"io"
 	"maps"
 	"slices"
+	"sync"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -162,12 +163,18 @@ func written(plan Plan, results map[string]Result) bool {
 // at 1 MiB (k8s.io/kubernetes/pkg/apis/core, MaxSecretSize).
 const maxInventory = 1 << 20
 
+// packers are writers for encodeEntries: the tables of a new one are a megabyte,
+// and an inventory is most often of a few objects.
+var packers = sync.Pool{New: func() any { return gzip.NewWriter(nil) }}
+
 // encodeEntries writes entries sorted, as gzipped JSON: 5,000 objects take
 // about half of what a ConfigMap can hold.
 func encodeEntries(entries map[string]Entry) ([]byte, error) {
 	list := slices.SortedFunc(maps.Values(entries), func(a, b Entry) int { return cmp.Compare(a.Key(), b.Key()) })
 	var b bytes.Buffer
-	zip := gzip.NewWriter(&b)
+	zip, _ := packers.Get().(*gzip.Writer) // New makes no others
+	defer packers.Put(zip)
+	zip.Reset(&b)
 	if err := json.NewEncoder(zip).Encode(list); err != nil {
 		return nil, fmt.Errorf("encode inventory: %w", err)
 	}

@@ -4,12 +4,10 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"sync/atomic"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
-	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -30,27 +28,17 @@ func newInventoryWatch(a *applier) *inventoryWatch {
 
 func (w *inventoryWatch) run(ctx context.Context) {
 	client := w.dynamic.Resource(configMapResource).Namespace(systemNamespace)
-	filter := func(o metav1.ListOptions) metav1.ListOptions { o.LabelSelector = labelInventory; return o }
-	source := cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-		ListWithContextFunc: func(ctx context.Context, o metav1.ListOptions) (runtime.Object, error) {
-			list, err := client.List(watchList(ctx), filter(o))
+	source := listWatch(w.dynamic, &w.inventories.past, labelInventory,
+		func(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+			list, err := client.List(ctx, o)
 			w.away.Store(err != nil)
 			return list, err
 		},
-		WatchFuncWithContext: func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
-			changes, err := w.follow(ctx, o.ResourceVersion, func(ctx context.Context) (watch.Interface, error) {
-				return client.Watch(watchList(ctx), filter(o))
-			}, func(ctx context.Context) (string, error) {
-				list, err := client.List(watchList(ctx), filter(onlyVersion()))
-				if err != nil {
-					return "", err
-				}
-				return list.GetResourceVersion(), nil
-			})
+		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
+			changes, err := client.Watch(ctx, o)
 			w.away.Store(err != nil)
 			return changes, err
-		},
-	}, w.dynamic)
+		})
 	told := false
 	var reflector *cache.Reflector
 	life := 0
@@ -80,16 +68,6 @@ func (w *inventoryWatch) Update(obj any) error {
 		w.inventories.keep(u.GetName(), w.decode(u))
 	}
 	return nil
-}
-
-// follow opens a watch, and tells where it has nothing to follow.
-func (w *inventoryWatch) follow(ctx context.Context, from string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
-	known, life := w.inventories.known(from)
-	changes, err := watchFrom(ctx, known, open, newest)
-	if errors.Is(err, errRewound) {
-		w.inventories.went(life)
-	}
-	return changes, err
 }
 
 func (w *inventoryWatch) decode(u *unstructured.Unstructured) stored {

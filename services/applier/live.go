@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"sigs.k8s.io/structured-merge-diff/v6/fieldpath"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -63,11 +62,4 @@ func fieldsDigest(raw []byte) string {
 	}
 	sum := sha256.Sum256(canonical)
 	return "sha256:" + hex.EncodeToString(sum[:])
-}
-
-// older says whether resourceVersion a is before b. Versions of one resource
-// are ordered numbers (KEP-5504); where they aren't, nothing is older.
-func older(a, b string) bool {
-	order, err := resourceversion.CompareResourceVersion(a, b)
-	return err == nil && order < 0
 }

@@ -20,6 +20,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/rewind"
 )
 
 // observer runs the watches of one cluster. It may be used from several
@@ -113,51 +114,45 @@ func (o *observer) rewind() {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	for _, w := range o.kinds {
-		w.rewind()
+		w.rewindAll()
 	}
 }
 
 func (o *observer) lister(w *kindWatch, r resource) cache.ListerWatcher {
-	filter := func(options metav1.ListOptions) metav1.ListOptions {
-		options.LabelSelector = manifest.LabelApplication
-		return options
-	}
 	if needsStatus(w.kind.Group, w.kind.Kind) {
 		client := o.dynamic.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
-		return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
-			ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-				return client.List(watchList(ctx), filter(options))
-			},
-			WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-				return w.follow(ctx, options.ResourceVersion, func(ctx context.Context) (watch.Interface, error) {
-					return client.Watch(watchList(ctx), filter(options))
-				}, func(ctx context.Context) (string, error) {
-					list, err := client.List(watchList(ctx), filter(onlyVersion()))
-					if err != nil {
-						return "", err
-					}
-					return list.GetResourceVersion(), nil
-				})
-			},
-		}, o.dynamic)
+		return listWatch(o.dynamic, &w.past, manifest.LabelApplication, client.List, client.Watch)
 	}
 	client := o.metadata.Resource(r.GroupVersionResource).Namespace(w.kind.namespace)
+	return listWatch(o.metadata, &w.past, manifest.LabelApplication, client.List, client.Watch)
+}
+
+// listWatch lists and watches what a label selector picks, with a client's list
+// and watch, and goes on in one past of the cluster.
+func listWatch[L interface {
+	runtime.Object
+	metav1.ListInterface
+}](client any, p *past, selector string, list func(context.Context, metav1.ListOptions) (L, error), changes func(context.Context, metav1.ListOptions) (watch.Interface, error)) cache.ListerWatcher {
+	filter := func(options metav1.ListOptions) metav1.ListOptions {
+		options.LabelSelector = selector
+		return options
+	}
 	return cache.ToListWatcherWithWatchListSemantics(&cache.ListWatch{
 		ListWithContextFunc: func(ctx context.Context, options metav1.ListOptions) (runtime.Object, error) {
-			return client.List(watchList(ctx), filter(options))
+			return list(watchList(ctx), filter(options))
 		},
 		WatchFuncWithContext: func(ctx context.Context, options metav1.ListOptions) (watch.Interface, error) {
-			return w.follow(ctx, options.ResourceVersion, func(ctx context.Context) (watch.Interface, error) {
-				return client.Watch(watchList(ctx), filter(options))
+			return p.follow(ctx, options.ResourceVersion, func(ctx context.Context) (watch.Interface, error) {
+				return changes(watchList(ctx), filter(options))
 			}, func(ctx context.Context) (string, error) {
-				list, err := client.List(watchList(ctx), filter(onlyVersion()))
+				newest, err := list(watchList(ctx), filter(rewind.OnlyVersion()))
 				if err != nil {
 					return "", err
 				}
-				return list.ResourceVersion, nil
+				return newest.GetResourceVersion(), nil
 			})
 		},
-	}, o.metadata)
+	}, client)
 }
 
 // quiet is a logger that says nothing: what a reflector can't do it tries

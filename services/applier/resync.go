@@ -30,7 +30,7 @@ func (a *applier) resyncOnTimer(ctx context.Context, every time.Duration) {
 // it goes through the same queues as what events bring.
 func (a *applier) resync(asked events.Event) {
 	if asked.Application != "" {
-		a.resyncOne(asked.Application, asked)
+		a.resyncAnew(asked.Application, asked)
 		return
 	}
 	a.consumer.Observe(".resync", a.observation("fleet", "", asked), func(ctx context.Context) ([]events.Draft, error) {
@@ -39,11 +39,17 @@ func (a *applier) resync(asked events.Event) {
 			return nil, err
 		}
 		for name := range f.entries {
-			a.resyncOne(name, asked)
+			a.resyncAnew(name, asked)
 		}
 		a.withdrawAll(f)
 		return nil, nil
 	})
+}
+
+// resyncAnew is resyncOne with what was said of the application read again too.
+func (a *applier) resyncAnew(name string, asked events.Event) {
+	a.application(name).anew.Store(true)
+	a.resyncOne(name, asked)
 }
 
 func (a *applier) resyncOne(name string, asked events.Event) {
@@ -53,6 +59,9 @@ func (a *applier) resyncOne(name string, asked events.Event) {
 	}
 	a.consumer.Observe(name, a.observation("resync", name, asked), func(ctx context.Context) ([]events.Draft, error) {
 		app.asked.Store(false)
+		if app.anew.Swap(false) {
+			app.logged = logged{}
+		}
 		return a.resyncApplication(ctx, app, causeResync)
 	})
 }

@@ -5,65 +5,84 @@ package applier
 import (
 	"context"
 	"errors"
+	"sync"
 
-	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/rewind"
 )
 
-// A cluster that is restored from a backup has the past of then. Its
-// resourceVersions may come back too, and then nothing shows that by itself: a
-// watch goes on at a version that lies in the future and tells nothing, and
-// what is remembered looks newer than what is read. So it is looked for:
+// That the cluster was restored from a backup (see package rewind) is proven by
 //
-//   - a watch that is opened asks how far the API server has come, see watchFrom
-//   - a list is compared with what was known up to its version
-//   - an inventory that is read is compared with what was known before it was asked for
+//   - a watch that is opened, see past.follow
+//   - a list, compared with what was known up to its version
+//   - an inventory that is read, compared with what was known before it was asked for
 //
-// Each of these proves it. What is remembered of the whole cluster counts no
-// longer then, see applier.rewound.
+// What is remembered of the whole cluster counts no longer then, see
+// applier.rewound.
 
-// errRewound says that the API server's history went back: the cluster was
-// restored from a backup.
-var errRewound = errors.New("the cluster's resourceVersion went back")
+// past is which past of the cluster something that is watched is of. Its lock
+// guards what was seen too, which is its owner's.
+type past struct {
+	rewound func()
 
-// watchFrom opens a watch, and makes sure that the API server has come as far
-// as known, a resourceVersion that it has shown before. Its error wraps
-// errRewound where it has not. Newest returns its present resourceVersion, by a
-// read that no cache answers from its past.
-func watchFrom(ctx context.Context, known string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
-	changes, err := open(ctx)
-	if err != nil || known == "" {
-		return changes, err
-	}
-	// After the watch: one that an API server answers which ends now ends too.
-	now, err := newest(ctx)
-	if err == nil && older(now, known) {
-		err = errRewound
-	}
-	if err != nil {
-		changes.Stop()
-		return nil, err
-	}
-	return changes, nil
+	mu   sync.RWMutex
+	high string // the highest resourceVersion that was seen, in a list, a watch or an answer
+	// life counts the pasts that the cluster had; back says that of the
+	// present one nothing was listed yet: the next list alone counts.
+	life int
+	back bool
+	stop context.CancelFunc // ends the present list or watch
 }
 
-// onlyVersion changes a list to one that is asked for its version.
-func onlyVersion() metav1.ListOptions { return metav1.ListOptions{Limit: 1} }
-
-// outdated says that a whole list at a version shows an object with an older
-// resourceVersion than was known of it, of a time that the list covers.
-func outdated(uid, version, knownUID, known, list string) bool {
-	return uid == knownUID && older(version, known) && !older(list, known)
+// rewind begins another past: all is to be listed anew. p.mu is held.
+func (p *past) rewind() {
+	p.life++
+	p.back, p.high = true, ""
+	if p.stop != nil {
+		p.stop()
+	}
 }
 
-// later is the later one of two resourceVersions, either of which may be empty.
-func later(a, b string) string {
-	if a == "" || older(a, b) {
-		return b
+// begin notes how the list or watch that begins is ended, and says of which
+// past of the cluster it is.
+func (p *past) begin(stop context.CancelFunc) int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stop = stop
+	return p.life
+}
+
+// known is the highest resourceVersion that was seen in the present past of the
+// cluster, at least the one from which a watch goes on.
+func (p *past) known(from string) (version string, life int) {
+	p.mu.RLock()
+	defer p.mu.RUnlock()
+	if p.high == "" { // of this past nothing is known
+		return "", p.life
 	}
-	return a
+	return rewind.Later(p.high, from), p.life
+}
+
+// went says that the API server's history went back, as seen from a past of it.
+func (p *past) went(life int) {
+	p.mu.RLock()
+	now := p.life
+	p.mu.RUnlock()
+	if now == life { // else that is known
+		p.rewound()
+	}
+}
+
+// follow opens a watch, and tells where it has nothing to follow.
+func (p *past) follow(ctx context.Context, from string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
+	known, life := p.known(from)
+	changes, err := rewind.Watch(ctx, known, open, newest)
+	if errors.Is(err, rewind.ErrRewound) {
+		p.went(life)
+	}
+	return changes, err
 }
 
 // rewound is called when it is proven that the cluster was restored from a
@@ -75,7 +94,7 @@ func (a *applier) rewound() {
 	a.log.Warn("the cluster's resourceVersion went back: it was restored from a backup. Everything is compared anew")
 	a.doubtAll()
 	a.observer.rewind()
-	a.inventories.rewind()
+	a.inventories.rewindAll()
 }
 
 // relisted is called when the inventories of a cluster that was restored are

@@ -3,15 +3,12 @@
 package applier
 
 import (
-	"context"
-	"errors"
 	"fmt"
 	"path/filepath"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
@@ -76,28 +73,6 @@ func TestAnObjectThatIsOlderInANewerListShowsARestore(t *testing.T) {
 	}
 	if got, _ := w.get("/ConfigMap//a"); got.ResourceVersion != "100" || rewound != 1 {
 		t.Errorf("after a rewind: got %s, and %d restores", got.ResourceVersion, rewound)
-	}
-}
-
-// A watch that would go on in the future is not opened.
-func TestAWatchIsOpenedWhereTheAPIServerHasCome(t *testing.T) {
-	for name, c := range map[string]struct {
-		known, now string
-		asked      bool
-		want       error
-	}{
-		"as far":           {"100", "100", true, nil},
-		"further":          {"100", "120", true, nil},
-		"not so far":       {"100", "99", true, errRewound},
-		"by digits":        {"1000", "999", true, errRewound},
-		"nothing is known": {"", "50", false, nil},
-	} {
-		opened, asked := watch.NewFake(), false
-		changes, err := watchFrom(t.Context(), c.known, func(context.Context) (watch.Interface, error) { return opened, nil },
-			func(context.Context) (string, error) { asked = true; return c.now, nil })
-		if !errors.Is(err, c.want) || (changes == nil) != (c.want != nil) || asked != c.asked || opened.IsStopped() != (c.want != nil) {
-			t.Errorf("%s: got %v, asked: %t", name, err, asked)
-		}
 	}
 }
 

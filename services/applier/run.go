@@ -59,12 +59,19 @@ func serve(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, ide
 	if err != nil {
 		return err
 	}
-	a.consumer = conn.Consumer("applier-"+cfg.Cluster, a.handle, bus.Options{Concurrency: concurrency, Failed: a.failed})
+	return a.run(ctx, cfg, health)
+}
+
+// run works until ctx ends, which is the applier's own.
+func (a *applier) run(ctx context.Context, cfg Config, health *process.Health) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	a.consumer = a.bus.Consumer("applier-"+cfg.Cluster, a.handle, bus.Options{Concurrency: concurrency, Failed: a.failed, Settled: a.settled})
 	inventories := newInventoryWatch(a)
 	a.observer.done.Go(func() { inventories.run(ctx) })
 	a.observer.done.Go(func() { a.followHealth(ctx) })
 	a.observer.done.Go(func() { a.resyncOnTimer(ctx, cfg.Resync) })
-	health.Check("bus", conn.Ready)
+	health.Check("bus", a.bus.Ready)
 	health.Check("cluster", func() error {
 		select {
 		case <-inventories.synced:

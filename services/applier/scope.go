@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,33 +50,54 @@ type scopes struct {
 
 	mu    sync.Mutex
 	reset time.Time
+	found map[kindVersion]resource // since discovery was read anew
+}
+
+// kindVersion is a kind and the version that is asked for; empty: any.
+type kindVersion struct {
+	schema.GroupKind
+	version string
 }
 
 func newScopes(client discovery.DiscoveryInterface, m *meter) *scopes {
 	cached := memory.NewMemCacheClient(client)
-	return &scopes{cached: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached), meter: m}
+	return &scopes{cached: cached, mapper: restmapper.NewDeferredDiscoveryRESTMapper(cached), meter: m, found: map[kindVersion]resource{}}
 }
 
 // resource returns where the version of o is served. Its error is
 // errUnknownKind, or that of reading discovery.
 func (s *scopes) resource(ctx context.Context, o events.Object) (resource, error) {
-	return s.find(ctx, o, o.Version)
+	return s.known(ctx, o, o.Version)
 }
 
 // anyVersion returns where the kind of o is served in whatever version: that
 // in which an object was applied once may be served no more.
 func (s *scopes) anyVersion(ctx context.Context, o events.Object) (resource, error) {
-	return s.find(ctx, o)
+	return s.known(ctx, o)
 }
 
-func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) (resource, error) {
+// known is find for what was found before.
+func (s *scopes) known(ctx context.Context, o events.Object, versions ...string) (resource, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	at := kindVersion{GroupKind: schema.GroupKind{Group: o.Group, Kind: o.Kind}, version: strings.Join(versions, "")}
+	if r, ok := s.found[at]; ok {
+		return r, nil
+	}
+	r, err := s.find(ctx, o, versions...)
+	if err == nil {
+		s.found[at] = r
+	}
+	return r, err
+}
+
+// find asks discovery; s.mu is held.
+func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) (resource, error) {
 	defer s.meter.charge(ctx)()
 	kind := schema.GroupKind{Group: o.Group, Kind: o.Kind}
 	mapping, err := s.mapper.RESTMapping(kind, versions...)
 	if meta.IsNoMatchError(err) && time.Since(s.reset) > resetEvery {
-		s.mapper.Reset()
+		s.readAnew()
 		s.reset = time.Now()
 		mapping, err = s.mapper.RESTMapping(kind, versions...)
 	}
@@ -132,8 +154,14 @@ func (s *scopes) silent(o events.Object) error {
 func (s *scopes) forget() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.mapper.Reset()
+	s.readAnew()
 	s.reset = time.Time{}
+}
+
+// readAnew has discovery read again; s.mu is held.
+func (s *scopes) readAnew() {
+	s.mapper.Reset()
+	clear(s.found)
 }
 
 // place fills in where o goes: the default namespace for a namespaced object

@@ -4,10 +4,8 @@ package applier
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -15,10 +13,10 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/rewind"
 )
 
 // watchAgain is how long after its end a watch is started again.
@@ -41,22 +39,15 @@ func (s watchScope) String() string {
 // metadata alone, or whole objects where health needs status, of which only
 // the health is kept. It is a cache.ReflectorStore.
 type kindWatch struct {
+	past
 	kind watchScope
 	told func(application, key string)
 
-	rewound func()
-
-	mu     sync.RWMutex
+	// past.mu guards the rest.
 	seen   map[string]sighting
-	high   string        // the highest resourceVersion that was seen, in a list, a watch or an answer
 	listed string        // resourceVersion of the last list
 	synced chan struct{} // closed after the first list, and after the first one since a rewind
 	err    error         // of the last attempt to list
-	// life counts the pasts that the cluster had; back says that of the
-	// present one nothing was listed yet: the next list alone counts.
-	life int
-	back bool
-	stop context.CancelFunc // ends the present list or watch
 }
 
 // syncTimeout is how long work waits for the first list of a kind.
@@ -103,7 +94,7 @@ func (w *kindWatch) denied() string {
 }
 
 func newKindWatch(kind watchScope, told func(application, key string), rewound func()) *kindWatch {
-	return &kindWatch{kind: kind, told: told, rewound: rewound, seen: map[string]sighting{}, synced: make(chan struct{})}
+	return &kindWatch{past: past{rewound: rewound}, kind: kind, told: told, seen: map[string]sighting{}, synced: make(chan struct{})}
 }
 
 func (w *kindWatch) sight(obj any) (sighting, error) {
@@ -137,12 +128,12 @@ func (w *kindWatch) Update(obj any) error {
 func (w *kindWatch) keep(s sighting) {
 	w.mu.Lock()
 	was, ok := w.seen[s.Key()]
-	if ok && !w.back && older(s.ResourceVersion, was.ResourceVersion) {
+	if ok && !w.back && rewind.Older(s.ResourceVersion, was.ResourceVersion) {
 		w.mu.Unlock()
 		return
 	}
 	w.seen[s.Key()] = s
-	w.high = later(w.high, s.ResourceVersion)
+	w.high = rewind.Later(w.high, s.ResourceVersion)
 	w.mu.Unlock()
 	w.told(s.Application, s.Key())
 	if ok && was.Application != s.Application {
@@ -161,7 +152,7 @@ func (w *kindWatch) Delete(obj any) error {
 		return err
 	}
 	w.mu.Lock()
-	if was, ok := w.seen[s.Key()]; ok && was.UID == s.UID && !older(s.ResourceVersion, was.ResourceVersion) {
+	if was, ok := w.seen[s.Key()]; ok && was.UID == s.UID && !rewind.Older(s.ResourceVersion, was.ResourceVersion) {
 		delete(w.seen, s.Key())
 	}
 	w.mu.Unlock()
@@ -208,9 +199,9 @@ func (w *kindWatch) contradicts(list []sighting, resourceVersion string) bool {
 	if w.back {
 		return false // nothing that was seen counts
 	}
-	return older(resourceVersion, w.listed) || slices.ContainsFunc(list, func(s sighting) bool {
+	return rewind.Older(resourceVersion, w.listed) || slices.ContainsFunc(list, func(s sighting) bool {
 		was, ok := w.seen[s.Key()]
-		return ok && outdated(s.UID, s.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
+		return ok && rewind.Outdated(s.UID, s.ResourceVersion, was.UID, was.ResourceVersion, resourceVersion)
 	})
 }
 
@@ -222,11 +213,11 @@ func (w *kindWatch) replace(list []sighting, resourceVersion string, alone bool)
 	if alone {
 		w.high = ""
 	}
-	w.listed, w.high = resourceVersion, later(w.high, resourceVersion)
+	w.listed, w.high = resourceVersion, rewind.Later(w.high, resourceVersion)
 	w.seen = make(map[string]sighting, len(list))
 	changed := map[string]string{}
 	for _, s := range list {
-		if was, ok := before[s.Key()]; ok && !alone && older(s.ResourceVersion, was.ResourceVersion) {
+		if was, ok := before[s.Key()]; ok && !alone && rewind.Older(s.ResourceVersion, was.ResourceVersion) {
 			s = was
 		}
 		w.seen[s.Key()] = s
@@ -236,7 +227,7 @@ func (w *kindWatch) replace(list []sighting, resourceVersion string, alone bool)
 		if _, ok := w.seen[key]; ok {
 			continue
 		}
-		if !alone && older(resourceVersion, was.ResourceVersion) {
+		if !alone && rewind.Older(resourceVersion, was.ResourceVersion) {
 			w.seen[key] = was
 			continue
 		}
@@ -250,45 +241,12 @@ func (w *kindWatch) replace(list []sighting, resourceVersion string, alone bool)
 	return changed
 }
 
-// rewind has the kind listed anew, and forgets what was seen when it is.
-func (w *kindWatch) rewind() {
+// rewindAll has the kind listed anew, and forgets what was seen when it is.
+func (w *kindWatch) rewindAll() {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.life++
-	w.back, w.high, w.listed, w.synced = true, "", "", make(chan struct{})
-	if w.stop != nil {
-		w.stop()
-	}
-}
-
-// begin notes how the list or watch that begins is ended, and says of which
-// past of the cluster it is.
-func (w *kindWatch) begin(stop context.CancelFunc) int {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.stop = stop
-	return w.life
-}
-
-// known is the highest resourceVersion that was seen in the present past of the
-// cluster, at least the one from which a watch goes on.
-func (w *kindWatch) known(from string) (version string, life int) {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	if w.high == "" { // of this past nothing is known
-		return "", w.life
-	}
-	return later(w.high, from), w.life
-}
-
-// went says that the API server's history went back, as seen from a past of it.
-func (w *kindWatch) went(life int) {
-	w.mu.RLock()
-	now := w.life
-	w.mu.RUnlock()
-	if now == life { // else that is known
-		w.rewound()
-	}
+	w.listed, w.synced = "", make(chan struct{})
+	w.rewind()
 }
 
 // Resync is called by the reflector on a timer that we don't set.
@@ -299,14 +257,4 @@ func (w *kindWatch) get(key string) (sighting, bool) {
 	defer w.mu.RUnlock()
 	s, ok := w.seen[key]
 	return s, ok
-}
-
-// follow opens a watch of the kind, and tells where it has nothing to follow.
-func (w *kindWatch) follow(ctx context.Context, from string, open func(context.Context) (watch.Interface, error), newest func(context.Context) (string, error)) (watch.Interface, error) {
-	known, life := w.known(from)
-	changes, err := watchFrom(ctx, known, open, newest)
-	if errors.Is(err, errRewound) {
-		w.went(life)
-	}
-	return changes, err
 }

@@ -49,11 +49,20 @@ func (a *applier) sayWithdrawn(ctx context.Context, app *application, f *fleetLi
 	if err := a.inventories.remove(ctx, inv); err != nil {
 		return nil, err
 	}
+	a.leave(app)
+	return nil, nil
+}
+
+// leave forgets an application.
+func (a *applier) leave(app *application) {
+	app.mu.Lock()
+	a.claimants.change(app.name, app.claims.keys, nil)
+	app.claims = claims{}
+	app.mu.Unlock()
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	delete(a.applications, app.name)
 	delete(a.waiting, app.name)
-	return nil, nil
 }
 
 // saidWithdrawn says whether the end of a withdrawal is in the log.

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/dynamic"
+	"k8s.io/client-go/metadata"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
@@ -103,17 +104,9 @@ func (r *run) patch(ctx context.Context, s Step) (Result, error) {
 	if err != nil {
 		return Result{}, err
 	}
-	force := true
-	u, err := r.client(res, s.Object).Patch(ctx, s.Name, types.ApplyPatchType, data, metav1.PatchOptions{
-		Force: &force, FieldManager: manifest.FieldManager, FieldValidation: metav1.FieldValidationStrict,
-	})
+	seen, err := r.apply(ctx, res, s.Object, data)
 	if err != nil {
 		return Result{}, err
-	}
-	seen := sight(s.Object, u)
-	seen.Health = health{Status: healthCurrent}
-	if needsStatus(s.Group, s.Kind) {
-		seen.Health = healthOf(u)
 	}
 	if w := r.observer.watched(s.Object); w != nil {
 		w.keep(seen)
@@ -121,6 +114,33 @@ func (r *run) patch(ctx context.Context, s Step) (Result, error) {
 	action := map[Op]events.Action{OpCreate: events.ActionCreated, OpUpdate: events.ActionConfigured, OpAdopt: events.ActionAdopted}[s.Op]
 	entry := Entry{Object: s.Object, Digest: s.Target.Digest, UID: seen.UID, Fields: seen.Fields, Left: s.Left}
 	return Result{Entry: entry, Action: action, ResourceVersion: seen.ResourceVersion}, nil
+}
+
+// apply sends a request, and returns what it made. Only where health needs status
+// is the whole object sent back.
+func (r *run) apply(ctx context.Context, res resource, o events.Object, data []byte) (sighting, error) {
+	force := true
+	options := metav1.PatchOptions{Force: &force, FieldManager: manifest.FieldManager, FieldValidation: metav1.FieldValidationStrict}
+	if needsStatus(o.Group, o.Kind) {
+		u, err := r.client(res, o).Patch(ctx, o.Name, types.ApplyPatchType, data, options)
+		if err != nil {
+			return sighting{}, err
+		}
+		seen := sight(o, u)
+		seen.Health = healthOf(u)
+		return seen, nil
+	}
+	var client metadata.ResourceInterface = r.metadata.Resource(res.GroupVersionResource)
+	if o.Namespace != "" {
+		client = r.metadata.Resource(res.GroupVersionResource).Namespace(o.Namespace)
+	}
+	m, err := client.Patch(ctx, o.Name, types.ApplyPatchType, data, options)
+	if err != nil {
+		return sighting{}, err
+	}
+	seen := sight(o, m)
+	seen.Health = health{Status: healthCurrent}
+	return seen, nil
 }
 
 // lookAgain reads an object that is not as it was expected, and decides its

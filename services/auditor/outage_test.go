@@ -3,15 +3,20 @@
 package auditor
 
 import (
+	"fmt"
 	"io"
 	"net/http"
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/rest"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -146,6 +151,78 @@ func TestClusterRestoredFromBackup(t *testing.T) {
 	if err := r.cluster.Restart(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	bustest.Eventually(t, "the old state is seen to differ", func() bool {
+		told := story(a.heard())
+		return strings.Contains(told, "detected ConfigMap/one changed") && strings.Contains(told, "detected ConfigMap/three deleted") && len(a.heard()) == 2
+	})
+	a.apply()
+	bustest.Eventually(t, "both are resolved", func() bool { return len(a.heard()) == 4 })
+	a.once()
+}
+
+// gate holds requests back while it is shut, as what balances loads before an API
+// server does.
+type gate struct {
+	http.RoundTripper
+	mu   sync.Mutex
+	shut chan struct{} // nil: it is open
+}
+
+func (g *gate) set(shut bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.shut != nil {
+		close(g.shut)
+		g.shut = nil
+	}
+	if shut {
+		g.shut = make(chan struct{})
+	}
+}
+
+func (g *gate) RoundTrip(q *http.Request) (*http.Response, error) {
+	g.mu.Lock()
+	shut := g.shut
+	g.mu.Unlock()
+	if shut != nil {
+		select {
+		case <-shut:
+		case <-q.Context().Done():
+			return nil, q.Context().Err()
+		}
+	}
+	return g.RoundTripper.RoundTrip(q)
+}
+
+// TestClusterRestoredUnderAWatch puts the cluster back so that no request fails
+// meanwhile: a watch that went on where it was would go on in the future, and
+// tell nothing until the cluster gets there.
+func TestClusterRestoredUnderAWatch(t *testing.T) {
+	r := newRigOn(t, clusterOfItsOwn(t))
+	a := r.app("restored")
+	a.converge(configMap("one", "k", "1"), configMap("two", "k", "1"))
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := r.cluster.Save(t.Context(), backup); err != nil {
+		t.Fatal(err)
+	}
+	g := &gate{}
+	r.killable(func(c *rest.Config, _ *timing) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper { g.RoundTripper = next; return g })
+	})
+	a.converge(configMap("one", "k", "2"), configMap("two", "k", "1"), configMap("three", "k", "1"))
+	a.quiet("")
+	for i := range 300 { // far beyond what an API server that starts writes itself
+		annotation := fmt.Sprintf(`{"metadata":{"annotations":{"n":"%d"}}}`, i)
+		if _, err := r.objects.Resource(schema.GroupVersionResource{Version: "v1", Resource: "namespaces"}).
+			Patch(t.Context(), r.namespace, types.MergePatchType, []byte(annotation), metav1.PatchOptions{}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	g.set(true)
+	if err := r.cluster.Restore(t.Context(), backup, 0); err != nil {
+		t.Fatal(err)
+	}
+	g.set(false)
 	bustest.Eventually(t, "the old state is seen to differ", func() bool {
 		told := story(a.heard())
 		return strings.Contains(told, "detected ConfigMap/one changed") && strings.Contains(told, "detected ConfigMap/three deleted") && len(a.heard()) == 2

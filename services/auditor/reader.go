@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/plumbline-dev/plumbline/internal/manifest"
+	"github.com/plumbline-dev/plumbline/internal/rewind"
 )
 
 // timing is how long one watch is asked to last, and how long it may go over
@@ -138,7 +139,7 @@ func (r *reader) run(ctx context.Context) {
 				denied = started
 			}
 			limit = deniedLimit(time.Since(denied))
-		case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err):
+		case err == nil, apierrors.IsResourceExpired(err), apierrors.IsGone(err), errors.Is(err, rewind.ErrRewound):
 			r.log.Debug("reading anew", "kind", r.kind, "cause", err)
 		default:
 			r.failing.Store(true)
@@ -229,20 +230,28 @@ func (r *reader) listPage(ctx context.Context, resource schema.GroupVersionResou
 	return page, heads.ResourceVersion, nil
 }
 
-// errRewound says that the API server's history went back: it was restored
-// from a backup.
-var errRewound = errors.New("the resource version went back")
-
 // watch hands over what changes until the watch ends, and returns the resource
 // version at which to go on. A nil error means that going on there loses
-// nothing.
+// nothing. Its error wraps rewind.ErrRewound where there is nothing to go on
+// from: the API server hasn't come as far.
 func (r *reader) watch(ctx context.Context, resource schema.GroupVersionResource, version string, atMost time.Duration) (string, error) {
 	timeout := min(jitter(r.timing.watch), atMost)
 	seconds := max(1, int64(timeout/time.Second))
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(seconds)*time.Second+r.timing.silence)
 	defer cancel()
-	w, err := r.cluster.heads.Resource(resource).Namespace(r.namespace).Watch(ctx, metav1.ListOptions{
-		LabelSelector: r.selector(), ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+	heads := r.cluster.heads.Resource(resource).Namespace(r.namespace)
+	w, err := rewind.Watch(ctx, version, func(ctx context.Context) (watch.Interface, error) {
+		return heads.Watch(ctx, metav1.ListOptions{
+			LabelSelector: r.selector(), ResourceVersion: version, AllowWatchBookmarks: true, TimeoutSeconds: &seconds,
+		})
+	}, func(ctx context.Context) (string, error) {
+		options := rewind.OnlyVersion()
+		options.LabelSelector = r.selector()
+		list, err := heads.List(ctx, options)
+		if err != nil {
+			return "", err
+		}
+		return list.ResourceVersion, nil
 	})
 	if err != nil {
 		return "", fmt.Errorf("watch %s: %w", r.kind, err)
@@ -264,7 +273,7 @@ func (r *reader) watch(ctx context.Context, resource schema.GroupVersionResource
 				return "", fmt.Errorf("watch %s: unexpected %T", r.kind, e.Object)
 			}
 			if older(o.GetResourceVersion(), version) {
-				return "", fmt.Errorf("watch %s: %w", r.kind, errRewound)
+				return "", fmt.Errorf("watch %s: %w", r.kind, rewind.ErrRewound)
 			}
 			version = o.GetResourceVersion()
 			if e.Type != watch.Bookmark {

@@ -4,6 +4,7 @@ package bustest
 
 import (
 	"context"
+	"errors"
 	"log/slog"
 	"path/filepath"
 	"strings"
@@ -110,17 +111,40 @@ func (s *Server) Backoff(tb testing.TB, consumer string, list ...time.Duration) 
 }
 
 // Idle waits until a consumer has nothing more to do.
+//
+// The server counts what is pending a moment after it has confirmed that it is
+// stored: so the log is asked whether it holds more than was delivered.
 func (s *Server) Idle(tb testing.TB, consumer string) {
 	tb.Helper()
-	js := s.JetStream(tb)
+	js, reader := s.JetStream(tb), s.Connect(tb, "reader")
 	Eventually(tb, consumer+" has nothing more to do", func() bool {
 		c, err := js.Consumer(tb.Context(), natsconfig.StreamEvents, consumer)
 		if err != nil {
 			tb.Fatal(err)
 		}
 		info := c.CachedInfo()
-		return info.NumPending == 0 && info.NumAckPending == 0
+		if info.NumPending > 0 || info.NumAckPending > 0 {
+			return false
+		}
+		for _, filter := range append(info.Config.FilterSubjects, info.Config.FilterSubject) {
+			if filter != "" && s.holdsFrom(tb, reader, filter, info.Delivered.Stream+1) {
+				return false
+			}
+		}
+		return true
 	})
+}
+
+// holdsFrom reports whether the log holds something on the subjects of a filter
+// at a place or after it.
+func (s *Server) holdsFrom(tb testing.TB, reader *bus.Conn, filter string, place uint64) bool {
+	tb.Helper()
+	found := errors.New("found")
+	_, err := reader.Read(tb.Context(), bus.Range{Filter: filter, From: place}, func(bus.Record) error { return found })
+	if err != nil && !errors.Is(err, found) {
+		tb.Fatal(err)
+	}
+	return err != nil
 }
 
 // Events returns the events that lie in the log on the subjects that match a
