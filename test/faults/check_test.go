@@ -87,6 +87,19 @@ func (t *tale) converge(commit string, dir *Dir) {
 	t.event(Event{Type: "convergence.applied", Commit: commit})
 }
 
+// turn begins another life of the log.
+func (t *tale) turn(epoch string) {
+	t.add(Record{Log: &Log{Epoch: epoch}})
+	t.fence.Retired, t.fence.Epoch, t.stored = append([]string{t.fence.Epoch}, t.fence.Retired...), epoch, 0
+}
+
+// lift ends the fault of a tale; another one begins, which ends no applier.
+func (t *tale) lift() {
+	t.add(Record{Lifted: &FaultRun{Round: 1, Row: "F3", Name: "kill-applier"}})
+	t.rest()
+	t.add(Record{Begun: &FaultRun{Round: 2, Row: "F24", Name: "git-down"}})
+}
+
 // observe begins a revision.
 func (t *tale) observe(commit string) {
 	t.fence.Sequence = t.stored + 1
@@ -200,8 +213,7 @@ func TestGoodHistories(t *testing.T) {
 			t.write(t.dir.Objects[0], "digest of one")
 		},
 		"a new life of the log": func(t *tale) {
-			t.add(Record{Log: &Log{Epoch: "e2"}})
-			t.fence.Retired, t.fence.Epoch, t.stored = []string{"e1"}, "e2", 0
+			t.turn("e2")
 			t.observe("c1")
 			t.keep()
 			t.event(Event{Type: "convergence.applied", Commit: "c1"})
@@ -217,6 +229,42 @@ func TestGoodHistories(t *testing.T) {
 			s.Version = t.version
 			t.live[s.Key] = s
 			t.add(Record{Object: &s})
+		},
+		"a commit that is overtaken before it is rendered": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.converge("c3", t.declare(6, "three"))
+		},
+		"a render that is superseded": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			late := t.fence
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three"))
+			t.event(Event{Type: "convergence.superseded", Epoch: late.Epoch, Sequence: late.Sequence, By: t.fence.Sequence})
+		},
+		"a render of the bundle that a newer one has": func(t *tale) {
+			t.lift()
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.push("c3", t.declare(6, "two"))
+			t.observe("c3")
+			t.event(Event{Type: "manifests.unchanged", Commit: "c3", Digest: "d2"})
+			t.converge("c4", t.declare(6, "one"))
+		},
+		"a render in the hands of an applier that is killed": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three")) // in a round of F3
+		},
+		"a revision that is lost with its log": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.turn("e2")
+			t.converge("c2", t.declare(6, "two"))
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
@@ -357,6 +405,49 @@ func TestPlantedViolations(t *testing.T) {
 		"nothing comes of a revision": func(t *tale) string {
 			t.push("c1", t.declare(6, "one"))
 			t.observe("c1")
+			return "I5"
+		},
+		"a render is dropped": func(t *tale) string {
+			t.lift()
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three"))
+			return "I5"
+		},
+		"a render is dropped by an applier that was killed, and nothing newer came": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			return "I5"
+		},
+		"a revision is superseded by an older one": func(t *tale) string {
+			t.converge("c2", t.declare(6, "two"))
+			t.push("c3", t.declare(6, "two"))
+			t.observe("c3")
+			t.event(Event{Type: "manifests.rendered", Commit: "c3", Digest: "d3"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c3", By: 1})
+			return "I5"
+		},
+		"a revision is superseded by one that there is not": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c2", By: 4711})
+			return "I5"
+		},
+		"a revision is superseded by another life of the log, and there is none": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c2"})
+			return "I5"
+		},
+		"a revision is lost with its log, and nothing newer was observed": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.turn("e2")
+			t.event(Event{Type: "fleet.observed", App: "_"})
 			return "I5"
 		},
 		"a commit is never observed": func(t *tale) string {

@@ -62,6 +62,7 @@ type Event struct {
 	Message  string    `json:"message,omitempty"`
 	Outcome  string    `json:"outcome,omitempty"`
 	Hold     string    `json:"hold,omitempty"`
+	By       uint64    `json:"by,omitempty"`      // of what is superseded: what by
 	Objects  []string  `json:"objects,omitempty"` // keys that are held or were deleted
 	// Of a divergence: its kind, when it was first seen, how long it lasted,
 	// how it ended, and whether it is said to have been alerted.

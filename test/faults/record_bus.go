@@ -107,6 +107,7 @@ func eventOf(e events.Event, log string) Event {
 		s.Reason, s.Message, s.Hold, s.Objects = string(d.Reason), d.Message, d.Hold, keysOf(d.Objects)
 	case *events.ConvergenceSuperseded:
 		s.converging(d.Converging)
+		s.By = d.By
 	case *events.ApplicationWithdrawn:
 		s.Outcome, s.Reason, s.Message, s.Hold, s.Objects = string(d.Outcome), string(d.Reason), d.Message, d.Hold, keysOf(d.Objects)
 	case *events.ApprovalGiven:

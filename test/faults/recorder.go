@@ -92,7 +92,7 @@ func (r *Recorder) keep(record Record) {
 func (r *Recorder) hear(e Event) {
 	r.last[e.Type+" "+e.App] = e
 	switch {
-	case slices.Contains(outcomes, e.Type):
+	case outcomes[e.Type] != "":
 		r.outcome[orderOf(e)] = true
 	case e.Type == "divergence.detected":
 		r.open[e.Key] = e.App

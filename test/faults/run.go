@@ -33,9 +33,11 @@ type Result struct {
 	Events     int           `json:"events"`
 	Writes     int           `json:"writes"` // states of objects and inventories that were seen
 	Rounds     []RoundResult `json:"rounds"`
-	Violations []Violation   `json:"violations,omitempty"`
-	History    string        `json:"history,omitempty"` // file, where it is kept
-	Error      string        `json:"error,omitempty"`   // of the rig, not of Plumbline
+	// Accounts are what became of the revisions, by how many.
+	Accounts   map[Account]int `json:"accounts,omitempty"`
+	Violations []Violation     `json:"violations,omitempty"`
+	History    string          `json:"history,omitempty"` // file, where it is kept
+	Error      string          `json:"error,omitempty"`   // of the rig, not of Plumbline
 }
 
 // RoundResult is what one fault came to.
@@ -69,6 +71,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	history := record.History()
 	result.Violations = Check(history)
 	result.count(history)
+	result.Accounts = Accounts(history)
 	result.Took = time.Since(result.Began)
 	return result, err
 }
