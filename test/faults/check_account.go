@@ -48,8 +48,8 @@ var outcomes = map[string]Account{
 // its log lives, only two things stand for an event of its own. A newer
 // revision of the same bundle came to something, as that is what this one would
 // have come to; or the applier itself was ended, or was two, with it in hand. An
-// event that says superseded names what by, and that must be newer.
-// And at rest the newest revision is Git's newest commit.
+// event that says superseded names what by, and that must be newer. What can't
+// be rendered has failed, and what crashes its render is set aside. And at rest the newest revision is Git's newest commit.
 func checkAccounts(h History) []finding {
 	found, _ := account(h)
 	return found
@@ -68,7 +68,7 @@ func Accounts(h History) map[Account]int {
 func account(h History) ([]finding, *accounts) {
 	c := &accounts{
 		revisions: map[string][]*revision{}, byOrder: map[string]*revision{}, lives: map[string]int{},
-		lists: map[string][]uint64{}, rejected: map[string]bool{}, told: map[*revision]bool{},
+		known: newRevisions(h), lists: map[string][]uint64{}, rejected: map[string]bool{}, told: map[*revision]bool{},
 	}
 	view := newGitView()
 	var found []finding
@@ -102,10 +102,12 @@ type revision struct {
 	bundle   string
 	account  Account // of its own events; empty: there is none
 	told     int     // the record of the first of them
+	reason   string  // of the last of them
 	by       *Event  // that says superseded
 }
 
 type accounts struct {
+	known     revisions
 	all       []*revision
 	revisions map[string][]*revision // by application, in the order in which they were seen
 	byOrder   map[string]*revision
@@ -138,7 +140,7 @@ func (c *accounts) take(i int, e Event) {
 		r.account = cmp.Or(r.account, AccountSuperseded)
 		r.told = cmp.Or(r.told, i)
 	case outcomes[e.Type] != "":
-		r.account = outcomes[e.Type]
+		r.account, r.reason = outcomes[e.Type], e.Reason
 		r.bundle = cmp.Or(r.bundle, e.Digest)
 		r.told = cmp.Or(r.told, i)
 	}
@@ -217,7 +219,15 @@ func (c *accounts) wrong(r *revision, view *gitView) string {
 		}
 	}
 	_, declared := view.declared[r.App]
+	var broken Breakage
+	if dir := c.known.dirs[r.Commit][r.App]; dir != nil {
+		broken = dir.Broken
+	}
 	switch account := c.settle(r); {
+	case broken == BrokenCrash && account == AccountFailed && r.reason != reasonQuarantined:
+		return "crashes whatever renders it, and was not set aside but failed: " + r.reason
+	case broken != "" && slices.Contains([]Account{AccountApplied, AccountUnchanged, AccountHeld}, account):
+		return fmt.Sprintf("can't be rendered (%s), and is said to be %s", broken, account)
 	case account == "" && r.rendered > 0:
 		return "was rendered, and nobody said what became of it"
 	case account == "":

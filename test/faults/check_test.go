@@ -200,6 +200,15 @@ func TestGoodHistories(t *testing.T) {
 			t.observe("c2")
 			t.event(Event{Type: "render.failed", Commit: "c2"})
 		},
+		"a commit that crashes its render": func(t *tale) {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenCrash
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed", Commit: "c2", Reason: reasonQuarantined})
+			t.rest()
+			t.converge("c1", t.declare(6, "one"))
+		},
 		"a deletion by hand, put right": func(t *tale) {
 			s := t.live["/ConfigMap/ns/cm-0"]
 			t.add(Record{Hand: &HandDone{Deleted: true, UID: s.UID}})
@@ -405,6 +414,22 @@ func TestPlantedViolations(t *testing.T) {
 		"nothing comes of a revision": func(t *tale) string {
 			t.push("c1", t.declare(6, "one"))
 			t.observe("c1")
+			return "I5"
+		},
+		"a commit that crashes its render is not set aside": func(t *tale) string {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenCrash
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed", Commit: "c2", Reason: "crashed"})
+			return "I5"
+		},
+		"a broken commit is said to have changed nothing": func(t *tale) string {
+			dir := t.declare(6, "one")
+			dir.Broken = BrokenEmpty
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "manifests.unchanged", Commit: "c2"})
 			return "I5"
 		},
 		"a render is dropped": func(t *tale) string {

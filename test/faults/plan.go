@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // Plan is everything that a seed decides: equal seed and options, equal plan.
@@ -124,6 +126,7 @@ const (
 	BrokenMissing   Breakage = "missing"   // no folder
 	BrokenTwice     Breakage = "twice"     // one object declared twice
 	BrokenKustomize Breakage = "kustomize" // a kustomization that names what isn't there
+	BrokenCrash     Breakage = "crash"     // a file that kills the process that reads it, each time
 )
 
 // files are a snapshot's files, by path.
@@ -147,6 +150,8 @@ func (d *Dir) files(prefix string) map[string]string {
 		files[prefix+"broken.yaml"] = "kind: [\n"
 	case BrokenTwice:
 		files[prefix+"twice.yaml"] = d.Objects[0].yaml()
+	case BrokenCrash:
+		files[prefix+"crash.yaml"] = "# plumbline-failpoint: " + string(failpoint.RendererChildReads) + "=kill\n"
 	case BrokenKustomize:
 		files[prefix+"kustomization.yaml"] = "resources: [gone.yaml]\n"
 	}

@@ -65,7 +65,7 @@ var refFaults = []Fault{
 		},
 	},
 	{
-		Row: "F31", Name: "commit-dates", About: "commits dated 1970, 2106 and before their parents, many in a moment (as all commits of all seeds are). The clocks of processes: `TestThePlanAsksNoClock`, in process, with the injected clock", Weight: 2,
+		Row: "F31", Name: "commit-dates", About: "commits dated 1970, 2106 and before their parents, many in a moment (as all commits of all seeds are)", Weight: 2,
 		Shape: func(s *Script) {
 			s.burst = true
 			defer func() { s.burst = false }()

@@ -130,6 +130,9 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	if err == nil {
 		err = pause(ctx, round.Hold-time.Since(began))
 	}
+	if err == nil && fault.Awaits != nil {
+		err = d.await(ctx, fault.Awaits)
+	}
 	if lift != nil {
 		err = errors.Join(err, lift(context.WithoutCancel(ctx)))
 	}
@@ -144,6 +147,30 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		return err
 	}
 	return d.rest(ctx, n, round, fault, held)
+}
+
+// awaitFor bounds the wait for what a fault awaits.
+const awaitFor = time.Minute
+
+// await waits until something was seen, or for long enough.
+func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, awaitFor)
+	defer cancel()
+	for {
+		changed := d.record.change()
+		if seen(d.record) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				d.Note("what the fault awaits was not seen")
+				return nil
+			}
+			return ctx.Err()
+		}
+	}
 }
 
 // rest waits for rest and writes it down.

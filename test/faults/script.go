@@ -70,11 +70,20 @@ func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	return plan
 }
 
-// deal draws kinds by weight, none twice before most were drawn once.
+// deal decides which kinds are played. A third goes round all of them, one
+// seed after the other, so that seeds that follow one another leave none out;
+// the rest is drawn by weight, none twice before most were drawn once.
 func (s *Script) deal(kinds []Fault, n int) []Fault {
 	var order []Fault
+	if len(kinds) == 0 {
+		return nil
+	}
+	share := uint64((n + 2) / 3)
+	for i := range share {
+		order = append(order, kinds[(s.plan.Seed*share+i)%uint64(len(kinds))])
+	}
 	left := slices.Clone(kinds)
-	for len(order) < n && len(kinds) > 0 {
+	for len(order) < n {
 		if len(left) <= len(kinds)/4 {
 			left = slices.Clone(kinds)
 		}
@@ -82,6 +91,7 @@ func (s *Script) deal(kinds []Fault, n int) []Fault {
 		left = slices.DeleteFunc(left, func(g Fault) bool { return g.Name == f.Name })
 		order = append(order, f)
 	}
+	s.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
 	return order
 }
 
@@ -311,12 +321,22 @@ func (s *Script) any() {
 // impossible has a branch stand, for this round alone, at commits that the API
 // server refuses a part of: each is the one before with an object changed.
 func (s *Script) impossible(app App, r *ref, objects ...Object) {
-	before := r.tip
+	var dirs []*Dir
+	last := r.tip.Dirs[app.Name]
 	for _, o := range objects {
-		dir := r.tip.Dirs[app.Name].edit()
-		dir.Objects = slices.DeleteFunc(dir.Objects, func(was Object) bool { return was.Name == o.Name })
+		dir := last.edit()
+		dir.Objects = slices.DeleteFunc(dir.Objects, func(was Object) bool { return was.Kind == o.Kind && was.Name == o.Name })
 		dir.Objects = append(dir.Objects, o)
-		s.commit(r, map[string]*Dir{app.Name: dir}, "declare "+o.Name)
+		dirs, last = append(dirs, dir), dir
+	}
+	s.forNow(app, r, "declare "+objects[0].Name, dirs...)
+}
+
+// forNow has a branch stand at some commits, for this round alone.
+func (s *Script) forNow(app App, r *ref, about string, dirs ...*Dir) {
+	before := r.tip
+	for _, dir := range dirs {
+		s.commit(r, map[string]*Dir{app.Name: dir}, about)
 	}
 	s.undo = append(s.undo, func() {
 		s.point(r, OpRewind, before, "force-push it away again")

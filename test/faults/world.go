@@ -73,6 +73,9 @@ func (w *World) raise(ctx context.Context, setting Setting) error {
 	if err != nil {
 		return err
 	}
+	if slices.Contains(setting.Has, NeedClock) {
+		w.OwnClock()
+	}
 	if err := w.install(ctx); err != nil {
 		return err
 	}
@@ -141,6 +144,8 @@ func (w *World) sweep() error {
 	core := w.Kube.Typed.CoreV1()
 	err := core.ConfigMaps(systemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: labelInventory})
 	errs := []error{err}
+	crds := w.Kube.Dynamic.Resource(kinds["CustomResourceDefinition"].resource)
+	errs = append(errs, crds.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: labelApplication}))
 	for _, name := range w.Plan.Namespaces {
 		if err := core.Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, err)
