@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -28,6 +29,8 @@ type Conn struct {
 	state inquiry[Log]
 
 	absence *absence
+	witness witness
+	serves  atomic.Bool // it has a consumer
 
 	mu     sync.Mutex
 	signal chan struct{} // closed when the connection is lost or comes back
@@ -83,8 +86,11 @@ func (c *Conn) Ready() error {
 func (c *Conn) Blobs() *blob.Store { return c.blobs }
 
 // change is called when the connection is lost or comes back.
-func (c *Conn) change() {
+func (c *Conn) change(back bool) {
 	c.epoch.forget()
+	if back {
+		c.testifyAgain()
+	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	close(c.signal)

@@ -27,8 +27,8 @@ const (
 // callbacks are told of what happens to a connection, in no particular
 // goroutine.
 type callbacks struct {
-	changed func()      // it was lost, or is back
-	failed  func(error) // an asynchronous error of the server
+	changed func(back bool) // it was lost, or is back
+	failed  func(error)     // an asynchronous error of the server
 }
 
 // Dial connects to the server as cfg.User and stays connected: it tries until
@@ -42,7 +42,7 @@ func Dial(ctx context.Context, cfg Config, log *slog.Logger) (*nats.Conn, error)
 	if err != nil {
 		return nil, err
 	}
-	return dial(ctx, cfg, newAbsence(cfg, log), callbacks{func() {}, func(error) {}})
+	return dial(ctx, cfg, newAbsence(cfg, log), callbacks{func(bool) {}, func(error) {}})
 }
 
 func dial(ctx context.Context, cfg Config, absence *absence, on callbacks) (*nats.Conn, error) {
@@ -85,12 +85,12 @@ func dialOnce(cfg Config, key *keyFile, absence *absence, on callbacks) (*nats.C
 			if !nc.IsClosed() {
 				absence.begin(err)
 			}
-			on.changed()
+			on.changed(false)
 		}),
 		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { absence.note(err) }),
 		nats.ReconnectHandler(func(*nats.Conn) {
 			absence.over()
-			on.changed()
+			on.changed(true)
 		}),
 		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
 			if refusesKey(err) || refusesInbox(err, cfg.User) {

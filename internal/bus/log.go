@@ -164,6 +164,14 @@ func (e *epochCache) get() string {
 	return e.value
 }
 
+// last is the epoch as it was last asked for since the connection came back;
+// empty: it was not.
+func (e *epochCache) last() string {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.value
+}
+
 func (c *Conn) currentEpoch(ctx context.Context) (string, error) {
 	if epoch := c.epoch.get(); epoch != "" {
 		return epoch, nil

@@ -168,6 +168,7 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 	e, m := l.event, l.message
 	ctx, span := c.startPublishing(ctx, e, m.Header)
 	defer span.End()
+	life := c.epoch.last()
 	s, err := c.wire.store(ctx, m)
 	var api *jetstream.APIError
 	if errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence {
@@ -183,6 +184,7 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 		c.log.InfoContext(ctx, "published", "type", e.Type.Name(), "application", e.Application, "cluster", e.Cluster, "id", e.ID, "stored", s.Sequence)
 	}
 	e.Stored = s.Sequence
+	c.witness.note(life, e.Stored, e.ID)
 	if placesRevision(e.Type) {
 		e.Sequence = s.Sequence
 	}

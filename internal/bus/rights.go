@@ -71,7 +71,7 @@ func Rights(ctx context.Context, cfg Config, all []natsconfig.User, log *slog.Lo
 			refused()
 		}
 	}
-	p.nc, err = dial(trying, cfg, newAbsence(cfg, log), callbacks{func() {}, p.failed})
+	p.nc, err = dial(trying, cfg, newAbsence(cfg, log), callbacks{func(bool) {}, p.failed})
 	if err != nil {
 		return nil, err
 	}

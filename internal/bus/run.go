@@ -360,6 +360,7 @@ func (s *schedule) arrive(a arrival) {
 	}
 	t.in, t.broken = events.Decode(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
 	if t.broken == nil {
+		s.conn.witness.note(a.epoch, t.in.Stored, t.in.ID)
 		t.broken = reached(t.in, a.epoch)
 	}
 	if t.broken != nil {

@@ -19,6 +19,8 @@ const (
 	requestTimeout = 5 * time.Second
 	retryWait      = 50 * time.Millisecond
 	retryMost      = 5 * time.Second
+	// testimonyPatience is how long it is tried to say what was seen of the log.
+	testimonyPatience = 5 * time.Minute
 )
 
 // Error codes of the server (server/errors.json of nats-server).

@@ -130,7 +130,8 @@ type keeper struct {
 	js      jetstream.JetStream
 	mark    string // file
 	seen    provision.Mark
-	doubt   bool // there was a mark, and it can't be read
+	doubt   bool   // there was a mark, and it can't be read
+	heard   uint64 // the last place at which a service said what it has seen
 	watch   *storeWatch
 	sweeper provision.Sweeper
 }
@@ -154,6 +155,9 @@ func (k *keeper) run(ctx context.Context) error {
 		case <-check.C:
 			if err := k.see(ctx); err != nil && ctx.Err() == nil {
 				k.log.Warn("the place in the log is not kept", "error", err)
+			}
+			if err := k.hear(ctx); err != nil && ctx.Err() == nil {
+				k.log.Warn("what services have seen of the log is not compared with it: trying again", "error", err)
 			}
 			if err := k.watch.lost(); err != nil {
 				return fmt.Errorf("%w: %w", errLost, err)
@@ -251,6 +255,21 @@ func (k *keeper) see(ctx context.Context) error {
 		return nil
 	}
 	return k.keepMark(here)
+}
+
+// hear compares the log with what services have said of it since the last time.
+func (k *keeper) hear(ctx context.Context) error {
+	asking, cancel := context.WithTimeout(ctx, canaryTimeout)
+	defer cancel()
+	said, err := provision.Testimony(asking, k.js)
+	if err != nil || said == k.heard {
+		return err
+	}
+	if err := k.provision(ctx); err != nil {
+		return err
+	}
+	k.heard = said
+	return nil
 }
 
 func (k *keeper) keepMark(m provision.Mark) error {

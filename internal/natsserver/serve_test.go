@@ -28,9 +28,15 @@ type served struct {
 
 func serve(t *testing.T, dir string) served {
 	t.Helper()
+	return serveAt(t, dir, -1)
+}
+
+// serveAt is serve on a port: clients of before come back to it.
+func serveAt(t *testing.T, dir string, port int) served {
+	t.Helper()
 	ctx, cancel := context.WithCancel(context.Background())
 	ready, done := make(chan *natsserver.Server, 1), make(chan error, 1)
-	o := natsserver.Options{Dir: dir, Port: -1, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
+	o := natsserver.Options{Dir: dir, Port: port, Log: slog.New(slog.NewTextHandler(t.Output(), nil))}
 	go func() { done <- natsserver.Serve(ctx, o, func(s *natsserver.Server) { ready <- s }) }()
 	s := served{dir: dir}
 	stopped := false
@@ -196,6 +202,50 @@ func TestRestoredBackupTurnsTheEpoch(t *testing.T) {
 	mark, err := provision.ReadMark(filepath.Join(dir, "seen.json"))
 	if err != nil || mark.Epoch != l.Epoch {
 		t.Errorf("seen = %+v, %v", mark, err)
+	}
+}
+
+// A server that was killed has not noted how far its log was. A service that was
+// told that an event is stored knows it, and says so when it comes back.
+func TestServicesKnowThatABackupIsOlder(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "nats")
+	s := serve(t, dir)
+	watcher := s.connect(t, "watcher")
+	watcher.Consumer("watcher", func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{})
+	observe := func(app string) {
+		t.Helper()
+		d := events.Draft{Data: &events.CommitObserved{Declaration: events.Declaration{Application: app, Cluster: "local"}}, Address: events.Address{Cluster: "local", Application: app}}
+		if _, err := watcher.Publish(t.Context(), events.Cause{ID: app}, d); err != nil {
+			t.Fatal(err)
+		}
+	}
+	before := epoch(t, watcher)
+	observe("a")
+	port := s.Port()
+	s.stop()
+	backup := filepath.Join(t.TempDir(), "backup")
+	if err := os.CopyFS(backup, os.DirFS(dir)); err != nil {
+		t.Fatal(err)
+	}
+
+	s = serveAt(t, dir, port)
+	observe("b")
+	if after := epoch(t, watcher); after != before {
+		t.Fatal("the same log has a new epoch")
+	}
+	s.stop()
+	remove(t, dir)
+	if err := os.CopyFS(dir, os.DirFS(backup)); err != nil { // with the mark of then
+		t.Fatal(err)
+	}
+	s = serveAt(t, dir, port)
+	bustest.Eventually(t, "the log has a new epoch", func() bool { return epoch(t, watcher) != before })
+	after := epoch(t, watcher)
+	observe("b")
+	s.stop()
+	serveAt(t, dir, port)
+	if again := epoch(t, watcher); again != after {
+		t.Error("it turns at each return")
 	}
 }
 

@@ -73,6 +73,16 @@ func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c nats
 	if err := json.Unmarshal(c.JSON, &want); err != nil {
 		return err
 	}
+	marks := []Mark{o.Seen}
+	if want.Name == natsconfig.StreamEvents {
+		// Read before the log is asked how far it is: after it, they may be of
+		// what was stored in between.
+		said, err := witnesses(ctx, js)
+		if err != nil {
+			return err
+		}
+		marks = append(marks, said...)
+	}
 	stream, err := js.Stream(ctx, want.Name)
 	if errors.Is(err, jetstream.ErrStreamNotFound) {
 		return r.createStream(ctx, js, want)
@@ -86,11 +96,11 @@ func (r *Report) applyStream(ctx context.Context, js jetstream.JetStream, c nats
 		return err
 	}
 	if want.Name == natsconfig.StreamEvents {
-		replaced, err := replaced(ctx, stream, have, o.Seen)
+		earlier, err := earlier(ctx, stream, have, marks)
 		if err != nil {
 			return err
 		}
-		r.turn(&want, have.State, replaced || o.Doubt, o.Seen)
+		r.turn(&want, have.State, earlier || o.Doubt)
 	}
 	if same(want, have.Config) {
 		return nil
@@ -116,10 +126,10 @@ func (r *Report) createStream(ctx context.Context, js jetstream.JetStream, want 
 
 // turn gives the log a new epoch if it has none, was restored or replaced, or
 // has lost what it held.
-func (r *Report) turn(want *jetstream.StreamConfig, state jetstream.StreamState, replaced bool, seen Mark) {
+func (r *Report) turn(want *jetstream.StreamConfig, state jetstream.StreamState, earlier bool) {
 	r.Log = markOf(*want, state)
 	from, _ := strconv.ParseUint(want.Metadata[metadataFrom], 10, 64) // none: 0
-	r.Restored = replaced || restored(seen, r.Log) || emptied(state.Msgs, state.LastSeq, from)
+	r.Restored = earlier || emptied(state.Msgs, state.LastSeq, from)
 	if r.Log.Epoch != "" && !r.Restored {
 		return
 	}

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -129,6 +130,57 @@ func TestEpochTurnsWhenAnotherEventLiesAtThePlaceSeen(t *testing.T) {
 	turns("nobody noted when it was", provision.Mark{Last: seen.Last}, false)
 	say(256) // of one subject: the limits take what was seen
 	turns("it was taken by the limits", seen, false)
+}
+
+// Services say what they have seen of the log: what isn't true of it turns its
+// epoch, once; what is, what is of another life and what can't be read doesn't.
+func TestEpochTurnsWhenAServiceHasSeenMore(t *testing.T) {
+	s := bustest.Start(t)
+	js := s.JetStream(t)
+	operator := s.Connect(t, "operator")
+	d := events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Application: "shop"}}
+	var ids []string
+	for range 3 {
+		published, err := operator.Publish(t.Context(), events.Cause{ID: rand.Text()}, d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ids = append(ids, published[0].ID)
+	}
+	nc := s.Dial(t, "renderer")
+	said := uint64(0)
+	for _, c := range []struct {
+		name, words string // %s: the epoch
+		turn        bool
+	}{
+		{"its last event", `{"epoch":"%s","last":3,"id":"` + ids[2] + `"}`, false},
+		{"an earlier event", `{"epoch":"%s","last":1,"id":"` + ids[0] + `"}`, false},
+		{"a place alone", `{"epoch":"%s","last":3}`, false},
+		{"another event in the middle", `{"epoch":"%s","last":2,"id":"` + ids[0] + `"}`, true},
+		{"another event at the end", `{"epoch":"%s","last":3,"id":"` + ids[0] + `"}`, true},
+		{"more", `{"epoch":"%s","last":4}`, true},
+		{"another life", `{"epoch":"not %s","last":4}`, false},
+		{"no life", `{"last":4}`, false},
+		{"nothing that can be read", `{%s`, false},
+	} {
+		before := apply(t, js, provision.Options{}).Log
+		ack, err := nc.Request(natsconfig.WitnessSubject("renderer"), []byte(strings.ReplaceAll(c.words, "%s", before.Epoch)), bustest.Timeout)
+		if err != nil || strings.Contains(string(ack.Data), "error") {
+			t.Fatalf("%s: %v", c.name, err)
+		}
+		heard, err := provision.Testimony(t.Context(), js)
+		if err != nil || heard <= said {
+			t.Errorf("%s: Testimony = %d, %v; was %d", c.name, heard, err, said)
+		}
+		said = heard
+		r := apply(t, js, provision.Options{})
+		if r.Restored != c.turn || (r.Log.Epoch != before.Epoch) != c.turn {
+			t.Errorf("%s: %+v, was %+v", c.name, r, before)
+		}
+		if again := apply(t, js, provision.Options{}); again.Restored {
+			t.Errorf("%s: it turns again", c.name)
+		}
+	}
 }
 
 // What was seen is lost: the log counts as one that was put back, once.

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 
 	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
@@ -28,6 +29,8 @@ type Mark struct {
 	// At is when the event at Last was stored, in nanoseconds of Unix time: no
 	// other event that is stored there later has the same. 0: not known.
 	At int64 `json:"at,omitempty"`
+	// ID is that of the event at Last, in its stead; empty: not known.
+	ID string `json:"-"`
 }
 
 // markOf is where a log is now.
@@ -39,6 +42,20 @@ func markOf(config jetstream.StreamConfig, state jetstream.StreamState) Mark {
 	return m
 }
 
+// earlier reports whether a log was put back to a state before one of those that
+// were seen, by the provisioner or by a service.
+func earlier(ctx context.Context, stream jetstream.Stream, info *jetstream.StreamInfo, seen []Mark) (bool, error) {
+	for _, mark := range seen {
+		if restored(mark, markOf(info.Config, info.State)) {
+			return true, nil
+		}
+		if replaced, err := replaced(ctx, stream, info, mark); replaced || err != nil {
+			return replaced, err
+		}
+	}
+	return false, nil
+}
+
 // restored reports whether a log that is now at now, and was seen at seen, has
 // been put back to an earlier state.
 func restored(seen, now Mark) bool { return seen.Epoch == now.Epoch && now.Last < seen.Last }
@@ -48,10 +65,10 @@ func restored(seen, now Mark) bool { return seen.Epoch == now.Epoch && now.Last 
 // as services do that publish before anybody has looked.
 func replaced(ctx context.Context, stream jetstream.Stream, info *jetstream.StreamInfo, seen Mark) (bool, error) {
 	now := markOf(info.Config, info.State)
-	if seen.Epoch != now.Epoch || seen.At == 0 || seen.Last > now.Last {
+	if seen.Epoch != now.Epoch || seen.At == 0 && seen.ID == "" || seen.Last > now.Last {
 		return false, nil // [restored] knows
 	}
-	if seen.Last == now.Last {
+	if seen.Last == now.Last && seen.ID == "" {
 		return seen.At != now.At, nil
 	}
 	m, err := stream.GetMsg(ctx, seen.Last)
@@ -60,6 +77,9 @@ func replaced(ctx context.Context, stream jetstream.Stream, info *jetstream.Stre
 	}
 	if err != nil {
 		return false, fmt.Errorf("look at place %d of %s: %w", seen.Last, natsconfig.StreamEvents, err)
+	}
+	if seen.ID != "" {
+		return m.Header.Get(nats.MsgIdHdr) != seen.ID, nil
 	}
 	return m.Time.UnixNano() != seen.At, nil
 }

@@ -136,6 +136,9 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		return nil, err
 	}
 	superseded, err := a.admit(ctx, t, inv)
+	if superseded && t.admission.By == inv.Fence.Sequence {
+		err = a.bearWitness(ctx, inv.Fence)
+	}
 	if err != nil || superseded {
 		if superseded && t.cause == causeRevision {
 			return []events.Draft{a.draft(t, &events.ConvergenceSuperseded{Converging: t.said, By: t.admission.By})}, nil
