@@ -47,6 +47,7 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	}
 	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{}), absence: newAbsence(cfg, log)}
 	c.state.ask = c.askLog
+	c.wire.changed = c.changed
 	c.meter = newMeters(cfg.Telemetry)
 	c.wire.meter = c.meter
 	c.wire.nc, err = dial(ctx, cfg, c.absence, callbacks{
@@ -102,4 +103,19 @@ func (c *Conn) changed() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.signal
+}
+
+// untilChanged is ctx until the connection is lost or comes back: what was
+// asked on it is not answered then.
+func (c *Conn) untilChanged(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	changed := c.changed()
+	go func() {
+		select {
+		case <-changed:
+			cancel()
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, cancel
 }

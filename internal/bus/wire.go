@@ -37,7 +37,13 @@ type wire struct {
 	log     *slog.Logger
 	denials denials
 	meter   meters
+	// changed is closed when the connection is lost or comes back.
+	changed func() <-chan struct{}
 }
+
+// errLost says that the connection was lost, or came back, while an answer was
+// awaited: it never comes then.
+var errLost = errors.New("the connection was lost before the answer came")
 
 // answer is what every answer of the JetStream API may hold.
 type answer struct {
@@ -56,7 +62,8 @@ type stored struct {
 func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) error) (*nats.Msg, error) {
 	var last error
 	for attempt := 0; ; attempt++ {
-		answer, err := w.requestOnce(ctx, m)
+		changed := w.changed()
+		answer, err := w.requestOnce(ctx, m, changed)
 		if err == nil {
 			err = fits(answer)
 		}
@@ -69,13 +76,38 @@ func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) er
 		if attempt == 3 {
 			w.log.Warn("no answer from the bus: asking until there is one", "subject", m.Subject, "error", err)
 		}
-		if !pause(ctx, min(retryWait<<min(attempt, 10), retryMost)) {
+		back, ok := w.rest(ctx, attempt, changed)
+		if !ok {
 			return nil, fmt.Errorf("%w (last error: %w)", ctx.Err(), errors.Join(last, err))
+		}
+		if back {
+			attempt = -1
 		}
 	}
 }
 
-func (w *wire) requestOnce(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
+// rest waits before a question is asked again, ever longer. When the connection
+// comes back it is asked at once, whatever the delay: back is true then, and ok
+// false where ctx ends.
+func (w *wire) rest(ctx context.Context, attempt int, changed <-chan struct{}) (back, ok bool) {
+	timer := time.NewTimer(min(retryWait<<min(attempt, 10), retryMost))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-timer.C:
+			return false, ctx.Err() == nil
+		case <-changed:
+			changed = w.changed()
+			if w.nc.IsConnected() {
+				return true, ctx.Err() == nil
+			}
+		}
+	}
+}
+
+func (w *wire) requestOnce(ctx context.Context, m *nats.Msg, changed <-chan struct{}) (*nats.Msg, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
 	denied, done := w.denials.watch(m.Subject)
@@ -94,6 +126,8 @@ func (w *wire) requestOnce(ctx context.Context, m *nats.Msg) (*nats.Msg, error) 
 		return r.m, r.err
 	case err := <-denied:
 		return nil, err
+	case <-changed:
+		return nil, errLost
 	}
 }
 
