@@ -22,6 +22,7 @@ type tale struct {
 	fence   Fence
 	dir     *Dir
 	entries map[string]Entry
+	posted  []Message      // in Slack
 	removed map[string]int // how often, by key: an object that is made anew has another uid
 }
 
@@ -181,6 +182,43 @@ func (t *tale) diverge(after time.Duration, alerts, ends int, says bool) {
 	}
 }
 
+// alert tells that Slack took a message about an event: another post where
+// posted says so. Told twice, it is named once.
+func (t *tale) alert(thread, message, about string, resolved bool) {
+	t.event(Event{Type: "alert.delivered", Key: "incident", Alert: &Alert{Thread: thread, Message: message, Event: about, Resolved: resolved}})
+	ts := thread
+	if message != "" {
+		ts = message
+	}
+	t.posted = append(t.posted, Message{TS: ts, Posted: t.now})
+}
+
+// slack writes down what is in Slack in the end.
+func (t *tale) slack() {
+	t.add(Record{Told: true})
+	for _, m := range t.posted {
+		t.add(Record{Slack: &m})
+	}
+}
+
+// failRender tells a render that fails, and returns the id of what says so;
+// succeed tells that the next one doesn't.
+func (t *tale) failRender() string {
+	dir := t.declare(6, "two")
+	dir.Broken = BrokenSyntax
+	t.push("c2", dir)
+	t.observe("c2")
+	t.event(Event{Type: "render.failed", Commit: "c2"})
+	return fmt.Sprint("id-", t.stored)
+}
+
+func (t *tale) succeed() string {
+	t.push("c1", t.declare(6, "one"))
+	t.observe("c1")
+	t.event(Event{Type: "manifests.unchanged", Commit: "c1"})
+	return fmt.Sprint("id-", t.stored)
+}
+
 // A history in which all is well has no violations.
 func TestGoodHistories(t *testing.T) {
 	for name, tell := range map[string]func(*tale){
@@ -274,6 +312,20 @@ func TestGoodHistories(t *testing.T) {
 			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
 			t.turn("e2")
 			t.converge("c2", t.declare(6, "two"))
+		},
+		"an incident that is told, and that it is over": func(t *tale) {
+			failed := t.failRender()
+			t.alert("1", "", failed, false)
+			t.alert("1", "2", t.succeed(), true)
+			failed = t.failRender()
+			t.alert("3", "", failed, false)
+			t.slack()
+		},
+		"a message that is sent twice, as the notifier was killed": func(t *tale) {
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F4", Name: "kill-auditor"}})
+			t.posted = append(t.posted, Message{TS: "0", Posted: t.now})
+			t.alert("1", "", t.failRender(), false)
+			t.slack()
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
@@ -491,6 +543,50 @@ func TestPlantedViolations(t *testing.T) {
 		"an alert comes twice":    func(t *tale) string { t.diverge(time.Minute, 2, 1, true); return "I8" },
 		"an end is missing":       func(t *tale) string { t.diverge(time.Minute, 1, 0, true); return "I8" },
 		"an end denies its alert": func(t *tale) string { t.diverge(time.Minute, 1, 1, false); return "I8" },
+		"an incident has two threads": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.alert("2", "", t.failRender(), false)
+			t.slack()
+			return "I8"
+		},
+		"an incident is over twice": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			over := t.succeed()
+			t.alert("1", "2", over, true)
+			t.alert("3", "", over, true)
+			t.slack()
+			return "I8"
+		},
+		"a thread goes on though it is over": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.alert("1", "2", t.succeed(), true)
+			t.alert("1", "3", t.failRender(), false)
+			t.slack()
+			return "I8"
+		},
+		"an incident is not told": func(t *tale) string {
+			t.failRender()
+			t.slack()
+			return "I8"
+		},
+		"the end of an incident is not told": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.succeed()
+			t.slack()
+			return "I8"
+		},
+		"a message is in Slack twice, and nobody was killed": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.posted = append(t.posted, Message{TS: "2", Posted: t.now})
+			t.slack()
+			return "I8"
+		},
+		"a message is not in Slack": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.posted = nil
+			t.slack()
+			return "I8"
+		},
 		"a divergence is told twice": func(t *tale) string {
 			since := t.now
 			t.event(Event{Type: "divergence.detected", Key: "k", Since: since})

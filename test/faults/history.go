@@ -31,6 +31,7 @@ type Record struct {
 	Quiet     *Quiet     `json:"quiet,omitempty"`
 	Leak      *Leak      `json:"leak,omitempty"`
 	Slack     *Message   `json:"slack,omitempty"`
+	Told      bool       `json:"told,omitempty"` // the notifier had its time to tell what there was
 	Note      string     `json:"note,omitempty"`
 }
 
@@ -71,6 +72,7 @@ type Event struct {
 	After     time.Duration `json:"after,omitempty"`
 	How       string        `json:"how,omitempty"`
 	Persisted bool          `json:"persisted,omitempty"`
+	Alert     *Alert        `json:"alert,omitempty"`
 }
 
 // Log is a life of the log that began.
@@ -167,8 +169,19 @@ type Leak struct {
 
 // Message is a message in Slack.
 type Message struct {
-	Thread string `json:"thread,omitempty"`
-	Text   string `json:"text"`
+	TS     string    `json:"ts"`               // its name
+	Thread string    `json:"thread,omitempty"` // that it replies to
+	Text   string    `json:"text"`
+	Posted time.Time `json:"posted"`
+}
+
+// Alert is what an alert.delivered says.
+type Alert struct {
+	Thread   string `json:"thread"`
+	Message  string `json:"message,omitempty"` // empty: it began the thread
+	Event    string `json:"event"`             // that it is about, by id
+	Resolved bool   `json:"resolved,omitempty"`
+	Digest   bool   `json:"digest,omitempty"`
 }
 
 // History is what was recorded.

@@ -116,6 +116,8 @@ func eventOf(e events.Event, log string) Event {
 		s.Reason, s.Message = string(d.Reason), d.Service+": "+d.Message
 	case *events.SourceUnreachable:
 		s.Reason, s.Message = string(d.Reason), d.Message
+	case *events.AlertDelivered:
+		s.Alert = &Alert{Thread: d.Thread, Message: d.Message, Event: d.Event, Resolved: d.Resolved, Digest: d.Digest}
 	case *events.DivergenceDetected:
 		s.divergence(d.Divergence)
 	case *events.DivergencePersisted:

@@ -96,7 +96,45 @@ func drive(ctx context.Context, o Options, plan Plan, record *Recorder, result *
 			break // what comes after would be blamed for it
 		}
 	}
+	if d.late == "" {
+		if err := d.tellAll(ctx); err != nil {
+			return err
+		}
+	}
 	return d.search(ctx, o.Dir)
+}
+
+// tellFor is how long the notifier is given in the end: it sends one message a
+// second.
+const tellFor = 45 * time.Second
+
+// tellAll waits until people were told all that there is to tell.
+func (d *driver) tellAll(ctx context.Context) error {
+	a, taken := newAlerts(), 0
+	ctx, cancel := context.WithTimeout(ctx, tellFor)
+	defer cancel()
+	for {
+		changed := d.record.change()
+		history := d.record.History()
+		for i, r := range history[taken:] {
+			a.take(taken+i, r)
+		}
+		taken = len(history)
+		if len(a.due()) == 0 {
+			break
+		}
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+		}
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return ctx.Err()
+		}
+		break
+	}
+	d.record.add(Record{Told: true})
+	return nil
 }
 
 // driver plays rounds.

@@ -79,7 +79,7 @@ from outside is recorded, and a checker that is pure over that history decides:
 | I4 no unproven delete | what is deleted was owned, isn't declared, and no guard stood before it, or it was approved |
 | I5 accounts | each revision that was observed has an event that says what became of it, or none had begun it when a newer one was observed, or its log was lost and a newer one was observed in the next; every tip was observed |
 | I6 no secret | no planted secret is found in the bus's store, the logs, the spans or Slack, inflated and decoded |
-| I8 alerts | each divergence is told once, alerted once if it outlasts its window, and once that it is over |
+| I8 alerts | each divergence is told once, alerted once if it outlasts its window, and once that it is over; in Slack an incident has one thread and is over once, nothing of it is missing, and nothing is there twice but where a crash or a lost answer came between a message and the event that tells of it |
 
 Recovery is from the moment in which the fault is lifted until live is what Git
 asks for, everywhere. How to repeat a seed: ` + "`make faults SEED=n`" + `.
