@@ -75,11 +75,12 @@ bench-go: ## run the benchmarks of the packages
 
 # What a seed is made of; equal values, equal plan.
 SEED     ?= 1
-DURATION ?= 60s
+DURATION ?= 45s
 FAULTS   ?=
 APPS     ?= 24
 STEPS    ?= 10
-seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS)
+PROBES   ?= 16
+seeds    = go run ./test/faults/soak -duration $(DURATION) -faults '$(FAULTS)' -apps $(APPS) -steps $(STEPS) -probes $(PROBES)
 
 .PHONY: faults
 faults: kubelab ## run one seed of workload and faults: SEED=n DURATION=d FAULTS=a,b; PLAN=1 prints its steps

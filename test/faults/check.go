@@ -31,7 +31,8 @@ func (v Violation) String() string {
 //	I8 a divergence is told once, and once that it is over; people have one thread of each incident
 //
 // I7, that one application's trouble is not another's, is a question of time
-// and decided where times are comparable, in the soak's table.
+// and decided where there are enough of them, over all seeds of a soak: see
+// [Isolate].
 func Check(h History) []Violation {
 	var all []Violation
 	for _, check := range []func(History) []finding{

@@ -18,7 +18,7 @@ import (
 var childFaults = []Fault{
 	{
 		Row: "F14", Name: "crashing-commit", About: "a commit of one application that crashes each process that renders it: quarantined after three tries, the others go on, and the next revision lifts it",
-		Weight: 2, Needs: NeedFailpoints, Shape: (*Script).crash, Awaits: quarantined,
+		Alone: true, Weight: 2, Needs: NeedFailpoints, Shape: (*Script).crash, Awaits: quarantined,
 	},
 	{
 		Row: "F14", Name: "render-child-killed", About: "the processes in which the renderer renders killed, twice at any moment: what an input that crashes its worker looks like, fewer times than it takes for the quarantine",

@@ -31,6 +31,9 @@ type Fault struct {
 	Needs Need
 	// Loses is what it takes away for good, for the totals and the checker.
 	Loses Loss
+	// Alone says that it can be held to one application, and that others then
+	// must not notice: I7 is measured beside it.
+	Alone bool
 	// Awaits is what has to be seen before it is lifted, beside Hold; nil:
 	// nothing has. What isn't seen in a minute is the checker's to judge.
 	Awaits func(*Recorder) bool

@@ -44,6 +44,7 @@ type RefChange struct {
 	Commit     string          `json:"commit,omitempty"` // empty: it is gone
 	Dirs       map[string]*Dir `json:"dirs,omitempty"`   // by application; for a source
 	Apps       []App           `json:"apps,omitempty"`   // for the fleet
+	Probe      *Probe          `json:"probe,omitempty"`
 }
 
 // Event is what the checker needs of an event of the log.

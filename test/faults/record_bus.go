@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -68,6 +69,31 @@ func (t *tail) look(ctx context.Context) {
 	if err == nil || next > t.next {
 		t.next = max(next, t.next)
 	}
+	if err == nil {
+		t.looked()
+	}
+}
+
+// looked counts that all that was in the log when a look began is recorded.
+func (r *Recorder) looked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looks++
+}
+
+// catchUp waits until everything that is in the log now is recorded.
+func (r *Recorder) catchUp(ctx context.Context) error {
+	count := func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.looks
+	}
+	for from := count(); count() < from+2; { // the next look may have begun before
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("read the log to its end: %w", err)
+		}
+	}
+	return nil
 }
 
 // eventOf picks from an event what the checker needs.

@@ -30,6 +30,7 @@ type Recorder struct {
 	outcome     map[string]bool      // revisions that an outcome was told of, see orderOf
 	open        map[string]string    // divergences that are open: application by key
 	epoch       string               // of the log
+	looks       int                  // at the log, to its end
 
 	cancel  context.CancelFunc
 	ctx     context.Context

@@ -35,6 +35,7 @@ type Result struct {
 	Rounds     []RoundResult `json:"rounds"`
 	// Accounts are what became of the revisions, by how many.
 	Accounts   map[Account]int `json:"accounts,omitempty"`
+	Waits      Waits           `json:"waits,omitzero"` // of I7
 	Violations []Violation     `json:"violations,omitempty"`
 	History    string          `json:"history,omitempty"` // file, where it is kept
 	Error      string          `json:"error,omitempty"`   // of the rig, not of Plumbline
@@ -71,7 +72,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	history := record.History()
 	result.Violations = Check(history)
 	result.count(history)
-	result.Accounts = Accounts(history)
+	result.Accounts, result.Waits = Accounts(history), WaitsOf(history)
 	result.Took = time.Since(result.Began)
 	return result, err
 }
@@ -108,7 +109,8 @@ func drive(ctx context.Context, o Options, plan Plan, record *Recorder, result *
 // second.
 const tellFor = 45 * time.Second
 
-// tellAll waits until people were told all that there is to tell.
+// tellAll waits until people were told all that there is to tell, and ends the
+// notifier then: what is in Slack and what events say of it can be compared.
 func (d *driver) tellAll(ctx context.Context) error {
 	a, taken := newAlerts(), 0
 	ctx, cancel := context.WithTimeout(ctx, tellFor)
@@ -134,7 +136,12 @@ func (d *driver) tellAll(ctx context.Context) error {
 		break
 	}
 	d.record.add(Record{Told: true})
-	return nil
+	if err := d.Stop("notifier"); err != nil {
+		return err
+	}
+	ending, end := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer end()
+	return d.record.catchUp(ending)
 }
 
 // driver plays rounds.
@@ -158,7 +165,7 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		d.record.add(Record{Begun: run})
 	}
 	lift := Lift(nil)
-	if fault.Inject != nil {
+	if d.victim = round.Victim; fault.Inject != nil {
 		var err error
 		if lift, err = fault.Inject(ctx, d.World, rand.New(rand.NewPCG(round.Seed, 1))); err != nil {
 			return fmt.Errorf("inject: %w", err)
@@ -168,7 +175,7 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	if err == nil {
 		err = pause(ctx, round.Hold-time.Since(began))
 	}
-	if err == nil && fault.Awaits != nil {
+	if err == nil && fault.Awaits != nil && round.Victim == nil {
 		err = d.await(ctx, fault.Awaits)
 	}
 	if lift != nil {

@@ -79,6 +79,7 @@ from outside is recorded, and a checker that is pure over that history decides:
 | I4 no unproven delete | what is deleted was owned, isn't declared, and no guard stood before it, or it was approved |
 | I5 accounts | each revision that was observed has an event that says what became of it, or none had begun it when a newer one was observed, or its log was lost and a newer one was observed in the next; every tip was observed |
 | I6 no secret | no planted secret is found in the bus's store, the logs, the spans or Slack, inflated and decoded |
+| I7 apart | a fault that is of one application alone leaves the p99 of the others, from a push until it is in the cluster, within twice what it is beside no fault; over all seeds |
 | I8 alerts | each divergence is told once, alerted once if it outlasts its window, and once that it is over; in Slack an incident has one thread and is over once, nothing of it is missing, and nothing is there twice but where a crash or a lost answer came between a message and the event that tells of it |
 
 Recovery is from the moment in which the fault is lifted until live is what Git
@@ -110,6 +111,7 @@ func about(b *strings.Builder, results []Result, command string) {
 		fmt.Fprintf(b, "| – %s | %d |\n", account, accounts[account])
 	}
 	fmt.Fprintf(b, "| events read | %d |\n| states of objects seen | %d |\n| **violations** | **%d** |\n", events, writes, violations)
+	fmt.Fprintf(b, "\nI7: %s.\n", Isolate(results))
 	fmt.Fprintf(b, "\nCommit `%s`, on %s, %s of seeds one after the other, by `%s`.\n", cmp.Or(commit, "unknown"), cmp.Or(machine, "an unknown machine"), took.Round(time.Second), command)
 }
 
@@ -153,7 +155,14 @@ func percentile(all []time.Duration, percent int) string {
 	if len(all) == 0 {
 		return "–"
 	}
+	return percentileOf(all, percent).Round(10 * time.Millisecond).String()
+}
+
+func percentileOf(all []time.Duration, percent int) time.Duration {
+	if len(all) == 0 {
+		return 0
+	}
 	sorted := slices.Sorted(slices.Values(all))
 	i := (len(sorted)*percent+99)/100 - 1
-	return sorted[max(0, i)].Round(10 * time.Millisecond).String()
+	return sorted[max(0, i)]
 }
