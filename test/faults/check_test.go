@@ -327,6 +327,13 @@ func TestGoodHistories(t *testing.T) {
 			t.alert("1", "", t.failRender(), false)
 			t.slack()
 		},
+		"an hour that a clock has made up": func(t *tale) {
+			t.add(Record{Lifted: &FaultRun{}})
+			t.rest()
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.add(Record{Lifted: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.diverge(time.Hour, 0, 1, false)
+		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
 	} {
