@@ -306,6 +306,17 @@ func TestGoodHistories(t *testing.T) {
 			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
 			t.converge("c3", t.declare(6, "three")) // in a round of F3
 		},
+		"a render of an application that is withdrawn": func(t *tale) {
+			t.lift()
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.add(Record{Ref: &RefChange{Op: OpFleet, Repository: "fleet", Branch: "main", Commit: "fleet2"}})
+			for _, key := range slices.Sorted(maps.Keys(t.live)) {
+				t.remove(key)
+			}
+			t.event(Event{Type: "application.withdrawn"})
+		},
 		"a revision that is lost with its log": func(t *tale) {
 			t.push("c2", t.declare(6, "two"))
 			t.observe("c2")
