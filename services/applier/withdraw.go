@@ -80,6 +80,9 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	policy := withdrawalPolicy{labels: labels, approved: approved}
 	policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
 	plan := planWithdrawal(w, live, policy)
+	if w.waits(approved) {
+		return a.awaitClaim(ctx, app, f, w, plan, w.Unproven)
+	}
 	if w.unreleased(plan) && approved != w.holdOf() {
 		open, standings, err := a.survey(ctx, f, app.name, claims{}, 0)
 		if err != nil {
