@@ -139,17 +139,32 @@ func TestKeepsAWithdrawnNamespaceUntilItIsApproved(t *testing.T) {
 }
 
 // In a new life of the log nothing is withdrawn before all that is declared was
-// compared. What keeps that from being so, as a commit that can't be rendered,
-// is said, and an approval lets the withdrawal go.
+// compared. What keeps that from being so is said, and an approval lets the
+// withdrawal go.
 func TestAWithdrawalInANewLogIsSaidToWait(t *testing.T) {
+	for name, obstruct := range map[string]func(r *rig){
+		"for one that can't be rendered": func(r *rig) {
+			c, p := r.observe("other")
+			r.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})
+		},
+		"for one that can't be applied": func(r *rig) {
+			r.commit("other", configMapYAML("other", "1")+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: refused}\ndata: {\"no key\": x}\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) { withdrawInANewLog(t, obstruct) })
+	}
+}
+
+func withdrawInANewLog(t *testing.T, obstruct func(*rig)) {
 	before := newRig(t)
 	stop := before.start()
-	for _, name := range []string{"broken", "gone"} {
+	names := []string{"other", "gone"}
+	for _, name := range names {
 		before.declare(name)
 	}
 	before.fleet()
 	var kept []Inventory
-	for _, name := range []string{"broken", "gone"} {
+	for _, name := range names {
 		before.commit(name, configMapYAML(name, "1"))
 		before.await(name, "completed", 1)
 		inv, _ := before.inventory(name)
@@ -165,12 +180,11 @@ func TestAWithdrawalInANewLogIsSaidToWait(t *testing.T) {
 		r.must(err)
 	}
 	r.start()
-	r.declare("broken")
+	r.declare("other")
 	r.fleet()
-	c, p := r.observe("broken")
-	r.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})
+	obstruct(r)
 	held := r.withdrawn("gone", 1)
-	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonWithdrawalGuard || !strings.Contains(held.Message, "application broken declares") || held.Objects.Count != 1 {
+	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonWithdrawalGuard || !strings.Contains(held.Message, "application other was not compared") || held.Objects.Count != 1 {
 		t.Fatalf("got %+v", held)
 	}
 	if r.get(configMaps_, "gone") == nil {
@@ -180,7 +194,7 @@ func TestAWithdrawalInANewLogIsSaidToWait(t *testing.T) {
 	if done := r.withdrawn("gone", 2); done.Outcome != events.ActionPruned || r.get(configMaps_, "gone") != nil {
 		t.Errorf("got %+v", done)
 	}
-	if r.get(configMaps_, "broken") == nil {
+	if r.get(configMaps_, "other") == nil {
 		t.Error("what is declared was deleted")
 	}
 }

@@ -34,7 +34,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "Commit `c1`, on a machine"} {
+	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "\nI7: beside nothing nothing;", "Commit `c1`, on a machine"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)
 		}
