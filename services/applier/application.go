@@ -188,7 +188,9 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 		app.saidFailure = ""
 	}
 	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
-	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || applied.Digest != fence.Digest)
+	// What is said of a revision that leads to what is applied already, as after
+	// one that couldn't be rendered, is of its sequence alone.
+	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || last["applied"].Sequence < fence.Sequence || applied.Digest != fence.Digest)
 	if !ok {
 		return nil
 	}
