@@ -30,8 +30,9 @@ type Conn struct {
 	absence *absence
 	witness witness
 
-	mu     sync.Mutex
-	signal chan struct{} // closed when the connection is lost or comes back
+	mu   sync.Mutex
+	life context.Context    //nolint:containedctx // of the connection, until it is lost or comes back
+	end  context.CancelFunc // of life
 }
 
 // Connect connects to the bus as cfg.User: it tries until ctx ends, and after
@@ -43,8 +44,10 @@ func Connect(ctx context.Context, cfg Config, log *slog.Logger) (*Conn, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, signal: make(chan struct{}), absence: newAbsence(cfg, log)}
+	c := &Conn{cfg: cfg, log: log, wire: &wire{log: log}, absence: newAbsence(cfg, log)}
+	c.life, c.end = context.WithCancel(context.Background())
 	c.state.ask = c.askLog
+	c.wire.life = c.alive
 	c.meter = newMeters(cfg.Telemetry)
 	c.wire.meter = c.meter
 	c.wire.nc, err = dial(ctx, cfg, c.absence, callbacks{
@@ -91,13 +94,27 @@ func (c *Conn) change(back bool) {
 	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	close(c.signal)
-	c.signal = make(chan struct{})
+	c.end()
+	c.life, c.end = context.WithCancel(context.Background())
+}
+
+// alive ends when the connection is lost or comes back: what was asked before is
+// not answered then.
+func (c *Conn) alive() context.Context {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.life
 }
 
 // changed is closed when the connection is lost or comes back.
-func (c *Conn) changed() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.signal
+func (c *Conn) changed() <-chan struct{} { return c.alive().Done() }
+
+// untilChanged is ctx until the connection is lost or comes back.
+func (c *Conn) untilChanged(ctx context.Context) (context.Context, context.CancelFunc) {
+	ctx, cancel := context.WithCancel(ctx)
+	stop := context.AfterFunc(c.alive(), cancel)
+	return ctx, func() {
+		stop()
+		cancel()
+	}
 }

@@ -211,17 +211,22 @@ func (c *Conn) begunAnew(ctx context.Context, r *Range) error {
 // batch asks, and waits for the bus while it is away.
 func (c *Conn) batch(ctx context.Context, q query) (page, error) {
 	for attempt := 0; ; attempt++ {
-		p, err := c.batchOnce(ctx, q)
+		changed := c.changed()
+		p, err := c.batchOnce(ctx, q, changed)
 		if err == nil || permanent(err) {
 			return p, err
 		}
-		if !pause(ctx, min(retryWait<<min(attempt, 10), retryMost)) {
+		back, ok := c.wire.rest(ctx, attempt, changed)
+		if !ok {
 			return page{}, fmt.Errorf("read the log: %w (last error: %w)", ctx.Err(), err)
+		}
+		if back {
+			attempt = -1
 		}
 	}
 }
 
-func (c *Conn) batchOnce(ctx context.Context, q query) (page, error) {
+func (c *Conn) batchOnce(ctx context.Context, q query, changed <-chan struct{}) (page, error) {
 	body, err := json.Marshal(q)
 	if err != nil {
 		return page{}, err
@@ -249,6 +254,8 @@ func (c *Conn) batchOnce(ctx context.Context, q query) (page, error) {
 			return page{}, fmt.Errorf("read the log: %w", err)
 		case <-silence.C:
 			return page{}, fmt.Errorf("read the log: no answer within %s", requestTimeout)
+		case <-changed:
+			return page{}, fmt.Errorf("read the log: %w", errLost)
 		case m := <-incoming:
 			ended, err := p.take(m, q)
 			if ended || err != nil {

@@ -37,7 +37,13 @@ type wire struct {
 	log     *slog.Logger
 	denials denials
 	meter   meters
+	// life ends when the connection is lost or comes back.
+	life func() context.Context
 }
+
+// errLost says that the connection was lost, or came back, while an answer was
+// awaited: it never comes then.
+var errLost = errors.New("the connection was lost before the answer came")
 
 // answer is what every answer of the JetStream API may hold.
 type answer struct {
@@ -56,7 +62,8 @@ type stored struct {
 func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) error) (*nats.Msg, error) {
 	var last error
 	for attempt := 0; ; attempt++ {
-		answer, err := w.requestOnce(ctx, m)
+		life := w.life()
+		answer, err := w.requestOnce(ctx, m, life)
 		if err == nil {
 			err = fits(answer)
 		}
@@ -69,21 +76,50 @@ func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) er
 		if attempt == 3 {
 			w.log.Warn("no answer from the bus: asking until there is one", "subject", m.Subject, "error", err)
 		}
-		if !pause(ctx, min(retryWait<<min(attempt, 10), retryMost)) {
+		back, ok := w.rest(ctx, attempt, life.Done())
+		if !ok {
 			return nil, fmt.Errorf("%w (last error: %w)", ctx.Err(), errors.Join(last, err))
+		}
+		if back {
+			attempt = -1
 		}
 	}
 }
 
-func (w *wire) requestOnce(ctx context.Context, m *nats.Msg) (*nats.Msg, error) {
-	ctx, deny := context.WithCancelCause(ctx)
-	defer deny(nil)
-	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
+// rest waits before a question is asked again, ever longer. When the connection
+// comes back it is asked at once, whatever the delay: back is true then, and ok
+// false where ctx ends.
+func (w *wire) rest(ctx context.Context, attempt int, changed <-chan struct{}) (back, ok bool) {
+	timer := time.NewTimer(min(retryWait<<min(attempt, 10), retryMost))
+	defer timer.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return false, false
+		case <-timer.C:
+			return false, ctx.Err() == nil
+		case <-changed:
+			changed = w.life().Done()
+			if w.nc.IsConnected() {
+				return true, ctx.Err() == nil
+			}
+		}
+	}
+}
+
+// requestOnce asks once. life is that of the connection: with it ends the
+// waiting.
+func (w *wire) requestOnce(ctx context.Context, m *nats.Msg, life context.Context) (*nats.Msg, error) {
+	ctx, end := context.WithCancelCause(ctx)
+	defer end(nil)
+	stop := context.AfterFunc(life, func() { end(errLost) })
+	defer stop()
+	defer w.denials.call(m.Subject, end)()
+	waiting, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	defer w.denials.call(m.Subject, deny)()
-	answer, err := w.nc.RequestMsgWithContext(ctx, m)
-	if err != nil && errors.Is(context.Cause(ctx), ErrDenied) {
-		return nil, ErrDenied
+	answer, err := w.nc.RequestMsgWithContext(waiting, m)
+	if cause := context.Cause(ctx); err != nil && (errors.Is(cause, ErrDenied) || errors.Is(cause, errLost)) {
+		return nil, cause
 	}
 	return answer, err
 }

@@ -171,6 +171,8 @@ func (w *worker) acknowledge(ctx context.Context, t *task, v verdict) {
 		// back after the outputs may have left the window for duplicates.
 		ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 		defer cancel()
+		ctx, stop := w.conn.untilChanged(ctx)
+		defer stop()
 		err = d.msg.DoubleAck(ctx)
 	case ackTerm:
 		err = d.msg.TermWithReason("its failure is published")

@@ -16,6 +16,15 @@
 // for d, as time.ParseDuration reads it). What can't be read ends the process
 // at its start, with exit code 2.
 //
+// One point has no rules: it kills a render child that reads a file in which
+//
+//	plumbline-failpoint: renderer.child-reads=kill
+//
+// stands, so that an input crashes its worker each time that it is tried.
+//
+// On linux/amd64 the wall clock of a process can be put off, too, and while it
+// runs: PLUMBLINE_CLOCK names a file that says by how much.
+//
 // Each that is carried out is a line on standard error: "failpoint", the
 // point, the action, and the count.
 //

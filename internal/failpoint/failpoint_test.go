@@ -82,15 +82,33 @@ func TestActions(t *testing.T) {
 	}
 }
 
+// What a file says kills who reads it, where it says that of this point.
+func TestContentKills(t *testing.T) {
+	probe := filepath.Join(t.TempDir(), "probe")
+	build(t, probe, "-tags", "failpoints", "./testdata/probe")
+	for content, killed := range map[string]bool{
+		"kind: ConfigMap\n": false,
+		"# plumbline-failpoint: renderer.mid-render=kill\n":  false,
+		"# plumbline-failpoint: renderer.child-reads=kill\n": true,
+	} {
+		cmd := exec.CommandContext(t.Context(), probe, "read", content)
+		_ = cmd.Run() // how it ended is asked below
+		status, ok := cmd.ProcessState.Sys().(syscall.WaitStatus)
+		if !ok || (status.Signaled() && status.Signal() == syscall.SIGKILL) != killed {
+			t.Errorf("%q: %v, want killed: %v", content, cmd.ProcessState, killed)
+		}
+	}
+}
+
 // A command that is built as it is released, without the tag, holds neither a
 // point nor what would read the environment; one that is built for the tests
 // holds them all.
 func TestReleasedCommandsHoldNone(t *testing.T) {
 	commands := []string{"plumbline", "watcher", "renderer", "applier", "auditor", "notifier"}
 	traces := map[string][]string{
-		"bus":      {"PLUMBLINE_FAILPOINTS", "internal/failpoint.", "bus.after-publish"},
+		"bus":      {"PLUMBLINE_FAILPOINTS", "PLUMBLINE_CLOCK", "internal/failpoint.", "bus.after-publish"},
 		"watcher":  {"watcher.before-fetch", "watcher.mid-fetch", "watcher.before-publish", "watcher.after-publish"},
-		"renderer": {"renderer.on-receipt", "renderer.mid-render", "renderer.after-bundle"},
+		"renderer": {"renderer.on-receipt", "renderer.mid-render", "renderer.after-bundle", "renderer.child-reads", "plumbline-failpoint: "},
 		"applier":  {"applier.before-widen", "applier.before-apply", "applier.after-object", "applier.before-prune", "applier.after-prune", "applier.before-narrow"},
 		"auditor":  {"auditor.after-detect"},
 		"notifier": {"notifier.after-post"},

@@ -6,3 +6,6 @@ package failpoint
 
 // Hit does nothing.
 func Hit(Point) error { return nil }
+
+// Read does nothing.
+func Read(Point, []byte) {}

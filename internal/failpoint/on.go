@@ -5,6 +5,7 @@
 package failpoint
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"os"
@@ -24,7 +25,7 @@ var ErrInjected = errors.New("an error that a failpoint injected")
 // points are those that a rule may name: a misspelt one would test nothing.
 var points = []Point{
 	WatcherBeforeFetch, WatcherMidFetch, WatcherBeforePublish, WatcherAfterPublish,
-	RendererOnReceipt, RendererMidRender, RendererAfterBundle,
+	RendererOnReceipt, RendererMidRender, RendererChildReads, RendererAfterBundle,
 	ApplierBeforeWiden, ApplierBeforeApply, ApplierAfterObject, ApplierBeforePrune, ApplierAfterPrune, ApplierBeforeNarrow,
 	AuditorAfterDetect, NotifierAfterPost, BusAfterPublish,
 }
@@ -79,6 +80,17 @@ func Hit(p Point) error {
 		}
 	}
 	return nil
+}
+
+// mark begins what a content says that breaks a process.
+const mark = "plumbline-failpoint: "
+
+// Read kills the process if a content that it has read says so, by mark, the
+// point and "=kill": an input that crashes whoever reads it, each time.
+func Read(p Point, content []byte) {
+	if bytes.Contains(content, []byte(mark+string(p)+"=kill")) {
+		kill()
+	}
 }
 
 // kill ends the process as a crash would, and never returns.

@@ -21,6 +21,9 @@ const (
 	RendererOnReceipt Point = "renderer.on-receipt"
 	// RendererMidRender is when a child has been asked to render.
 	RendererMidRender Point = "renderer.mid-render"
+	// RendererChildReads is when a child has read a file. No rule reaches it, as a
+	// child has no environment: what the file says does, see [Read].
+	RendererChildReads Point = "renderer.child-reads"
 	// RendererAfterBundle is when a bundle is stored, and no event names it.
 	RendererAfterBundle Point = "renderer.after-bundle"
 

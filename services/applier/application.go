@@ -5,6 +5,8 @@ package applier
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -38,9 +40,10 @@ type application struct {
 	carried   outcome
 	carriedOf events.Order
 	logged    logged
-	recalled  bool // the last events were looked at, and nothing was said since
-	telling   bool // the end of its withdrawal was to be published
-	unsaid    bool // convergence.applied of what the fence stands at
+	open      []*open // revisions that wait without a word
+	recalled  bool    // the last events were looked at, and nothing was said since
+	telling   bool    // the end of its withdrawal was to be published
+	unsaid    bool    // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex
 	claims   claims
@@ -57,6 +60,48 @@ type application struct {
 	look      *time.Timer     // when its health is looked at although nothing changed
 	retry     *time.Timer     // when it is converged, or withdrawn, again
 	retryAt   time.Time       // when retry converges it; zero: it doesn't
+}
+
+// open is a revision that waits for another application, most often for a
+// moment only, and of which nothing is said meanwhile.
+type open struct {
+	*task
+	by string // what it was said to be overtaken by; empty: nothing yet
+}
+
+// waits remembers that nothing is said of the task's revision yet.
+func (t *task) waits() {
+	t.app.open = slices.DeleteFunc(t.app.open, func(o *open) bool { return order(o.event) == order(t.event) })
+	t.app.open = append(t.app.open, &open{task: t})
+}
+
+// overtake says of revisions that waited without a word that a newer one was
+// taken up instead. Called again because it could not be published, it says
+// it again.
+func (a *applier) overtake(t *task, drafts []events.Draft) []events.Draft {
+	if !t.admission.OK {
+		return drafts
+	}
+	by := fmt.Sprint(order(t.event), t.cause)
+	var said []events.Draft
+	t.app.open = slices.DeleteFunc(t.app.open, func(o *open) bool {
+		switch {
+		case o.event.Epoch != t.event.Epoch: // lost with its log
+			return true
+		case o.event.Sequence == t.event.Sequence:
+			return len(drafts) > 0
+		case o.event.Sequence > t.event.Sequence:
+			return false
+		case o.by != "" && o.by != by: // that was published: others are at work now
+			return true
+		}
+		o.by = by
+		d := a.draft(o.task, &events.ConvergenceSuperseded{Converging: o.said, By: t.event.Sequence})
+		d.Variant = strconv.FormatUint(o.event.Sequence, 10)
+		said = append(said, d)
+		return false
+	})
+	return append(said, drafts...)
 }
 
 // manifestsOf returns the payload of manifests.rendered and .unchanged.
@@ -131,7 +176,9 @@ func (a *applier) recall(ctx context.Context, t *task, inv Inventory) error {
 		app.saidFailure = ""
 	}
 	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
-	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || applied.Digest != fence.Digest)
+	// What is said of a revision that leads to what is applied already, as after
+	// one that couldn't be rendered, is of its sequence alone.
+	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || last["applied"].Sequence < fence.Sequence || applied.Digest != fence.Digest)
 	if !ok {
 		return nil
 	}

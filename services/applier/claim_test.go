@@ -273,6 +273,26 @@ func TestADeletionThatWaitsForAnotherApplicationIsSaid(t *testing.T) {
 		m.stays("to")
 		m.eventually("what nobody claims is deleted", func() bool { return m.get(configMaps_, "c00") == nil })
 	})
+	t.Run("and of one that a newer one overtakes meanwhile it is said", func(t *testing.T) {
+		m := newMove(t, sameRepository)
+		m.nextCommit()
+		m.leave()
+		m.nextCommit()
+		newest := m.render("from", configMapYAML("one", "3"))
+		superseded := payload[*events.ConvergenceSuperseded](m.await("from", "superseded", 1))
+		if superseded.By != newest.Sequence || superseded.Revision.Commit == "" {
+			m.Errorf("got %+v", superseded)
+		}
+		m.render("to", arrived)
+		m.await("to", "completed", 2)
+		m.applied("from", 2)
+		m.nextCommit()
+		m.render("from", configMapYAML("one", "4"))
+		m.applied("from", 3)
+		if n := len(m.events("from", "superseded")); n != 1 {
+			t.Errorf("said %d times:%s", n, m.story("from"))
+		}
+	})
 	t.Run("one of another repository that doesn't render holds nobody", func(t *testing.T) {
 		m := newMove(t)
 		m.fail("to")

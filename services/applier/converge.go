@@ -82,6 +82,9 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 			a.again(t, Plan{}, true)
 			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
 		}
+		if err == nil {
+			drafts = a.overtake(t, drafts)
+		}
 		a.timeFailures(ctx, t, drafts)
 		if len(drafts) > 0 {
 			t.app.recalled = false // what became of them is told by then, see settled

@@ -27,6 +27,7 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		inv = approved
 		if len(plan.Refused) > 0 {
 			if a.passing(ctx, t, plan.Refused) {
+				t.waits()
 				return nil, nil
 			}
 			return a.refuse(ctx, t, plan.Refused)
@@ -122,6 +123,7 @@ func (t *task) carry(plan Plan, done *outcome) {
 	}
 	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
 	t.app.carried, t.app.carriedOf = *done, order(t.event)
+	t.waits()
 }
 
 // carried is what was done of the task's revision already.

@@ -8,6 +8,7 @@ import (
 	"path"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
@@ -57,6 +58,7 @@ func (c *client) file(name string) ([]byte, error) {
 	if a.Kind != kindFile {
 		return nil, fail(events.ReasonPathMissing, name, 0, "%s is not a file in this commit", path.Base(name))
 	}
+	failpoint.Read(failpoint.RendererChildReads, a.Data)
 	return a.Data, nil
 }
 

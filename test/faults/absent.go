@@ -23,6 +23,10 @@ var absentFaults = []Fault{
 		Hold: Span{time.Second, 4 * time.Second}, Shape: (*Script).widgets, Inject: deleteKind,
 	},
 	{
+		Row: "F20", Name: "crd-and-cr", About: "a CRD and custom resources of it in one commit, changed in the next, and withdrawn together", Weight: 3,
+		Hold: Span{0, time.Second}, Shape: (*Script).gadgets,
+	},
+	{
 		Row: "F22", Name: "namespace-terminating", About: "a namespace deleted with all that is in it, held in its end by a finalizer, then gone and made again", Weight: 2,
 		Hold: Span{2 * time.Second, 5 * time.Second}, Inject: deleteNamespace,
 	},
@@ -40,6 +44,24 @@ func (s *Script) widgets() {
 		dir.Objects = append(dir.Objects, Object{Kind: "Widget", Name: app.Name, Fields: map[string]string{"spec.size": s.next()}})
 		s.commit(r, map[string]*Dir{app.Name: dir}, "change the widget of "+app.Name)
 	}
+}
+
+// gadgets declares, for this round alone, a kind and objects of it at once.
+func (s *Script) gadgets() {
+	app, r, ok := s.pick()
+	if !ok {
+		return
+	}
+	crd := Object{Kind: "CustomResourceDefinition", Name: "gadgets." + widgetGroup, Fields: map[string]string{"spec.names.kind": "Gadget"}}
+	gadget := func(n int) Object {
+		return Object{Kind: "Gadget", Name: fmt.Sprintf("%s-%d", app.Name, n), Fields: map[string]string{"spec.size": s.next()}}
+	}
+	first := r.tip.Dirs[app.Name].edit()
+	first.Objects = append(first.Objects, gadget(0), crd, gadget(1))
+	second := first.edit()
+	second.Objects[len(second.Objects)-1] = gadget(1)
+	second.Objects = append(second.Objects, gadget(2))
+	s.forNow(app, r, "declare gadgets, and what they are", first, second)
 }
 
 // deleteKind deletes the CRD of the widgets; lifted, it is installed again.

@@ -28,14 +28,15 @@ func (v Violation) String() string {
 //	I4 what is deleted was owned, is no longer declared, and stands behind no guard
 //	I5 each revision that was observed came to something, or a newer one was observed
 //	I6 no secret is found outside the cluster
-//	I8 a divergence is told once, and once that it is over
+//	I8 a divergence is told once, and once that it is over; people have one thread of each incident
 //
 // I7, that one application's trouble is not another's, is a question of time
-// and decided where times are comparable, in the soak's table.
+// and decided where there are enough of them, over all seeds of a soak: see
+// [Isolate].
 func Check(h History) []Violation {
 	var all []Violation
 	for _, check := range []func(History) []finding{
-		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkLeaks, checkDivergences,
+		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkLeaks, checkDivergences, checkAlerts,
 	} {
 		for _, f := range check(h) {
 			all = append(all, f.violation(h))

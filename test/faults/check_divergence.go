@@ -13,7 +13,7 @@ const alertSlack = 10 * time.Second
 
 // checkDivergences decides I8: within a life of the log each divergence is
 // told in order, each transition once; one that lasted longer than its window,
-// outages left out, was alerted; and at rest none is open.
+// outages and jumps of clocks left out, was alerted; and at rest none is open.
 func checkDivergences(h History) []finding {
 	c := divergences{open: map[string]*divergence{}, apps: map[string]App{}}
 	for i, r := range h {
@@ -26,6 +26,7 @@ func checkDivergences(h History) []finding {
 			c.open = map[string]*divergence{} // what was open is told again
 		case r.Begun != nil:
 			c.broken = append(c.broken, [2]time.Time{r.At, {}})
+			c.clocks = c.clocks || r.Begun.Name == clockJumps
 		case r.Lifted != nil && len(c.broken) > 0:
 			c.broken[len(c.broken)-1][1] = r.At
 		case r.Event != nil:
@@ -34,7 +35,7 @@ func checkDivergences(h History) []finding {
 			for key, d := range c.open {
 				c.report(i, key, d.Event, "is open, and all is at rest")
 			}
-			c.open = map[string]*divergence{}
+			c.open, c.clocks = map[string]*divergence{}, false
 		}
 	}
 	return c.found
@@ -49,6 +50,7 @@ type divergences struct {
 	open   map[string]*divergence // by key
 	apps   map[string]App
 	broken [][2]time.Time // from when to when something was
+	clocks bool           // since the last rest clocks have jumped: how long something lasted is not known
 	found  []finding
 }
 
@@ -77,7 +79,7 @@ func (c *divergences) take(i int, e Event) {
 		if d.persisted != e.Persisted {
 			c.report(i, e.Key, e, fmt.Sprintf("says of itself that it was alerted: %t, and it was: %t", e.Persisted, d.persisted))
 		}
-		if window := c.apps[e.App].AlertAfter; !d.persisted && e.After-c.outage(e) > window+alertSlack {
+		if window := c.apps[e.App].AlertAfter; !d.persisted && !c.clocks && e.After-c.outage(e) > window+alertSlack {
 			c.report(i, e.Key, e, fmt.Sprintf("lasted %s and was never alerted; its window is %s", e.After, window))
 		}
 	}

@@ -22,6 +22,7 @@ type tale struct {
 	fence   Fence
 	dir     *Dir
 	entries map[string]Entry
+	posted  []Message      // in Slack
 	removed map[string]int // how often, by key: an object that is made anew has another uid
 }
 
@@ -85,6 +86,19 @@ func (t *tale) converge(commit string, dir *Dir) {
 	}
 	t.narrow()
 	t.event(Event{Type: "convergence.applied", Commit: commit})
+}
+
+// turn begins another life of the log.
+func (t *tale) turn(epoch string) {
+	t.add(Record{Log: &Log{Epoch: epoch}})
+	t.fence.Retired, t.fence.Epoch, t.stored = append([]string{t.fence.Epoch}, t.fence.Retired...), epoch, 0
+}
+
+// lift ends the fault of a tale; another one begins, which ends no applier.
+func (t *tale) lift() {
+	t.add(Record{Lifted: &FaultRun{Round: 1, Row: "F3", Name: "kill-applier"}})
+	t.rest()
+	t.add(Record{Begun: &FaultRun{Round: 2, Row: "F24", Name: "git-down"}})
 }
 
 // observe begins a revision.
@@ -168,6 +182,43 @@ func (t *tale) diverge(after time.Duration, alerts, ends int, says bool) {
 	}
 }
 
+// alert tells that Slack took a message about an event: another post where
+// posted says so. Told twice, it is named once.
+func (t *tale) alert(thread, message, about string, resolved bool) {
+	t.event(Event{Type: "alert.delivered", Key: "incident", Alert: &Alert{Thread: thread, Message: message, Event: about, Resolved: resolved}})
+	ts := thread
+	if message != "" {
+		ts = message
+	}
+	t.posted = append(t.posted, Message{TS: ts, Posted: t.now})
+}
+
+// slack writes down what is in Slack in the end.
+func (t *tale) slack() {
+	t.add(Record{Told: true})
+	for _, m := range t.posted {
+		t.add(Record{Slack: &m})
+	}
+}
+
+// failRender tells a render that fails, and returns the id of what says so;
+// succeed tells that the next one doesn't.
+func (t *tale) failRender() string {
+	dir := t.declare(6, "two")
+	dir.Broken = BrokenSyntax
+	t.push("c2", dir)
+	t.observe("c2")
+	t.event(Event{Type: "render.failed", Commit: "c2"})
+	return fmt.Sprint("id-", t.stored)
+}
+
+func (t *tale) succeed() string {
+	t.push("c1", t.declare(6, "one"))
+	t.observe("c1")
+	t.event(Event{Type: "manifests.unchanged", Commit: "c1"})
+	return fmt.Sprint("id-", t.stored)
+}
+
 // A history in which all is well has no violations.
 func TestGoodHistories(t *testing.T) {
 	for name, tell := range map[string]func(*tale){
@@ -187,6 +238,15 @@ func TestGoodHistories(t *testing.T) {
 			t.observe("c2")
 			t.event(Event{Type: "render.failed", Commit: "c2"})
 		},
+		"a commit that crashes its render": func(t *tale) {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenCrash
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed", Commit: "c2", Reason: reasonQuarantined})
+			t.rest()
+			t.converge("c1", t.declare(6, "one"))
+		},
 		"a deletion by hand, put right": func(t *tale) {
 			s := t.live["/ConfigMap/ns/cm-0"]
 			t.add(Record{Hand: &HandDone{Deleted: true, UID: s.UID}})
@@ -200,8 +260,7 @@ func TestGoodHistories(t *testing.T) {
 			t.write(t.dir.Objects[0], "digest of one")
 		},
 		"a new life of the log": func(t *tale) {
-			t.add(Record{Log: &Log{Epoch: "e2"}})
-			t.fence.Retired, t.fence.Epoch, t.stored = []string{"e1"}, "e2", 0
+			t.turn("e2")
 			t.observe("c1")
 			t.keep()
 			t.event(Event{Type: "convergence.applied", Commit: "c1"})
@@ -217,6 +276,74 @@ func TestGoodHistories(t *testing.T) {
 			s.Version = t.version
 			t.live[s.Key] = s
 			t.add(Record{Object: &s})
+		},
+		"a commit that is overtaken before it is rendered": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.converge("c3", t.declare(6, "three"))
+		},
+		"a render that is superseded": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			late := t.fence
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three"))
+			t.event(Event{Type: "convergence.superseded", Epoch: late.Epoch, Sequence: late.Sequence, By: t.fence.Sequence})
+		},
+		"a render of the bundle that a newer one has": func(t *tale) {
+			t.lift()
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.push("c3", t.declare(6, "two"))
+			t.observe("c3")
+			t.event(Event{Type: "manifests.unchanged", Commit: "c3", Digest: "d2"})
+			t.converge("c4", t.declare(6, "one"))
+		},
+		"a render in the hands of an applier that is killed": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three")) // in a round of F3
+		},
+		"a render of an application that is withdrawn": func(t *tale) {
+			t.lift()
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.add(Record{Ref: &RefChange{Op: OpFleet, Repository: "fleet", Branch: "main", Commit: "fleet2"}})
+			for _, key := range slices.Sorted(maps.Keys(t.live)) {
+				t.remove(key)
+			}
+			t.event(Event{Type: "application.withdrawn"})
+		},
+		"a revision that is lost with its log": func(t *tale) {
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.turn("e2")
+			t.converge("c2", t.declare(6, "two"))
+		},
+		"an incident that is told, and that it is over": func(t *tale) {
+			failed := t.failRender()
+			t.alert("1", "", failed, false)
+			t.alert("1", "2", t.succeed(), true)
+			failed = t.failRender()
+			t.alert("3", "", failed, false)
+			t.slack()
+		},
+		"a message that is sent twice, as the notifier was killed": func(t *tale) {
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F4", Name: "kill-auditor"}})
+			t.posted = append(t.posted, Message{TS: "0", Posted: t.now})
+			t.alert("1", "", t.failRender(), false)
+			t.slack()
+		},
+		"an hour that a clock has made up": func(t *tale) {
+			t.add(Record{Lifted: &FaultRun{}})
+			t.rest()
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.add(Record{Lifted: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.diverge(time.Hour, 0, 1, false)
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
@@ -359,6 +486,65 @@ func TestPlantedViolations(t *testing.T) {
 			t.observe("c1")
 			return "I5"
 		},
+		"a commit that crashes its render is not set aside": func(t *tale) string {
+			dir := t.declare(6, "two")
+			dir.Broken = BrokenCrash
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "render.failed", Commit: "c2", Reason: "crashed"})
+			return "I5"
+		},
+		"a broken commit is said to have changed nothing": func(t *tale) string {
+			dir := t.declare(6, "one")
+			dir.Broken = BrokenEmpty
+			t.push("c2", dir)
+			t.observe("c2")
+			t.event(Event{Type: "manifests.unchanged", Commit: "c2"})
+			return "I5"
+		},
+		"a render is dropped": func(t *tale) string {
+			t.lift()
+			t.push("c2", t.declare(6, "two"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.converge("c3", t.declare(6, "three"))
+			return "I5"
+		},
+		"a render is dropped by an applier that was killed, and nothing newer came": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			return "I5"
+		},
+		"a revision is superseded by an older one": func(t *tale) string {
+			t.converge("c2", t.declare(6, "two"))
+			t.push("c3", t.declare(6, "two"))
+			t.observe("c3")
+			t.event(Event{Type: "manifests.rendered", Commit: "c3", Digest: "d3"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c3", By: 1})
+			return "I5"
+		},
+		"a revision is superseded by one that there is not": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c2", By: 4711})
+			return "I5"
+		},
+		"a revision is superseded by another life of the log, and there is none": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.event(Event{Type: "convergence.superseded", Commit: "c2"})
+			return "I5"
+		},
+		"a revision is lost with its log, and nothing newer was observed": func(t *tale) string {
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.turn("e2")
+			t.event(Event{Type: "fleet.observed", App: "_"})
+			return "I5"
+		},
 		"a commit is never observed": func(t *tale) string {
 			t.push("c2", t.declare(6, "one"))
 			return "I5"
@@ -375,6 +561,50 @@ func TestPlantedViolations(t *testing.T) {
 		"an alert comes twice":    func(t *tale) string { t.diverge(time.Minute, 2, 1, true); return "I8" },
 		"an end is missing":       func(t *tale) string { t.diverge(time.Minute, 1, 0, true); return "I8" },
 		"an end denies its alert": func(t *tale) string { t.diverge(time.Minute, 1, 1, false); return "I8" },
+		"an incident has two threads": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.alert("2", "", t.failRender(), false)
+			t.slack()
+			return "I8"
+		},
+		"an incident is over twice": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			over := t.succeed()
+			t.alert("1", "2", over, true)
+			t.alert("3", "", over, true)
+			t.slack()
+			return "I8"
+		},
+		"a thread goes on though it is over": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.alert("1", "2", t.succeed(), true)
+			t.alert("1", "3", t.failRender(), false)
+			t.slack()
+			return "I8"
+		},
+		"an incident is not told": func(t *tale) string {
+			t.failRender()
+			t.slack()
+			return "I8"
+		},
+		"the end of an incident is not told": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.succeed()
+			t.slack()
+			return "I8"
+		},
+		"a message is in Slack twice, and nobody was killed": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.posted = append(t.posted, Message{TS: "2", Posted: t.now})
+			t.slack()
+			return "I8"
+		},
+		"a message is not in Slack": func(t *tale) string {
+			t.alert("1", "", t.failRender(), false)
+			t.posted = nil
+			t.slack()
+			return "I8"
+		},
 		"a divergence is told twice": func(t *tale) string {
 			since := t.now
 			t.event(Event{Type: "divergence.detected", Key: "k", Since: since})

@@ -17,10 +17,47 @@ import (
 // childFaults are the ends of what the renderer renders in.
 var childFaults = []Fault{
 	{
-		Row: "F14", Name: "render-child-killed", About: "the processes in which the renderer renders killed, twice at any moment: what an input that crashes its worker looks like, fewer times than it takes for the quarantine (that is `TestPoisonIsQuarantinedAndLifted`)",
+		Row: "F14", Name: "crashing-commit", About: "a commit of one application that crashes each process that renders it: quarantined after three tries, the others go on, and the next revision lifts it",
+		Alone: true, Weight: 2, Needs: NeedFailpoints, Shape: (*Script).crash, Awaits: quarantined,
+	},
+	{
+		Row: "F14", Name: "render-child-killed", About: "the processes in which the renderer renders killed, twice at any moment: what an input that crashes its worker looks like, fewer times than it takes for the quarantine",
 		Weight: 2, Hold: Span{time.Second, 3 * time.Second}, Inject: killChildren,
 	},
 }
+
+// crash has an application's commit crash its render, for this round alone.
+func (s *Script) crash() {
+	app, r, ok := s.pick()
+	if !ok {
+		return
+	}
+	dir := r.tip.Dirs[app.Name].edit()
+	dir.Broken = BrokenCrash
+	s.forNow(app, r, "have the render of "+app.Name+" crash", dir)
+	for range 3 { // the others go on
+		if other, ref, ok := s.pick(); ok && ref != r {
+			s.Change(other, ref)
+		}
+	}
+}
+
+// quarantined says that the newest revision of whoever crashes its render was
+// set aside.
+func quarantined(r *Recorder) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range r.last {
+		if e.Type == "render.failed" && e.Reason == reasonQuarantined && r.last["commit.observed "+e.App].Sequence == e.Sequence {
+			return true
+		}
+	}
+	return false
+}
+
+// reasonQuarantined is the reason of an outcome that was set aside after it had
+// failed too often.
+const reasonQuarantined = "quarantined"
 
 // childKills is how often the renderer's children are killed: an input that
 // crashes three is set aside.

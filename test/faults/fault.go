@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"runtime"
 	"slices"
 	"strings"
 	"time"
@@ -30,6 +31,12 @@ type Fault struct {
 	Needs Need
 	// Loses is what it takes away for good, for the totals and the checker.
 	Loses Loss
+	// Alone says that it can be held to one application, and that others then
+	// must not notice: I7 is measured beside it.
+	Alone bool
+	// Awaits is what has to be seen before it is lifted, beside Hold; nil:
+	// nothing has. What isn't seen in a minute is the checker's to judge.
+	Awaits func(*Recorder) bool
 	// Quiet has no step of the workload played while it lasts: nothing but
 	// Plumbline moves then, and a write that Plumbline makes is one too many.
 	Quiet bool
@@ -60,14 +67,19 @@ const (
 	NeedProxy      Need = "proxy"      // proxies before bus, API server, Git and Slack
 	NeedCluster    Need = "cluster"    // a cluster that only this world uses, and may lose
 	NeedQuota      Need = "quota"      // a bus store on a disk that can be filled
+	NeedClock      Need = "clock"      // processes whose clocks can be put off
 )
 
 // Possible is what a world of this process can have: all, but a disk of its own
-// for the bus only where it may mount one.
+// for the bus only where it may mount one, and clocks only where
+// internal/failpoint can put them off.
 func Possible() []Need {
 	has := []Need{NeedFailpoints, NeedProxy, NeedCluster}
 	if os.Geteuid() == 0 {
 		has = append(has, NeedQuota)
+	}
+	if runtime.GOOS == "linux" && runtime.GOARCH == "amd64" {
+		has = append(has, NeedClock)
 	}
 	return has
 }
@@ -87,7 +99,7 @@ const (
 // Faults are all kinds, in the order of the matrix.
 var Faults = slices.Concat(
 	killFaults, failpointFaults, busFaults, wireFaults, storeFaults, twinFaults, refFaults,
-	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, absentFaults, messageFaults, childFaults,
+	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, absentFaults, messageFaults, childFaults, clockFaults,
 )
 
 // FaultNamed returns a kind by its name.

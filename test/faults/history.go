@@ -31,6 +31,7 @@ type Record struct {
 	Quiet     *Quiet     `json:"quiet,omitempty"`
 	Leak      *Leak      `json:"leak,omitempty"`
 	Slack     *Message   `json:"slack,omitempty"`
+	Told      bool       `json:"told,omitempty"` // the notifier had its time to tell what there was
 	Note      string     `json:"note,omitempty"`
 }
 
@@ -43,6 +44,7 @@ type RefChange struct {
 	Commit     string          `json:"commit,omitempty"` // empty: it is gone
 	Dirs       map[string]*Dir `json:"dirs,omitempty"`   // by application; for a source
 	Apps       []App           `json:"apps,omitempty"`   // for the fleet
+	Probe      *Probe          `json:"probe,omitempty"`
 }
 
 // Event is what the checker needs of an event of the log.
@@ -62,6 +64,7 @@ type Event struct {
 	Message  string    `json:"message,omitempty"`
 	Outcome  string    `json:"outcome,omitempty"`
 	Hold     string    `json:"hold,omitempty"`
+	By       uint64    `json:"by,omitempty"`      // of what is superseded: what by
 	Objects  []string  `json:"objects,omitempty"` // keys that are held or were deleted
 	// Of a divergence: its kind, when it was first seen, how long it lasted,
 	// how it ended, and whether it is said to have been alerted.
@@ -70,6 +73,7 @@ type Event struct {
 	After     time.Duration `json:"after,omitempty"`
 	How       string        `json:"how,omitempty"`
 	Persisted bool          `json:"persisted,omitempty"`
+	Alert     *Alert        `json:"alert,omitempty"`
 }
 
 // Log is a life of the log that began.
@@ -166,8 +170,19 @@ type Leak struct {
 
 // Message is a message in Slack.
 type Message struct {
-	Thread string `json:"thread,omitempty"`
-	Text   string `json:"text"`
+	TS     string    `json:"ts"`               // its name
+	Thread string    `json:"thread,omitempty"` // that it replies to
+	Text   string    `json:"text"`
+	Posted time.Time `json:"posted"`
+}
+
+// Alert is what an alert.delivered says.
+type Alert struct {
+	Thread   string `json:"thread"`
+	Message  string `json:"message,omitempty"` // empty: it began the thread
+	Event    string `json:"event"`             // that it is about, by id
+	Resolved bool   `json:"resolved,omitempty"`
+	Digest   bool   `json:"digest,omitempty"`
 }
 
 // History is what was recorded.

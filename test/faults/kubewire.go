@@ -57,7 +57,7 @@ var kubeWireFaults = []Fault{
 		},
 	},
 	{
-		Row: "F19", Name: "watch-half-open", About: "connections to the API server stay, and nothing comes on them ever again", Weight: 2,
+		Row: "F19", Name: "watch-half-open", About: "connections to the API server stay, and nothing comes on them ever again; found by client-go's pings, which begin after 5 s here and after 30 s else", Weight: 2,
 		Hold: Span{500 * time.Millisecond, 3 * time.Second}, Needs: NeedProxy,
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 			lose := []proxy.Direction{proxy.ToClient, proxy.Both}[rng.IntN(2)]

@@ -33,6 +33,8 @@ type kind struct {
 	// whole is the field below which nothing may stand that Git doesn't
 	// declare; empty: there is none.
 	whole string
+	// absent kinds are served only while an application declares their CRD.
+	absent bool
 	// protected kinds are deleted by an approval alone.
 	protected bool
 }
@@ -45,6 +47,9 @@ var kinds = map[string]kind{
 	"Deployment": {resource: schema.GroupVersionResource{Group: "apps", Version: "v1", Resource: "deployments"}, yaml: deploymentYAML},
 	"Widget": {
 		resource: schema.GroupVersionResource{Group: widgetGroup, Version: "v1", Resource: "widgets"}, yaml: widgetYAML, whole: "spec.",
+	},
+	"Gadget": {
+		resource: schema.GroupVersionResource{Group: widgetGroup, Version: "v1", Resource: "gadgets"}, yaml: gadgetYAML, whole: "spec.", absent: true,
 	},
 	"CustomResourceDefinition": {
 		resource: schema.GroupVersionResource{Group: "apiextensions.k8s.io", Version: "v1", Resource: "customresourcedefinitions"},
@@ -117,8 +122,11 @@ func deploymentYAML(o Object) string {
 `, o.Name, o.Fields["spec.replicas"], o.Fields["spec.template.spec.containers.0.image"])
 }
 
-func widgetYAML(o Object) string {
-	return header(widgetGroup+"/v1", "Widget", o.Name) + "spec:\n" + o.below("spec.", "  ")
+func widgetYAML(o Object) string { return customYAML("Widget", o) }
+func gadgetYAML(o Object) string { return customYAML("Gadget", o) }
+
+func customYAML(kind string, o Object) string {
+	return header(widgetGroup+"/v1", kind, o.Name) + "spec:\n" + o.below("spec.", "  ")
 }
 
 func crdYAML(o Object) string {

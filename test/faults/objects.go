@@ -19,11 +19,11 @@ import (
 // objectFaults are objects that can't be written, can't go, or don't stay.
 var objectFaults = []Fault{
 	{
-		Row: "F22", Name: "finalizer-stuck", About: "an object that somebody deleted, and that a finalizer keeps; gone in the end, it is made anew", Weight: 2,
+		Row: "F22", Name: "finalizer-stuck", About: "an object that somebody deleted, and that a finalizer keeps; gone in the end, it is made anew", Alone: true, Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: stick,
 	},
 	{
-		Row: "F23", Name: "immutable-field", About: "a field changed in Git that the API server lets nobody change: the rest is applied, and it is told", Weight: 2,
+		Row: "F23", Name: "immutable-field", About: "a field changed in Git that the API server lets nobody change: the rest is applied, and it is told", Alone: true, Weight: 2,
 		Hold: Span{time.Second, 3 * time.Second},
 		Shape: func(s *Script) {
 			if app, r, ok := s.pick(); ok {
@@ -35,7 +35,7 @@ var objectFaults = []Fault{
 		},
 	},
 	{
-		Row: "F30", Name: "too-large", About: "an object of 1.6 MB, which the API server refuses: the rest is applied, and it is told", Weight: 1,
+		Row: "F30", Name: "too-large", About: "an object of 1.6 MB, which the API server refuses: the rest is applied, and it is told", Alone: true, Weight: 1,
 		Hold: Span{time.Second, 3 * time.Second},
 		Shape: func(s *Script) {
 			if app, r, ok := s.pick(); ok {
@@ -44,7 +44,7 @@ var objectFaults = []Fault{
 		},
 	},
 	{
-		Row: "F34", Name: "fighter", About: "somebody writes one of our fields twice a second", Weight: 2,
+		Row: "F34", Name: "fighter", About: "somebody writes one of our fields twice a second", Alone: true, Weight: 2,
 		Hold: Span{2 * time.Second, 4 * time.Second}, Inject: fight,
 	},
 }
@@ -55,7 +55,11 @@ func (w *World) anyLive(rng *rand.Rand) (State, bool) {
 	defer w.record.mu.Unlock()
 	var all []State
 	for _, key := range slices.Sorted(maps.Keys(w.record.live)) {
-		if s := w.record.live[key]; s.App != "" && s.kind() == "ConfigMap" && !s.Deleting && s.Fields["immutable"] == "" {
+		s := w.record.live[key]
+		if w.victim != nil && s.App != w.victim.Name {
+			continue
+		}
+		if s.App != "" && s.kind() == "ConfigMap" && !s.Deleting && s.Fields["immutable"] == "" {
 			all = append(all, s)
 		}
 	}

@@ -8,6 +8,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
 // Plan is everything that a seed decides: equal seed and options, equal plan.
@@ -43,6 +45,9 @@ type Round struct {
 	Hold  time.Duration
 	Steps []Step
 	At    int // the fault begins before this step
+	// Victim is the application that the fault is of, where it is of one alone;
+	// nil: it is of whatever it finds.
+	Victim *App
 	// After are played when the fault is lifted, before recovery is awaited:
 	// they put right what the round broke on purpose.
 	After []Step
@@ -75,7 +80,18 @@ type Step struct {
 	Hand       *Hand     // for OpEdit, OpRemove and OpTake
 	Ring       bool      // the webhook is rung; else the poll finds it
 	Pause      time.Duration
+	Probe      *Probe
 	About      string
+}
+
+// Probe says of a commit when it is there: as soon as an object has a value.
+// From the push until then is what somebody waits who has nothing to do with
+// any fault.
+type Probe struct {
+	App    string `json:"app"`
+	Key    string `json:"key"` // of the object
+	Value  string `json:"value"`
+	Beside bool   `json:"beside,omitempty"` // a fault in another application
 }
 
 // pushes says whether it changes a ref.
@@ -124,6 +140,9 @@ const (
 	BrokenMissing   Breakage = "missing"   // no folder
 	BrokenTwice     Breakage = "twice"     // one object declared twice
 	BrokenKustomize Breakage = "kustomize" // a kustomization that names what isn't there
+	BrokenBomb      Breakage = "bomb"      // aliases that expand to more than any memory holds
+	BrokenSlow      Breakage = "slow"      // thousands of objects, and a mistake after the last
+	BrokenCrash     Breakage = "crash"     // a file that kills the process that reads it, each time
 )
 
 // files are a snapshot's files, by path.
@@ -147,6 +166,12 @@ func (d *Dir) files(prefix string) map[string]string {
 		files[prefix+"broken.yaml"] = "kind: [\n"
 	case BrokenTwice:
 		files[prefix+"twice.yaml"] = d.Objects[0].yaml()
+	case BrokenBomb:
+		files[prefix+"bomb.yaml"] = bomb()
+	case BrokenSlow:
+		files[prefix+"many.yaml"] = many()
+	case BrokenCrash:
+		files[prefix+"crash.yaml"] = "# plumbline-failpoint: " + string(failpoint.RendererChildReads) + "=kill\n"
 	case BrokenKustomize:
 		files[prefix+"kustomization.yaml"] = "resources: [gone.yaml]\n"
 	}
@@ -154,6 +179,24 @@ func (d *Dir) files(prefix string) map[string]string {
 		files[prefix+strings.ToLower(o.Kind)+"-"+o.Name+".yaml"] = o.yaml()
 	}
 	return files
+}
+
+// bomb is a document of some hundred bytes that comes to 10¹² nodes.
+func bomb() string {
+	b := []byte("apiVersion: v1\nkind: ConfigMap\nmetadata: {name: bomb}\nx0: &x0 [a]\n")
+	for n := range 12 {
+		b = fmt.Appendf(b, "x%d: &x%d [%s]\n", n+1, n+1, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*x%d, ", n), 10), ", "))
+	}
+	return string(b)
+}
+
+// many is a file that takes long to read and then can't be.
+func many() string {
+	var b []byte
+	for n := range 10_000 {
+		b = fmt.Appendf(b, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: many-%d}\ndata: {a: b}\n", n)
+	}
+	return string(append(b, "---\nkind: [\n"...))
 }
 
 func (d *Dir) find(kind, name string) *Object {

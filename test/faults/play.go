@@ -59,7 +59,7 @@ func (w *World) step(ctx context.Context, step Step) error {
 
 // push changes a ref, and records it first: nobody has seen it before.
 func (w *World) push(step Step) error {
-	change := &RefChange{Step: step.Number, Op: step.Op, Repository: step.Repository, Branch: step.Branch, Apps: step.Apps}
+	change := &RefChange{Step: step.Number, Op: step.Op, Repository: step.Repository, Branch: step.Branch, Apps: step.Apps, Probe: step.Probe}
 	repo := w.repos[step.Repository]
 	if step.Op == OpFleet {
 		return w.pushFleet(step, change)

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -28,7 +29,14 @@ var receiverFaults = []Fault{
 				slackserver.TooMany(time.Second), slackserver.Status(500), slackserver.Status(503), slackserver.HTML(),
 				slackserver.Refuse("internal_error"), slackserver.Refuse("invalid_auth"), slackserver.Hang(), slackserver.Lose(),
 			}[rng.IntN(8)])
-			return func(context.Context) error { w.Slack.Up(); return nil }, nil
+			return func(ctx context.Context) error {
+				w.Slack.Up()
+				// Who has refused a token is asked again when somebody says so.
+				if out, err := w.CLI(ctx, "sync"); err != nil {
+					return fmt.Errorf("ask again: %w\n%s", err, out)
+				}
+				return nil
+			}, nil
 		},
 	},
 	{

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"log/slog"
 	"time"
@@ -68,6 +69,31 @@ func (t *tail) look(ctx context.Context) {
 	if err == nil || next > t.next {
 		t.next = max(next, t.next)
 	}
+	if err == nil {
+		t.looked()
+	}
+}
+
+// looked counts that all that was in the log when a look began is recorded.
+func (r *Recorder) looked() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.looks++
+}
+
+// catchUp waits until everything that is in the log now is recorded.
+func (r *Recorder) catchUp(ctx context.Context) error {
+	count := func() int {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return r.looks
+	}
+	for from := count(); count() < from+2; { // the next look may have begun before
+		if err := pause(ctx, 20*time.Millisecond); err != nil {
+			return fmt.Errorf("read the log to its end: %w", err)
+		}
+	}
+	return nil
 }
 
 // eventOf picks from an event what the checker needs.
@@ -107,6 +133,7 @@ func eventOf(e events.Event, log string) Event {
 		s.Reason, s.Message, s.Hold, s.Objects = string(d.Reason), d.Message, d.Hold, keysOf(d.Objects)
 	case *events.ConvergenceSuperseded:
 		s.converging(d.Converging)
+		s.By = d.By
 	case *events.ApplicationWithdrawn:
 		s.Outcome, s.Reason, s.Message, s.Hold, s.Objects = string(d.Outcome), string(d.Reason), d.Message, d.Hold, keysOf(d.Objects)
 	case *events.ApprovalGiven:
@@ -115,6 +142,8 @@ func eventOf(e events.Event, log string) Event {
 		s.Reason, s.Message = string(d.Reason), d.Service+": "+d.Message
 	case *events.SourceUnreachable:
 		s.Reason, s.Message = string(d.Reason), d.Message
+	case *events.AlertDelivered:
+		s.Alert = &Alert{Thread: d.Thread, Message: d.Message, Event: d.Event, Resolved: d.Resolved, Digest: d.Digest}
 	case *events.DivergenceDetected:
 		s.divergence(d.Divergence)
 	case *events.DivergencePersisted:

@@ -37,6 +37,7 @@ type clusterWatch struct {
 	*Recorder
 	kube       *rig.Kube
 	resource   schema.GroupVersionResource
+	absent     bool // it may not be served: then there is nothing of it
 	namespaces []string
 	anew       chan struct{}
 	at         string               // resourceVersion to go on from; empty: list first
@@ -49,13 +50,13 @@ type clusterWatch struct {
 func (r *Recorder) watchCluster(ctx context.Context, kube *rig.Kube, namespaces []string) error {
 	for _, name := range slices.Sorted(maps.Keys(kinds)) {
 		w := &clusterWatch{
-			Recorder: r, kube: kube, resource: kinds[name].resource, namespaces: namespaces,
+			Recorder: r, kube: kube, resource: kinds[name].resource, absent: kinds[name].absent, namespaces: namespaces,
 			anew: make(chan struct{}, 1), known: map[string]State{}, inventory: map[string]Inventory{},
 		}
 		r.mu.Lock()
 		r.anew[name] = w.anew
 		r.mu.Unlock()
-		if err := w.list(ctx); err != nil {
+		if err := w.list(ctx); err != nil && !(w.absent && apierrors.IsNotFound(err)) {
 			return fmt.Errorf("record %s: %w", w.resource.Resource, err)
 		}
 		r.done.Go(func() { w.run(r.ctx) })
@@ -73,6 +74,10 @@ func (w *clusterWatch) run(ctx context.Context) {
 		if err == nil {
 			err = w.watch(ctx)
 		}
+		patience := 50 * time.Millisecond
+		if w.absent && apierrors.IsNotFound(err) {
+			w.at, patience = "", 250*time.Millisecond
+		}
 		if apierrors.IsGone(err) || apierrors.IsResourceExpired(err) || apierrors.IsTimeout(err) {
 			w.at = "" // compacted away, or not reached: the cluster has another past
 		}
@@ -81,7 +86,7 @@ func (w *clusterWatch) run(ctx context.Context) {
 			case <-ctx.Done():
 			case <-w.anew:
 				w.at = ""
-			case <-time.After(50 * time.Millisecond):
+			case <-time.After(patience):
 			}
 		}
 	}
@@ -89,6 +94,9 @@ func (w *clusterWatch) run(ctx context.Context) {
 
 func (w *clusterWatch) list(ctx context.Context) error {
 	list, err := w.kube.Dynamic.Resource(w.resource).List(ctx, metav1.ListOptions{})
+	if w.absent && apierrors.IsNotFound(err) {
+		w.unserved()
+	}
 	if err != nil {
 		return err
 	}
@@ -113,6 +121,16 @@ func (w *clusterWatch) list(ctx context.Context) error {
 	}
 	w.at = list.GetResourceVersion()
 	return nil
+}
+
+// unserved records that what was there went with its kind: of whose end the
+// end of its CRD tells, so that it is nobody's here.
+func (w *clusterWatch) unserved() {
+	for key, s := range w.known {
+		s.App, s.Listed = "", true
+		delete(w.known, key)
+		w.add(Record{Gone: &s})
+	}
 }
 
 func (w *clusterWatch) watch(ctx context.Context) error {

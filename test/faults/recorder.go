@@ -30,6 +30,7 @@ type Recorder struct {
 	outcome     map[string]bool      // revisions that an outcome was told of, see orderOf
 	open        map[string]string    // divergences that are open: application by key
 	epoch       string               // of the log
+	looks       int                  // at the log, to its end
 
 	cancel  context.CancelFunc
 	ctx     context.Context
@@ -92,7 +93,7 @@ func (r *Recorder) keep(record Record) {
 func (r *Recorder) hear(e Event) {
 	r.last[e.Type+" "+e.App] = e
 	switch {
-	case slices.Contains(outcomes, e.Type):
+	case outcomes[e.Type] != "":
 		r.outcome[orderOf(e)] = true
 	case e.Type == "divergence.detected":
 		r.open[e.Key] = e.App

@@ -2,6 +2,8 @@
 
 package faults
 
+import "fmt"
+
 // refFaults are what people do to Git, in their thickest form. The steps are
 // the fault.
 var refFaults = []Fault{
@@ -49,7 +51,15 @@ var refFaults = []Fault{
 		},
 	},
 	{
-		Row: "F29", Name: "prune-past-guard", About: "most objects of applications removed at once: held until approved, or declared again", Weight: 3,
+		Row: "F28", Name: "broken-commits", About: "commit after commit of one application that can't be rendered, each in another way", Alone: true, Weight: 2,
+		Shape: breaks(BrokenSyntax, BrokenTwice, BrokenKustomize, BrokenMissing, BrokenEmpty, BrokenSyntax),
+	},
+	{
+		Row: "F30", Name: "render-bomb", About: "commits of one application that take a renderer's time and memory, if it lets them: aliases that expand without end, and ten thousand objects with a mistake after the last", Alone: true, Weight: 2,
+		Shape: breaks(BrokenBomb, BrokenSlow, BrokenBomb, BrokenSlow),
+	},
+	{
+		Row: "F29", Name: "prune-past-guard", About: "most objects of applications removed at once: held until approved, or declared again", Alone: true, Weight: 3,
 		Shape: func(s *Script) {
 			for range 3 {
 				app, r, ok := s.pick()
@@ -65,7 +75,7 @@ var refFaults = []Fault{
 		},
 	},
 	{
-		Row: "F31", Name: "commit-dates", About: "commits dated 1970, 2106 and before their parents, many in a moment (as all commits of all seeds are). The clocks of processes: `TestThePlanAsksNoClock`, in process, with the injected clock", Weight: 2,
+		Row: "F31", Name: "commit-dates", About: "commits dated 1970, 2106 and before their parents, many in a moment (as all commits of all seeds are)", Weight: 2,
 		Shape: func(s *Script) {
 			s.burst = true
 			defer func() { s.burst = false }()
@@ -86,4 +96,21 @@ var refFaults = []Fault{
 			}
 		},
 	},
+}
+
+// breaks has one application's folder broken again and again.
+func breaks(ways ...Breakage) func(*Script) {
+	return func(s *Script) {
+		app, r, ok := s.pick()
+		if !ok {
+			return
+		}
+		good := r.tip.Dirs[app.Name]
+		for _, how := range ways {
+			dir := good.edit()
+			dir.Broken = how
+			s.alter(&dir.Objects[s.rng.IntN(len(dir.Objects))])
+			s.commit(r, map[string]*Dir{app.Name: dir}, fmt.Sprintf("break %s: %s", app.Name, how))
+		}
+	}
 }

@@ -33,9 +33,12 @@ type Result struct {
 	Events     int           `json:"events"`
 	Writes     int           `json:"writes"` // states of objects and inventories that were seen
 	Rounds     []RoundResult `json:"rounds"`
-	Violations []Violation   `json:"violations,omitempty"`
-	History    string        `json:"history,omitempty"` // file, where it is kept
-	Error      string        `json:"error,omitempty"`   // of the rig, not of Plumbline
+	// Accounts are what became of the revisions, by how many.
+	Accounts   map[Account]int `json:"accounts,omitempty"`
+	Waits      Waits           `json:"waits,omitzero"` // of I7
+	Violations []Violation     `json:"violations,omitempty"`
+	History    string          `json:"history,omitempty"` // file, where it is kept
+	Error      string          `json:"error,omitempty"`   // of the rig, not of Plumbline
 }
 
 // RoundResult is what one fault came to.
@@ -69,6 +72,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	history := record.History()
 	result.Violations = Check(history)
 	result.count(history)
+	result.Accounts, result.Waits = Accounts(history), WaitsOf(history)
 	result.Took = time.Since(result.Began)
 	return result, err
 }
@@ -93,7 +97,51 @@ func drive(ctx context.Context, o Options, plan Plan, record *Recorder, result *
 			break // what comes after would be blamed for it
 		}
 	}
+	if d.late == "" {
+		if err := d.tellAll(ctx); err != nil {
+			return err
+		}
+	}
 	return d.search(ctx, o.Dir)
+}
+
+// tellFor is how long the notifier is given in the end: it sends one message a
+// second.
+const tellFor = 45 * time.Second
+
+// tellAll waits until people were told all that there is to tell, and ends the
+// notifier then: what is in Slack and what events say of it can be compared.
+func (d *driver) tellAll(ctx context.Context) error {
+	a, taken := newAlerts(), 0
+	ctx, cancel := context.WithTimeout(ctx, tellFor)
+	defer cancel()
+	for {
+		changed := d.record.change()
+		history := d.record.History()
+		for i, r := range history[taken:] {
+			a.take(taken+i, r)
+		}
+		taken = len(history)
+		if len(a.due()) == 0 {
+			break
+		}
+		select {
+		case <-changed:
+			continue
+		case <-ctx.Done():
+		}
+		if !errors.Is(ctx.Err(), context.DeadlineExceeded) {
+			return ctx.Err()
+		}
+		break
+	}
+	d.record.add(Record{Told: true})
+	if err := d.Stop("notifier"); err != nil {
+		return err
+	}
+	ending, end := context.WithTimeout(context.WithoutCancel(ctx), 20*time.Second)
+	defer end()
+	return d.record.catchUp(ending)
 }
 
 // driver plays rounds.
@@ -117,7 +165,7 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		d.record.add(Record{Begun: run})
 	}
 	lift := Lift(nil)
-	if fault.Inject != nil {
+	if d.victim = round.Victim; fault.Inject != nil {
 		var err error
 		if lift, err = fault.Inject(ctx, d.World, rand.New(rand.NewPCG(round.Seed, 1))); err != nil {
 			return fmt.Errorf("inject: %w", err)
@@ -126,6 +174,9 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	err := d.play(ctx, round.Steps[round.At:])
 	if err == nil {
 		err = pause(ctx, round.Hold-time.Since(began))
+	}
+	if err == nil && fault.Awaits != nil && round.Victim == nil {
+		err = d.await(ctx, fault.Awaits)
 	}
 	if lift != nil {
 		err = errors.Join(err, lift(context.WithoutCancel(ctx)))
@@ -141,6 +192,30 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		return err
 	}
 	return d.rest(ctx, n, round, fault, held)
+}
+
+// awaitFor bounds the wait for what a fault awaits.
+const awaitFor = time.Minute
+
+// await waits until something was seen, or for long enough.
+func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
+	ctx, cancel := context.WithTimeout(ctx, awaitFor)
+	defer cancel()
+	for {
+		changed := d.record.change()
+		if seen(d.record) {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
+				d.Note("what the fault awaits was not seen")
+				return nil
+			}
+			return ctx.Err()
+		}
+	}
 }
 
 // rest waits for rest and writes it down.

@@ -25,7 +25,9 @@ type Script struct {
 	value int // values so far: no two are equal
 	made  int // snapshots so far
 	burst bool
-	undo  []func() // what a round puts right at its end, come what may
+	// victim is the one application that is picked, while it is set.
+	victim *App
+	undo   []func() // what a round puts right at its end, come what may
 }
 
 // ref is a branch as the script has left it.
@@ -41,6 +43,7 @@ type Shape struct {
 	Apps   int // applications, a tenth of them not declared at first
 	Rounds int
 	Steps  int    // of a round, about
+	Probes int    // of I7, twice: beside no fault, and beside one in another application; 0: it isn't measured
 	Tag    string // goes into the names of namespaces, so that two runs of a seed don't meet
 }
 
@@ -63,6 +66,7 @@ func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	s.lay(shape)
 	s.begin()
 	plan.First = s.take()
+	plan.Rounds = s.apart(kinds, shape.Probes)
 	order := s.deal(kinds, shape.Rounds)
 	for _, f := range order {
 		plan.Rounds = append(plan.Rounds, s.round(f, shape.Steps))
@@ -70,11 +74,21 @@ func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	return plan
 }
 
-// deal draws kinds by weight, none twice before most were drawn once.
+// deal decides which kinds are played. Nearly half of them go round all of them,
+// one seed after the other, so that seeds that follow one another leave none
+// out; one takes something of the log away, by turns; the rest is drawn by
+// weight, none twice before most were drawn once.
 func (s *Script) deal(kinds []Fault, n int) []Fault {
-	var order []Fault
+	if len(kinds) == 0 || n == 0 {
+		return nil
+	}
+	order := s.gravest(kinds)
+	share := uint64(n / 2)
+	for i := range share {
+		order = append(order, kinds[(s.plan.Seed*share+i)%uint64(len(kinds))])
+	}
 	left := slices.Clone(kinds)
-	for len(order) < n && len(kinds) > 0 {
+	for len(order) < n {
 		if len(left) <= len(kinds)/4 {
 			left = slices.Clone(kinds)
 		}
@@ -82,7 +96,20 @@ func (s *Script) deal(kinds []Fault, n int) []Fault {
 		left = slices.DeleteFunc(left, func(g Fault) bool { return g.Name == f.Name })
 		order = append(order, f)
 	}
-	return order
+	s.rng.Shuffle(len(order), func(i, j int) { order[i], order[j] = order[j], order[i] })
+	return order[:n]
+}
+
+// gravest is the one kind that takes something of the log away whose turn it is,
+// if it is among kinds.
+func (s *Script) gravest(kinds []Fault) []Fault {
+	turns := []Loss{RestoresLog, LosesLog, RestoresLog, LosesLogBeneath}
+	loss := turns[s.plan.Seed%uint64(len(turns))]
+	i := slices.IndexFunc(kinds, func(f Fault) bool { return f.Loses == loss })
+	if i < 0 {
+		return nil
+	}
+	return []Fault{kinds[i]}
 }
 
 // lay decides namespaces, repositories and applications.
@@ -311,12 +338,22 @@ func (s *Script) any() {
 // impossible has a branch stand, for this round alone, at commits that the API
 // server refuses a part of: each is the one before with an object changed.
 func (s *Script) impossible(app App, r *ref, objects ...Object) {
-	before := r.tip
+	var dirs []*Dir
+	last := r.tip.Dirs[app.Name]
 	for _, o := range objects {
-		dir := r.tip.Dirs[app.Name].edit()
-		dir.Objects = slices.DeleteFunc(dir.Objects, func(was Object) bool { return was.Name == o.Name })
+		dir := last.edit()
+		dir.Objects = slices.DeleteFunc(dir.Objects, func(was Object) bool { return was.Kind == o.Kind && was.Name == o.Name })
 		dir.Objects = append(dir.Objects, o)
-		s.commit(r, map[string]*Dir{app.Name: dir}, "declare "+o.Name)
+		dirs, last = append(dirs, dir), dir
+	}
+	s.forNow(app, r, "declare "+objects[0].Name, dirs...)
+}
+
+// forNow has a branch stand at some commits, for this round alone.
+func (s *Script) forNow(app App, r *ref, about string, dirs ...*Dir) {
+	before := r.tip
+	for _, dir := range dirs {
+		s.commit(r, map[string]*Dir{app.Name: dir}, about)
 	}
 	s.undo = append(s.undo, func() {
 		s.point(r, OpRewind, before, "force-push it away again")
@@ -331,6 +368,9 @@ func (s *Script) impossible(app App, r *ref, objects ...Object) {
 func (s *Script) pick() (App, *ref, bool) {
 	for _, i := range s.rng.Perm(len(s.fleet)) {
 		app := s.fleet[i]
+		if s.victim != nil && app.Name != s.victim.Name {
+			continue
+		}
 		if r := s.refs[app.ref()]; r.tip != nil && r.tip.Dirs[app.Name].Broken == "" {
 			return app, r, true
 		}

@@ -28,7 +28,7 @@ const canaryMark = "canary-"
 func (d *driver) search(ctx context.Context, dir string) error {
 	for _, message := range d.Slack.Messages() {
 		text := strings.Join(append([]string{message.Text}, message.Body...), "\n")
-		d.record.add(Record{Slack: &Message{Thread: message.Thread, Text: message.Text}})
+		d.record.add(Record{Slack: &Message{TS: message.TS, Thread: message.Thread, Text: message.Text, Posted: message.Time}})
 		d.look("Slack", []byte(text))
 	}
 	for _, span := range d.OTLP.Spans() {

@@ -47,7 +47,7 @@ func TestSeeds(t *testing.T) {
 			}
 			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, len(result.Rounds), result.Events, result.Took)
 			if t.Failed() {
-				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
+				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d PROBES=0", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
 			}
 		})
 	}
@@ -95,33 +95,47 @@ func TestPlanComesFromItsSeed(t *testing.T) {
 	}
 }
 
-// Fifty-five seeds of make soak break everything, and what is gravest often
-// enough.
+// Fifty seeds of make soak, wherever they begin, break everything twice, and
+// fifty-five what is gravest often enough.
 func TestEverySoakBreaksEverything(t *testing.T) {
-	kinds, err := Select("", []Need{NeedFailpoints, NeedProxy, NeedCluster, NeedQuota})
+	kinds, err := Select("", []Need{NeedFailpoints, NeedProxy, NeedCluster, NeedQuota, NeedClock})
 	if err != nil {
 		t.Fatal(err)
 	}
-	runs, losses, changes, rounds := map[string]int{}, map[Loss]int{}, 0, 0
-	for seed := range uint64(55) {
-		plan := NewPlan(seed+1, Shape{Apps: 24, Steps: 10}.During(time.Minute), kinds)
-		changes += plan.RefChanges()
-		for _, round := range plan.Rounds {
-			fault, _ := FaultNamed(round.Fault)
-			runs[round.Fault]++
-			losses[fault.Loses]++
-			rounds++
+	for _, first := range []uint64{1, 5001} {
+		runs, rows, losses, changes, rounds := map[string]int{}, map[string]int{}, map[Loss]int{}, 0, 0
+		for n := range uint64(55) {
+			plan := NewPlan(first+n, Shape{Apps: 24, Steps: 10, Probes: 16}.During(45*time.Second), kinds)
+			changes += plan.RefChanges()
+			for _, round := range plan.Rounds {
+				if round.Fault == "" {
+					continue
+				}
+				fault, _ := FaultNamed(round.Fault)
+				if n < 50 {
+					runs[round.Fault]++
+				}
+				rows[fault.Row]++
+				losses[fault.Loses]++
+				rounds++
+			}
 		}
-	}
-	for _, f := range kinds {
-		if runs[f.Name] < 2 {
-			t.Errorf("%s is drawn %d times", f.Name, runs[f.Name])
+		for _, f := range kinds {
+			if runs[f.Name] < 2 {
+				t.Errorf("from %d on %s is drawn %d times", first, f.Name, runs[f.Name])
+			}
 		}
+		for row := firstRow; row <= lastRow; row++ {
+			name := fmt.Sprint("F", row)
+			if left := leftOut[name] != ""; left != (name == "F9" || name == "F27") || left == (rows[name] > 0) {
+				t.Errorf("from %d on row %s is broken %d times; left out: %q", first, name, rows[name], leftOut[name])
+			}
+		}
+		if wipes := losses[LosesLog] + losses[LosesLogBeneath]; losses[LosesLog] < 5 || losses[LosesLogBeneath] < 5 || wipes < 20 || losses[RestoresLog] < 20 || changes < 5000 || rounds < 500 {
+			t.Errorf("from %d on: %v, %d ref changes, %d faults", first, losses, changes, rounds)
+		}
+		t.Logf("from %d on: %v, %d ref changes, %d faults", first, losses, changes, rounds)
 	}
-	if wipes := losses[LosesLog] + losses[LosesLogBeneath]; wipes < 20 || losses[RestoresLog] < 20 || changes < 5000 || rounds < 500 {
-		t.Errorf("%d wipes, %d restores, %d ref changes, %d faults", wipes, losses[RestoresLog], changes, rounds)
-	}
-	t.Logf("%d wipes, %d restores, %d ref changes, %d faults", losses[LosesLog]+losses[LosesLogBeneath], losses[RestoresLog], changes, rounds)
 }
 
 // No snapshot of any plan declares one object twice: what is in the cluster

@@ -24,18 +24,18 @@ var storeFaults = []Fault{
 		},
 	},
 	{
-		Row: "F10", Name: "store-wiped", About: "the whole store of the bus deleted while its server is down", Weight: 6,
+		Row: "F10", Name: "store-wiped", About: "the whole store of the bus deleted while its server is down", Weight: 4,
 		Hold: Span{0, 2 * time.Second}, Loses: LosesLog, Inject: wipeStopped,
 	},
 	{
-		Row: "F10", Name: "store-wiped-beneath", About: "the whole store of the bus deleted underneath its running server", Weight: 6,
+		Row: "F10", Name: "store-wiped-beneath", About: "the whole store of the bus deleted underneath its running server", Weight: 4,
 		Hold: Span{500 * time.Millisecond, 4 * time.Second}, Loses: LosesLogBeneath,
 		Inject: func(_ context.Context, w *World, _ *rand.Rand) (Lift, error) {
 			return nil, w.LoseStore()
 		},
 	},
 	{
-		Row: "F10", Name: "store-restored", About: "the store of the bus put back as it was some changes ago", Weight: 14,
+		Row: "F10", Name: "store-restored", About: "the store of the bus put back as it was some changes ago", Weight: 4,
 		Hold: Span{time.Second, 4 * time.Second}, Loses: RestoresLog, Inject: restoreStore,
 	},
 }

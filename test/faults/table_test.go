@@ -15,7 +15,7 @@ import (
 func TestTable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.jsonl")
 	for n, commit := range []string{"c1", "c0", "c1"} {
-		r := Result{Seed: uint64(n), Commit: commit, Machine: "a machine", RefChanges: 100, Rounds: []RoundResult{
+		r := Result{Seed: uint64(n), Commit: commit, Machine: "a machine", RefChanges: 100, Accounts: map[Account]int{AccountApplied: 3, AccountLost: 1}, Rounds: []RoundResult{
 			{Row: "F3", Fault: "kill-applier", RefChanges: 10, Recovery: time.Duration(n+1) * time.Second},
 		}}
 		if n == 2 {
@@ -34,7 +34,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "Commit `c1`, on a machine"} {
+	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "\nI7: beside nothing nothing;", "Commit `c1`, on a machine"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)
 		}

@@ -21,15 +21,15 @@ import (
 // webhookFaults are admission webhooks that stand in the way.
 var webhookFaults = []Fault{
 	{
-		Row: "F21", Name: "webhook-denies", About: "an admission webhook denies every ConfigMap of one namespace", Weight: 2,
+		Row: "F21", Name: "webhook-denies", About: "an admission webhook denies every ConfigMap of one namespace", Alone: true, Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(deny),
 	},
 	{
-		Row: "F21", Name: "webhook-hangs", About: "an admission webhook doesn't answer, and its failure counts", Weight: 2,
+		Row: "F21", Name: "webhook-hangs", About: "an admission webhook doesn't answer, and its failure counts", Alone: true, Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(hang),
 	},
 	{
-		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Weight: 2,
+		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Alone: true, Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(fail),
 	},
 }
@@ -61,7 +61,7 @@ func fail(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInt
 func admission(serve http.HandlerFunc) func(context.Context, *World, *rand.Rand) (Lift, error) {
 	return func(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 		server := httptest.NewTLSServer(serve)
-		namespace := w.Plan.Namespaces[rng.IntN(len(w.Plan.Namespaces))]
+		namespace := w.someNamespace(rng)
 		name := "fault-" + namespace
 		hooks := w.Kube.Typed.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 		end := func(ctx context.Context) error {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"time"
 
@@ -43,6 +44,9 @@ type World struct {
 	record *Recorder
 	repos  map[string]*repository
 
+	// victim is the application that the fault is held to; nil: to none.
+	victim *App
+
 	fleet    *repository
 	fleetTip plumbing.Hash
 }
@@ -66,12 +70,15 @@ func (w *World) raise(ctx context.Context, setting Setting) error {
 	}
 	w.Rig, err = rig.New(ctx, rig.Options{
 		Dir: setting.Dir, Bin: setting.Bin, Cluster: setting.Cluster,
-		FleetInterval: 2 * time.Second, Resync: resync, Env: w.OTLP.Env("grpc"),
+		FleetInterval: 2 * time.Second, Resync: resync, Env: append(w.OTLP.Env("grpc"), quickPings...),
 		Slack: w.Slack.URL(), SlackToken: slackserver.Token,
 		Links: slices.Contains(setting.Has, NeedProxy), Seed: w.Plan.Seed, StoreSize: storeSize(setting.Has),
 	})
 	if err != nil {
 		return err
+	}
+	if slices.Contains(setting.Has, NeedClock) {
+		w.OwnClock()
 	}
 	if err := w.install(ctx); err != nil {
 		return err
@@ -98,6 +105,11 @@ func storeSize(has []Need) int64 {
 	}
 	return 0
 }
+
+// quickPings have a connection to the API server on which nothing comes be
+// tried after 5 s, for 3 s; client-go waits 30 s and 15 s else, with nothing to
+// see meanwhile.
+var quickPings = []string{"HTTP2_READ_IDLE_TIMEOUT_SECONDS=5", "HTTP2_PING_TIMEOUT_SECONDS=3"}
 
 // resync is how often applier and auditor re-derive their level.
 const resync = 5 * time.Second
@@ -141,12 +153,23 @@ func (w *World) sweep() error {
 	core := w.Kube.Typed.CoreV1()
 	err := core.ConfigMaps(systemNamespace).DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: labelInventory})
 	errs := []error{err}
+	crds := w.Kube.Dynamic.Resource(kinds["CustomResourceDefinition"].resource)
+	errs = append(errs, crds.DeleteCollection(ctx, metav1.DeleteOptions{}, metav1.ListOptions{LabelSelector: labelApplication}))
 	for _, name := range w.Plan.Namespaces {
 		if err := core.Namespaces().Delete(ctx, name, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
 			errs = append(errs, err)
 		}
 	}
 	return errors.Join(errs...)
+}
+
+// someNamespace picks a namespace of the plan's: the victim's, where there is
+// one.
+func (w *World) someNamespace(rng *rand.Rand) string {
+	if w.victim != nil {
+		return w.victim.Namespace
+	}
+	return w.Plan.Namespaces[rng.IntN(len(w.Plan.Namespaces))]
 }
 
 // Note writes what a fault did into the history, for who reads it later.

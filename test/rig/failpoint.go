@@ -3,8 +3,12 @@
 package rig
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 )
 
 // failpoints is the variable that internal/failpoint reads in a binary that was
@@ -20,3 +24,32 @@ func (p *Process) Arm(rules ...string) {
 		p.Env = append(p.Env, failpoints+strings.Join(rules, ","))
 	}
 }
+
+// clock is the variable that internal/failpoint reads where a clock can be put
+// off.
+const clock = "PLUMBLINE_CLOCK="
+
+// OwnClock has every process read a file of its own that says how far its
+// clock is off, from its next start on; see [Rig.SetClock].
+func (r *Rig) OwnClock() {
+	for name, p := range r.processes {
+		p.Env = append(slices.Clone(p.Env), clock+r.clockFile(name))
+	}
+}
+
+// SetClock puts the wall clock of a process off, at once and for as long as
+// nothing else is set. It takes binaries that were built with the tag
+// failpoints, on linux/amd64.
+func (r *Rig) SetClock(process string, off time.Duration) error {
+	path := r.clockFile(process)
+	err := os.WriteFile(path+".new", []byte(off.String()), 0o600)
+	if err == nil {
+		err = os.Rename(path+".new", path)
+	}
+	if err != nil {
+		return fmt.Errorf("rig: set the clock of %s: %w", process, err)
+	}
+	return nil
+}
+
+func (r *Rig) clockFile(process string) string { return filepath.Join(r.Dir, "clock-"+process) }

@@ -72,7 +72,24 @@ func (s *settings) soak(ctx context.Context) error {
 		})
 	}
 	lanes.Wait()
-	return errors.Join(errs...)
+	return errors.Join(append(errs, s.summarize())...)
+}
+
+// summarize says what all seeds of this commit come to together.
+func (s *settings) summarize() error {
+	all, err := faults.ReadResults(s.results, s.commit)
+	if err != nil {
+		return err
+	}
+	violations, apart := 0, faults.Isolate(all)
+	for _, r := range all {
+		violations += len(r.Violations)
+	}
+	fmt.Printf("%d seeds, %d violations; %s\n", len(all), violations, apart)
+	if violations > 0 || apart.Broken() {
+		return errViolated
+	}
+	return nil
 }
 
 // deal hands seeds out until it is enough.
@@ -151,8 +168,8 @@ func (l *lane) tell(r faults.Result) {
 	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s\n",
 		r.Seed, r.RefChanges, len(r.Rounds), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
 	if len(r.Violations) > 0 {
-		fmt.Printf("seed %d: history %s; again: make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d\n",
-			r.Seed, r.History, r.Seed, l.duration, l.names, l.shape.Apps, l.shape.Steps)
+		fmt.Printf("seed %d: history %s; again: make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d\n",
+			r.Seed, r.History, r.Seed, l.duration, l.names, l.shape.Apps, l.shape.Steps, l.shape.Probes)
 	}
 }
 
