@@ -92,13 +92,15 @@ func (c *Conn) land(ctx, patience context.Context, changed <-chan struct{}, f *f
 	s, err := f.wait(patience, changed)
 	f.done()
 	if err == nil || wrongLast(err) {
-		return c.answered(f.ctx, f.letter, s, err)
+		e, _, err = c.answered(f.ctx, f.letter, s, err)
+		return e, err
 	}
 	if ctx.Err() != nil || errors.Is(err, ErrDenied) {
 		return events.Event{}, fmt.Errorf("publish to %s: %w", f.message.Subject, err)
 	}
 	s, err = c.wire.store(f.ctx, f.message)
-	return c.answered(f.ctx, f.letter, s, err)
+	e, _, err = c.answered(f.ctx, f.letter, s, err)
+	return e, err
 }
 
 // wait waits for the server's answer. Where none has come, whether it was stored

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -28,6 +29,7 @@ type Conn struct {
 	state inquiry[Log]
 
 	absence *absence
+	changes atomic.Uint64 // how often the connection was lost or came back
 
 	mu     sync.Mutex
 	signal chan struct{} // closed when the connection is lost or comes back
@@ -84,6 +86,7 @@ func (c *Conn) Blobs() *blob.Store { return c.blobs }
 
 // change is called when the connection is lost or comes back.
 func (c *Conn) change() {
+	c.changes.Add(1)
 	c.epoch.forget()
 	c.mu.Lock()
 	defer c.mu.Unlock()

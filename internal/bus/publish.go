@@ -29,7 +29,8 @@ var ErrConflict = errors.New("another event came first")
 // before that one are stored then. Where one of the drafts can't be an event, as
 // it is too large, none is stored.
 func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
-	return c.publish(ctx, cause, stageOf(cause), drafts)
+	published, _, err := c.publish(ctx, cause, stageOf(cause), drafts)
+	return published, err
 }
 
 // stage encloses the work that led to an event.
@@ -44,7 +45,9 @@ func stageOf(cause events.Cause) stage {
 	return s
 }
 
-func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) (published []events.Event, err error) {
+// publish is [Conn.Publish]; fresh says that none of the events was in the log
+// before.
+func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) (published []events.Event, fresh bool, err error) {
 	if cause.Traceparent == "" && len(drafts) > 0 {
 		var span trace.Span
 		ctx, span, cause.Traceparent = c.beginTrace(ctx, newTraceparent(cause.ID), drafts[0], s)
@@ -60,19 +63,20 @@ func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts 
 	for _, d := range drafts {
 		l, err := c.write(ctx, cause, s, d, at)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		letters = append(letters, l)
 	}
+	fresh = true
 	for _, l := range letters {
-		e, err := c.put(l.ctx, l)
+		e, duplicate, err := c.put(l.ctx, l)
 		if err != nil {
-			return published, err
+			return published, false, err
 		}
 		endTrace(l.span, nil)
-		published = append(published, e)
+		published, fresh = append(published, e), fresh && !duplicate
 	}
-	return published, nil
+	return published, fresh, nil
 }
 
 // letter is an event and the message that carries it.
@@ -187,8 +191,9 @@ func first(a, b string) string {
 	return b
 }
 
-// put stores an event and fills in where it is.
-func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
+// put stores an event and fills in where it is; duplicate says that it was there
+// already.
+func (c *Conn) put(ctx context.Context, l letter) (e events.Event, duplicate bool, err error) {
 	ctx, span := c.startPublishing(ctx, l.event, l.message.Header)
 	defer span.End()
 	s, err := c.wire.store(ctx, l.message)
@@ -196,13 +201,13 @@ func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
 }
 
 // answered is the event of a letter that the server has answered: where it is.
-func (c *Conn) answered(ctx context.Context, l letter, s stored, err error) (events.Event, error) {
+func (c *Conn) answered(ctx context.Context, l letter, s stored, err error) (e events.Event, duplicate bool, _ error) {
 	e, m := l.event, l.message
 	if wrongLast(err) {
 		s, err = c.settle(ctx, m.Subject, e.ID)
 	}
 	if err != nil {
-		return events.Event{}, err
+		return events.Event{}, false, err
 	}
 	c.meter.published.Add(ctx, 1, metric.WithAttributes(attribute.String("type", e.Type.Name()), attribute.Bool("duplicate", s.Duplicate)))
 	if !s.Duplicate {
@@ -214,7 +219,7 @@ func (c *Conn) answered(ctx context.Context, l letter, s stored, err error) (eve
 	if placesRevision(e.Type) {
 		e.Sequence = s.Sequence
 	}
-	return e, nil
+	return e, s.Duplicate, nil
 }
 
 func wrongLast(err error) bool {

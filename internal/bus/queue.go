@@ -23,6 +23,7 @@ type task struct {
 	broken error // why it can't be decoded
 
 	observation *observation // nil for a message
+	outlook     Outlook      // as its work began
 
 	mu       sync.Mutex
 	delivery *delivery // the latest one of the message
