@@ -24,6 +24,7 @@ func (m *acked) DoubleAck(context.Context) error { m.how = "waited for"; return 
 // was; nothing is acknowledged in a log that is gone.
 func TestAcknowledge(t *testing.T) {
 	conn := &Conn{}
+	conn.life, conn.end = context.WithCancel(t.Context())
 	conn.epoch.value, conn.epoch.until = "now", time.Now().Add(time.Hour)
 	w := &worker{Consumer: &Consumer{conn: conn, log: slog.New(slog.DiscardHandler)}}
 	for name, c := range map[string]struct {

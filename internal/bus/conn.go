@@ -7,6 +7,7 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -29,6 +30,7 @@ type Conn struct {
 
 	absence *absence
 	witness witness
+	changes atomic.Uint64 // how often the connection was lost or came back
 
 	mu   sync.Mutex
 	life context.Context    //nolint:containedctx // of the connection, until it is lost or comes back
@@ -88,6 +90,7 @@ func (c *Conn) Blobs() *blob.Store { return c.blobs }
 
 // change is called when the connection is lost or comes back.
 func (c *Conn) change(back bool) {
+	c.changes.Add(1)
 	c.epoch.forget()
 	if back {
 		c.testifyAgain()

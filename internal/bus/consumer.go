@@ -6,6 +6,7 @@ import (
 	"context"
 	"log/slog"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -62,6 +63,8 @@ type Consumer struct {
 	// the others: if it does so again, they are not taken for its accomplices.
 	alone sync.RWMutex
 
+	gaps atomic.Uint64 // how often deliveries were missed; see [Tenure]
+
 	mu       sync.Mutex
 	observed []*task       // not yet in a queue
 	wake     chan struct{} // holds one token when observed is not empty
@@ -105,16 +108,4 @@ func (c *Consumer) takeObserved() []*task {
 	taken := c.observed
 	c.observed = nil
 	return taken
-}
-
-type nowKey struct{}
-
-// Now returns the time at which the input that ctx belongs to was received: a
-// handler's only clock.
-func Now(ctx context.Context) time.Time {
-	t, ok := ctx.Value(nowKey{}).(time.Time)
-	if !ok {
-		panic("bus: Now outside of a handler")
-	}
-	return t
 }

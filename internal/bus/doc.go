@@ -31,6 +31,10 @@
 // Nothing is dropped without an event: an input that can't be decoded, or is
 // on the wrong subject, becomes a message.rejected that keeps the original.
 //
+// A handler may ask how far it can go without the log: [OutlookOf] says whether a
+// newer event on its input's subject is known, [TenureOf] for how long what was
+// read is still true, [Stored] tells what its outputs became.
+//
 // The bus creates neither streams nor consumers: internal/provision does.
 //
 // Each event belongs to a trace: its cause's, or one of its own that its cause

@@ -29,22 +29,31 @@ var ErrConflict = errors.New("another event came first")
 // before that one are stored then. Where one of the drafts can't be an event, as
 // it is too large, none is stored.
 func (c *Conn) Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error) {
-	s := stage{cause.Began, time.Now()}
-	if s.start.IsZero() {
-		s.start = s.end
-	}
-	return c.publish(ctx, cause, s, drafts)
+	published, _, err := c.publish(ctx, cause, stageOf(cause), drafts)
+	return published, err
 }
 
 // stage encloses the work that led to an event.
 type stage struct{ start, end time.Time }
 
-func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) (published []events.Event, err error) {
+// stageOf is the stage of an observation, which ends now.
+func stageOf(cause events.Cause) stage {
+	s := stage{cause.Began, time.Now()}
+	if s.start.IsZero() {
+		s.start = s.end
+	}
+	return s
+}
+
+// publish is [Conn.Publish]; fresh says that none of the events was in the log
+// before.
+func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts []events.Draft) (published []events.Event, fresh bool, err error) {
 	if cause.Traceparent == "" && len(drafts) > 0 {
 		var span trace.Span
 		ctx, span, cause.Traceparent = c.beginTrace(ctx, newTraceparent(cause.ID), drafts[0], s)
 		defer func() { endTrace(span, err) }()
 	}
+	at := &moment{conn: c}
 	var letters []letter
 	defer func() {
 		for _, l := range letters[len(published):] { // what was not sent
@@ -52,36 +61,38 @@ func (c *Conn) publish(ctx context.Context, cause events.Cause, s stage, drafts 
 		}
 	}()
 	for _, d := range drafts {
-		l, err := c.write(ctx, cause, s, d)
+		l, err := c.write(ctx, cause, s, d, at)
 		if err != nil {
-			return nil, err
+			return nil, false, err
 		}
 		letters = append(letters, l)
 	}
+	fresh = true
 	for _, l := range letters {
-		e, err := c.put(l.ctx, l)
+		e, duplicate, err := c.put(l.ctx, l)
 		if err != nil {
-			return published, err
+			return published, false, err
 		}
 		endTrace(l.span, nil)
-		published = append(published, e)
+		published, fresh = append(published, e), fresh && !duplicate
 	}
-	return published, nil
+	return published, fresh, nil
 }
 
 // letter is an event and the message that carries it.
 type letter struct {
 	event   events.Event
 	message *nats.Msg
+	life    string          // of the log, as it was known before the message was sent
 	ctx     context.Context // of its trace
 	span    trace.Span      // the first of the trace that it begins; nil: it begins none
 }
 
 // write makes the event that a draft stands for and encodes it, in its cause's
 // trace or in one that it begins.
-func (c *Conn) write(ctx context.Context, cause events.Cause, s stage, d events.Draft) (l letter, err error) {
+func (c *Conn) write(ctx context.Context, cause events.Cause, s stage, d events.Draft, at *moment) (l letter, err error) {
 	l.ctx = ctx
-	if l.event, err = c.event(ctx, cause, s, d); err != nil {
+	if l.event, err = c.event(ctx, cause, s, d, at); err != nil {
 		return l, err
 	}
 	if d.Begins != "" {
@@ -90,6 +101,7 @@ func (c *Conn) write(ctx context.Context, cause events.Cause, s stage, d events.
 	if l.message, err = message(l.event, d.Expect); err != nil {
 		endTrace(l.span, err)
 	}
+	l.life = c.epoch.last()
 	return l, err
 }
 
@@ -110,8 +122,26 @@ func message(e events.Event, expect *events.Expectation) (*nats.Msg, error) {
 	return m, nil
 }
 
+// moment is the log as it is while one call publishes: asked for at most once.
+type moment struct {
+	conn  *Conn
+	epoch string // empty: not asked yet
+}
+
+// now is the epoch of the log, asked for after the call began.
+func (m *moment) now(ctx context.Context) (string, error) {
+	if m.epoch == "" {
+		l, err := m.conn.Log(ctx)
+		if err != nil {
+			return "", err
+		}
+		m.epoch = l.Epoch
+	}
+	return m.epoch, nil
+}
+
 // event makes the event that a draft stands for.
-func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.Draft) (events.Event, error) {
+func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.Draft, at *moment) (events.Event, error) {
 	t := events.TypeOf(d.Data)
 	e := events.Event{
 		ID:            events.ID(cause, t, d.Address, d.Variant),
@@ -136,11 +166,11 @@ func (c *Conn) event(ctx context.Context, cause events.Cause, s stage, d events.
 		e.Epoch, e.Sequence = d.Revision.Epoch, d.Revision.Sequence
 	}
 	if placesRevision(t) { // its own place is in the log as it is now
-		l, err := c.Log(ctx)
+		epoch, err := at.now(ctx)
 		if err != nil {
 			return events.Event{}, err
 		}
-		e.Epoch, e.Sequence = l.Epoch, 0
+		e.Epoch, e.Sequence = epoch, 0
 	}
 	if e.Epoch == "" {
 		epoch, err := c.currentEpoch(ctx)
@@ -163,34 +193,41 @@ func first(a, b string) string {
 	return b
 }
 
-// put stores an event and fills in where it is.
-func (c *Conn) put(ctx context.Context, l letter) (events.Event, error) {
-	e, m := l.event, l.message
-	ctx, span := c.startPublishing(ctx, e, m.Header)
+// put stores an event and fills in where it is; duplicate says that it was there
+// already.
+func (c *Conn) put(ctx context.Context, l letter) (e events.Event, duplicate bool, err error) {
+	ctx, span := c.startPublishing(ctx, l.event, l.message.Header)
 	defer span.End()
-	life := c.epoch.last()
-	s, err := c.wire.store(ctx, m)
-	var api *jetstream.APIError
-	if errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence {
+	s, err := c.wire.store(ctx, l.message)
+	return c.answered(ctx, l, s, err)
+}
+
+// answered is the event of a letter that the server has answered: where it is.
+func (c *Conn) answered(ctx context.Context, l letter, s stored, err error) (e events.Event, duplicate bool, _ error) {
+	e, m := l.event, l.message
+	if wrongLast(err) {
 		s, err = c.settle(ctx, m.Subject, e.ID)
 	}
 	if err != nil {
-		return events.Event{}, err
+		return events.Event{}, false, err
 	}
 	c.meter.published.Add(ctx, 1, metric.WithAttributes(attribute.String("type", e.Type.Name()), attribute.Bool("duplicate", s.Duplicate)))
-	if s.Duplicate {
-		repeats(ctx)
-	} else {
+	if !s.Duplicate {
 		c.meter.sending(ctx, "event", len(m.Data))
 		c.meter.count(ctx, e)
 		c.log.InfoContext(ctx, "published", "type", e.Type.Name(), "application", e.Application, "cluster", e.Cluster, "id", e.ID, "stored", s.Sequence)
 	}
 	e.Stored = s.Sequence
-	c.witness.note(life, e.Stored, e.ID)
+	c.witness.note(l.life, e.Stored, e.ID)
 	if placesRevision(e.Type) {
 		e.Sequence = s.Sequence
 	}
-	return e, nil
+	return e, s.Duplicate, nil
+}
+
+func wrongLast(err error) bool {
+	var api *jetstream.APIError
+	return errors.As(err, &api) && api.ErrorCode == codeWrongLastSequence
 }
 
 // settle tells whether a compare-and-set failed because the same event is

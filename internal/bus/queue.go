@@ -24,6 +24,7 @@ type task struct {
 
 	observation *observation // nil for a message
 	published   bool         // something that it led to was published, or tried to be
+	outlook     Outlook      // as its work began
 
 	mu       sync.Mutex
 	delivery *delivery // the latest one of the message

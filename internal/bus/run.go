@@ -50,6 +50,10 @@ type schedule struct {
 	pullDelay time.Duration
 	group     sync.WaitGroup
 	inHand    atomic.Int64 // how many inputs the queues hold
+	// delivered is the last delivery's place among all of the consumer, and
+	// behind whether more waited for delivery then.
+	delivered uint64
+	behind    bool
 }
 
 // outage is a pause while a dependency is out.
@@ -198,6 +202,7 @@ func (s *schedule) dispatch(ctx context.Context) {
 
 func (s *schedule) start(ctx context.Context, t *task) {
 	s.working++
+	t.outlook = s.outlook(t)
 	s.group.Go(func() { s.results <- s.worker.work(ctx, t) })
 }
 
@@ -354,6 +359,7 @@ func (s *schedule) arrive(a arrival) {
 		s.log.Error("a message without metadata is left to the server", "error", err)
 		return
 	}
+	s.follows(meta.Sequence.Consumer, meta.NumPending)
 	t := &task{
 		received: time.Now(),
 		id:       messageID{meta.Sequence.Stream, meta.Timestamp.UnixNano()},

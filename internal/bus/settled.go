@@ -4,7 +4,6 @@ package bus
 
 import (
 	"context"
-	"sync/atomic"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -15,22 +14,6 @@ import (
 // publishing failed, which may be the loss of an answer, or one of them was in
 // the log already, and may say something else there. It must not block.
 type Settled func(drafts []events.Draft, stored []events.Event)
-
-type repeatKey struct{}
-
-// noteRepeats returns a context in which it is noted whether an event that is
-// published was in the log already.
-func noteRepeats(ctx context.Context) (context.Context, *atomic.Bool) {
-	repeated := new(atomic.Bool)
-	return context.WithValue(ctx, repeatKey{}, repeated), repeated
-}
-
-// repeats notes that an event was in the log already.
-func repeats(ctx context.Context) {
-	if repeated, ok := ctx.Value(repeatKey{}).(*atomic.Bool); ok {
-		repeated.Store(true)
-	}
-}
 
 // settled tells the consumer what became of drafts. Told of nothing is what can't
 // have changed the log.

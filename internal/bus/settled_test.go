@@ -14,20 +14,20 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
-// told notes what a consumer is told of its drafts.
-type told struct {
+// outcomes notes what a consumer is told of its drafts.
+type outcomes struct {
 	mu     sync.Mutex
 	drafts [][]events.Draft
 	stored [][]events.Event
 }
 
-func (n *told) settled(drafts []events.Draft, stored []events.Event) {
+func (n *outcomes) settled(drafts []events.Draft, stored []events.Event) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.drafts, n.stored = append(n.drafts, drafts), append(n.stored, stored)
 }
 
-func (n *told) times() int {
+func (n *outcomes) times() int {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	return len(n.stored)
@@ -46,7 +46,7 @@ func TestSettled(t *testing.T) {
 	if _, err := renderer.Publish(t.Context(), events.CauseOf(in[1]), earlier); err != nil {
 		t.Fatal(err)
 	}
-	var n told
+	var n outcomes
 	bustest.Run(t, renderer.Consumer("renderer", func(_ context.Context, e events.Event) ([]events.Draft, error) {
 		if e.Application == "quiet" {
 			return nil, nil
@@ -76,7 +76,7 @@ func TestSettledAfterAFailure(t *testing.T) {
 	s := bustest.Start(t)
 	s.Backoff(t, "renderer", quick...)
 	publish(t, s.Connect(t, "watcher"), commit("shop", "a"))
-	var n told
+	var n outcomes
 	var again []bool
 	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(ctx context.Context, _ events.Event) ([]events.Draft, error) {
 		again = append(again, bus.Redelivered(ctx))

@@ -100,10 +100,11 @@ func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	}
 	ctx, span := w.startHandling(ctx, t.in, t.latest().msg.Headers())
 	defer span.End()
-	drafts, err := w.call(ctx, t.received, func(ctx context.Context) ([]events.Draft, error) { return w.handler(ctx, t.in) })
+	about := w.callFor(t)
+	drafts, err := w.call(ctx, about, func(ctx context.Context) ([]events.Draft, error) { return w.handler(ctx, t.in) })
 	s := stage{start, time.Now()}
 	if err == nil {
-		err = w.publish(ctx, t, s, drafts)
+		err = w.publish(ctx, t, s, drafts, about)
 	}
 	c := classify(err, ctx.Err() != nil)
 	if c == classTerminal {
@@ -210,33 +211,38 @@ func (w *worker) giveBack(t *task, err error) result {
 }
 
 // call calls fn and turns a panic into an error.
-func (w *worker) call(ctx context.Context, received time.Time, fn func(context.Context) ([]events.Draft, error)) (drafts []events.Draft, err error) {
+func (w *worker) call(ctx context.Context, about *call, fn func(context.Context) ([]events.Draft, error)) (drafts []events.Draft, err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			w.log.ErrorContext(ctx, "panic in a handler", "panic", p, "stack", string(debug.Stack()))
 			drafts, err = nil, errors.New("panic in the handler, see the log above")
 		}
 	}()
-	return fn(context.WithValue(ctx, nowKey{}, received))
+	return fn(context.WithValue(ctx, callKey{}, about))
 }
 
-// publish publishes what an input led to. A handler that has returned is not
-// called for nothing: publishing goes on for a little when the consumer ends.
-func (w *worker) publish(ctx context.Context, t *task, s stage, drafts []events.Draft) (err error) {
+// publish publishes what an input led to, and tells who waits for that. A handler
+// that has returned is not called for nothing: publishing goes on for a little
+// when the consumer ends.
+func (w *worker) publish(ctx context.Context, t *task, s stage, drafts []events.Draft, about *call) (err error) {
 	if len(drafts) == 0 {
 		return nil
 	}
 	t.published = true
-	io, repeated := noteRepeats(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)))
 	var stored []events.Event
+	var fresh bool
 	defer func() {
 		if p := recover(); p != nil { // a payload that is no event's
 			err = fmt.Errorf("publish: %v", p)
 		}
-		w.settled(drafts, stored, err == nil && !repeated.Load())
+		w.settled(drafts, stored, err == nil && fresh)
 	}()
-	if stored, err = w.conn.publish(io, causeOf(t), s, drafts); err != nil {
+	stored, fresh, err = w.conn.publish(trace.ContextWithSpan(w.io, trace.SpanFromContext(ctx)), causeOf(t), s, drafts)
+	if err != nil {
 		return err
+	}
+	if fresh {
+		about.tell(stored)
 	}
 	return failpoint.Hit(failpoint.BusAfterPublish)
 }
@@ -255,9 +261,10 @@ func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, attemp
 
 func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason events.Reason, message string, attempts int) error {
 	var drafts []events.Draft
+	about := &call{received: t.received}
 	if w.options.Failed != nil && t.observation == nil && t.broken == nil {
 		var err error
-		drafts, err = w.call(ctx, t.received, func(context.Context) ([]events.Draft, error) {
+		drafts, err = w.call(ctx, about, func(context.Context) ([]events.Draft, error) {
 			return w.options.Failed(t.in, reason, message), nil
 		})
 		if err != nil {
@@ -265,7 +272,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 		}
 	}
 	if len(drafts) > 0 {
-		err := w.publish(ctx, t, s, drafts)
+		err := w.publish(ctx, t, s, drafts, about)
 		if !errors.Is(err, events.ErrInvalid) && !errors.Is(err, events.ErrTooLarge) {
 			return err
 		}
@@ -275,7 +282,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 	if err != nil {
 		return err
 	}
-	return w.publish(ctx, t, s, []events.Draft{d})
+	return w.publish(ctx, t, s, []events.Draft{d}, about)
 }
 
 // discard publishes a message that can't be decoded as rejected, and takes it
@@ -347,10 +354,11 @@ func (w *worker) observe(ctx context.Context, t *task) result {
 	defer w.alone.RUnlock()
 	start := time.Now()
 	ctx, span := w.startObserving(ctx, t.observation)
-	drafts, err := w.call(ctx, t.received, t.observation.fn)
+	about := w.callFor(t)
+	drafts, err := w.call(ctx, about, t.observation.fn)
 	s := stage{start, time.Now()}
 	if err == nil {
-		err = w.publish(ctx, t, s, drafts)
+		err = w.publish(ctx, t, s, drafts, about)
 	}
 	c := classify(err, ctx.Err() != nil)
 	span.SetAttributes(attribute.Bool(telemetry.Idle, len(drafts) == 0 && c != classTerminal))

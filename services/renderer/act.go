@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
@@ -30,11 +31,15 @@ func (r *renderer) revise(ctx context.Context, in events.Event, again bool) ([]e
 	if !ok {
 		return nil, fmt.Errorf("a %s is no revision", in.Type.Name())
 	}
+	if !again && bus.OutlookOf(ctx) == bus.OutlookSuperseded {
+		return nil, nil
+	}
 	order := events.Order{Epoch: in.Epoch, Sequence: in.Sequence}
-	v, err := r.look(ctx, in, again)
+	known, err := r.view(ctx, in, again)
 	if err != nil {
 		return nil, err
 	}
+	v := known.view
 	if begin(order, v.newest, v.previous, again) == stepNone {
 		return nil, nil
 	}
@@ -51,11 +56,12 @@ func (r *renderer) revise(ctx context.Context, in events.Event, again bool) ([]e
 	if err != nil {
 		return nil, err
 	}
-	d := events.Draft{Address: in.Address, Data: payload, Expect: &events.Expectation{Last: v.last[events.TypeOf(payload)]}}
+	d := events.Draft{Address: in.Address, Data: payload, Expect: v.expect(events.TypeOf(payload), in.Address)}
 	if v.previous.phase != phaseNone && v.previous.order == order {
 		// A second outcome of one revision is another event.
 		d.Variant = fmt.Sprintf("after %d", v.stored)
 	}
+	r.notes.keep(ctx, in, known)
 	return []events.Draft{d}, nil
 }
 
@@ -67,7 +73,7 @@ func (r *renderer) make(ctx context.Context, a events.Address, c *events.CommitO
 	}
 	app := a.Cluster + "/" + a.Application
 	p := params{cluster: a.Cluster, path: c.Declaration.Source.Path, namespace: c.Declaration.Namespace, recipient: c.Declaration.Recipient, version: r.version}
-	k, err := r.recall(ctx, app, p, t)
+	k, err := r.recall(ctx, app, p, t, v.whole)
 	if err != nil {
 		return madeOf(err, nil)
 	}
@@ -108,11 +114,11 @@ func madeOf(err error, k *known) (made, error) {
 	return made{known: k}, err
 }
 
-// recall finds a known render whose bundle is still stored.
-func (r *renderer) recall(ctx context.Context, app string, p params, t *tree) (*known, error) {
+// recall finds a known render whose bundle is still stored, as whole is.
+func (r *renderer) recall(ctx context.Context, app string, p params, t *tree, whole string) (*known, error) {
 	for {
 		k, err := r.history.find(app, p, t)
-		if err != nil || k == nil || k.failure != nil {
+		if err != nil || k == nil || k.failure != nil || k.bundle.Name == whole {
 			return k, err
 		}
 		has, err := r.conn.Blobs().Has(ctx, k.bundle)

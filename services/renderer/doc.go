@@ -10,7 +10,8 @@
 // speaks to nothing but the bus.
 //
 // A revision for which a newer commit.observed of the same application is
-// stored already is passed over without an event (latest wins). That loses
+// stored already, as far as the consumer has heard, is passed over without an
+// event (latest wins). That loses
 // nothing: the log keeps the newer one, it is due to the same consumer, and
 // its outcome, whichever it is, carries the higher sequence that everyone
 // orders by; the resync finds it again should the consumer be made anew.
@@ -35,5 +36,8 @@
 // a generated Secret is replaced by a keyed one: see suffix.go.
 //
 // The outcome that is published depends on the revision before by sequence;
-// decide.go has the whole table.
+// decide.go has the whole table. What the log says of an application is asked for
+// once, and then noted with each outcome as it is stored; notes.go has what a note
+// is believed for, and for how long. What would make it untrue unnoticed, another
+// renderer beside this one, is met by compare-and-set over both kinds of bundles.
 package renderer

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
 
@@ -32,6 +33,45 @@ type view struct {
 	goodOrder events.Order
 	// last is the stored sequence of the last event of each type, 0 for none.
 	last map[*events.Type]uint64
+	// whole is the name of a bundle that is known to be stored.
+	whole string
+}
+
+// expect is what an outcome of a type is published under: nobody has published
+// another one since, a bundle after either kind of bundle.
+func (v *view) expect(t *events.Type, a events.Address) *events.Expectation {
+	if t == typeFailed {
+		return &events.Expectation{Last: v.last[t]}
+	}
+	filter := events.Root + ".manifests.*." + events.EncodeToken(a.Cluster) + "." + events.EncodeToken(a.Application)
+	return &events.Expectation{Filter: filter, Last: max(v.last[typeRendered], v.last[typeUnchanged])}
+}
+
+// view is what is known of an application before an input: remembered, or asked
+// for. again is set by a resync.
+func (r *renderer) view(ctx context.Context, in events.Event, again bool) (note, error) {
+	known, ok := r.notes.take(ctx, in)
+	if !ok || again {
+		known = note{}
+		if known.tenure, ok = bus.TenureOf(ctx); ok {
+			known.read = bus.Now(ctx)
+		}
+		var err error
+		known.view, err = r.look(ctx, in, again)
+		return known, err
+	}
+	known.newest = events.Order{Epoch: in.Epoch, Sequence: in.Sequence}
+	if bus.OutlookOf(ctx) == bus.OutlookNewest {
+		return known, nil
+	}
+	newest, err := r.conn.Last(ctx, typeCommit.Subject(in.Address))
+	if err == nil {
+		known.newest = events.Order{Epoch: newest.Epoch, Sequence: newest.Sequence}
+	}
+	if errors.Is(err, bus.ErrNone) {
+		err = nil
+	}
+	return known, err
 }
 
 // look reads an application's last events; thoroughly, also whether what they

@@ -4,6 +4,7 @@ package renderer
 
 import (
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/internal/bus"
@@ -12,6 +13,30 @@ import (
 )
 
 func TestRedelivery(t *testing.T) {
+	bustest.Redeliver(t, redelivery(func(tb testing.TB, c *bus.Conn) bus.Handler { return rendererOn(tb, c).handle }))
+}
+
+// One that goes on, with what it remembers.
+func TestRedeliveryToTheSameRenderer(t *testing.T) {
+	var mu sync.Mutex
+	running := map[*bus.Conn]*renderer{}
+	bustest.Redeliver(t, redelivery(func(tb testing.TB, c *bus.Conn) bus.Handler {
+		mu.Lock()
+		defer mu.Unlock()
+		if running[c] == nil {
+			running[c] = rendererOn(tb, c)
+		}
+		return running[c].handle
+	}))
+}
+
+func rendererOn(tb testing.TB, c *bus.Conn) *renderer {
+	r := newRenderer(c, settings{Config: Config{Workers: 1}, limits: testLimits, key: sourceKey(tb)}, process.Env{Version: "test", Log: bustest.Log(tb)})
+	tb.Cleanup(r.pool.close)
+	return r
+}
+
+func redelivery(handler func(testing.TB, *bus.Conn) bus.Handler) bustest.Redelivery {
 	secret := "apiVersion: v1\nkind: Secret\nmetadata: {name: s}\nstringData: {p: hunter2}\n"
 	apps := []map[string]string{
 		{"app/a.yaml": configMap("a", "x")},
@@ -20,7 +45,7 @@ func TestRedelivery(t *testing.T) {
 		{"app/kustomization.yaml": "resources: [a.yaml]\n", "app/a.yaml": configMap("a", "x")},
 		{"other/a.yaml": "x"},
 	}
-	bustest.Redeliver(t, bustest.Redelivery{
+	return bustest.Redelivery{
 		User: "renderer",
 		Inputs: func(tb testing.TB, s *bustest.Server) []bustest.Input {
 			l := labOn(tb, s)
@@ -35,10 +60,6 @@ func TestRedelivery(t *testing.T) {
 			}
 			return inputs
 		},
-		Handler: func(tb testing.TB, c *bus.Conn) bus.Handler {
-			r := newRenderer(c, settings{Config: Config{Workers: 1}, limits: testLimits, key: sourceKey(tb)}, process.Env{Version: "test", Log: bustest.Log(tb)})
-			tb.Cleanup(r.pool.close)
-			return r.handle
-		},
-	})
+		Handler: handler,
+	}
 }

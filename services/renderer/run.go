@@ -35,6 +35,7 @@ type renderer struct {
 	pool     *pool
 	sources  *sources
 	history  *history
+	notes    *notes
 	lookups  metric.Int64Counter // in the render cache
 }
 
@@ -75,6 +76,7 @@ func newRenderer(conn *bus.Conn, s settings, env process.Env) *renderer {
 		pool:    newPool(s.Workers, s.limits, env.Log),
 		sources: newSources(sourceBudget),
 		history: newHistory(historyBudget),
+		notes:   newNotes(),
 		lookups: env.Telemetry.Counter("plumbline.render.cache"),
 	}
 	r.consumer = conn.Consumer("renderer", r.handle, bus.Options{Concurrency: s.Workers + beside, Failed: r.failed})

@@ -18,67 +18,127 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
+	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
 
-// act publishes one revision. Its error wraps [bus.ErrConflict] where another
-// watcher was first.
-func (p *pass) act(ctx context.Context, f finding) error {
-	commit, err := p.lookup.commit(f.tip)
-	if err != nil {
-		return err
-	}
-	ctx, traceparent := p.trace(ctx, f)
-	source, err := p.source(ctx, commit.TreeHash)
-	var refused *sourceError
-	if errors.As(err, &refused) {
-		return p.reject(ctx, f, commit, refused, traceparent)
-	}
-	if err != nil {
-		return err
-	}
-	data := &events.CommitObserved{
-		Revision:    revision(f, commit, p.trigger),
-		Declaration: f.declaration, DeclarationDigest: f.digest,
-		Source: source, FleetCommit: f.fleetCommit,
-	}
-	if err := failpoint.Hit(failpoint.WatcherBeforePublish); err != nil {
-		return err
+// ready is a revision with all that is to be said of it.
+type ready struct {
+	finding
+	commit      *object.Commit
+	traceparent string
+	post        bus.Post
+}
+
+// act publishes some revisions, in their order. It reports whether another
+// watcher was first with one; every other error is the first of those that met
+// some of them, after all that could be published is.
+func (p *pass) act(ctx context.Context, found []finding) (conflict bool, err error) {
+	var all []ready
+	var failed error
+	for _, f := range found {
+		one, err := p.prepare(ctx, f)
+		if err != nil {
+			failed = err
+			break // what is ready is published: the others' turn comes again
+		}
+		if one != nil {
+			all = append(all, *one)
+		}
 	}
 	ctx, cancel := context.WithTimeout(ctx, busPatience)
 	defer cancel()
-	out, err := p.place(ctx, f, p.cause(f, traceparent), events.Draft{
-		Data: data, Time: time.Now(), Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
-	})
-	if err = publishing(err); errors.As(err, &refused) {
-		return p.reject(ctx, f, commit, refused, traceparent)
+	all, posted := p.place(ctx, all)
+	for i, r := range all {
+		err := p.took(ctx, r, posted[i])
+		if errors.Is(err, bus.ErrConflict) {
+			delete(p.last, r.subject())
+			p.hub.checkLog(ctx) // it may be another log
+			conflict = true
+			continue
+		}
+		if failed == nil {
+			failed = err
+		}
 	}
-	if err != nil || out == nil {
+	return conflict, failed
+}
+
+// prepare makes a revision ready to be published; nil: its commit is rejected.
+func (p *pass) prepare(ctx context.Context, f finding) (*ready, error) {
+	commit, err := p.lookup.commit(f.tip)
+	if err != nil {
+		return nil, err
+	}
+	ctx, traceparent := p.trace(ctx, f)
+	r := &ready{finding: f, commit: commit, traceparent: traceparent}
+	source, err := p.source(ctx, commit.TreeHash)
+	var refused *sourceError
+	if errors.As(err, &refused) {
+		return nil, p.reject(ctx, *r, refused)
+	}
+	if err != nil {
+		return nil, err
+	}
+	r.post = bus.Post{Cause: p.cause(f, traceparent), Draft: events.Draft{
+		Data: &events.CommitObserved{
+			Revision:    revision(f, commit, p.trigger),
+			Declaration: f.declaration, DeclarationDigest: f.digest,
+			Source: source, FleetCommit: f.fleetCommit,
+		},
+		Time: time.Now(), Address: f.address(), Expect: &events.Expectation{Last: f.verdict.expect},
+	}}
+	return r, failpoint.Hit(failpoint.WatcherBeforePublish)
+}
+
+// place publishes revisions, but for those to which the fleet has assigned
+// something else since the look began: another look follows then. It returns
+// what was published, and what became of each.
+func (p *pass) place(ctx context.Context, all []ready) ([]ready, []bus.Posted) {
+	p.hub.placing.RLock()
+	defer p.hub.placing.RUnlock()
+	assigned := map[string]assignment{}
+	for _, a := range *p.assigned.Load() {
+		assigned[a.subject()] = a
+	}
+	all = slices.DeleteFunc(all, func(r ready) bool {
+		a, ok := assigned[r.subject()]
+		return !ok || !sameAssignment(a, r.assignment)
+	})
+	if len(all) == 0 {
+		return nil, nil
+	}
+	posts := make([]bus.Post, len(all))
+	for i, r := range all {
+		posts[i] = r.post
+	}
+	return all, p.hub.ledger.PublishEach(ctx, posts)
+}
+
+// took takes note of what became of a revision that was to be published. Its
+// error wraps [bus.ErrConflict] where another watcher was first.
+func (p *pass) took(ctx context.Context, r ready, posted bus.Posted) error {
+	ctx = telemetry.Within(ctx, r.traceparent)
+	err := publishing(posted.Err)
+	var refused *sourceError
+	if errors.As(err, &refused) {
+		return p.reject(ctx, r, refused)
+	}
+	if err != nil {
 		return err
 	}
 	if err := failpoint.Hit(failpoint.WatcherAfterPublish); err != nil {
 		return err
 	}
-	if out[0].Epoch != p.hub.log.epoch() {
+	out := posted.Event
+	if out.Epoch != p.hub.log.epoch() {
 		p.hub.checkLog(ctx)
 	}
-	m := remember(out[0], time.Now())
+	m := remember(out, time.Now())
 	m.checked = true
-	p.last[f.subject()] = m
-	p.hub.logger.InfoContext(ctx, "revision", "application", f.declaration.Application, "commit", f.tip.String(),
-		"cause", f.verdict.cause, "forced", f.verdict.forced, "trigger", p.trigger, "sequence", out[0].Stored)
+	p.last[r.subject()] = m
+	p.hub.logger.InfoContext(ctx, "revision", "application", r.declaration.Application, "commit", r.tip.String(),
+		"cause", r.verdict.cause, "forced", r.verdict.forced, "trigger", p.trigger, "sequence", out.Stored)
 	return nil
-}
-
-// place publishes a revision, unless the fleet has assigned something else since
-// the look began: another look follows then. It returns nil where nothing was
-// published.
-func (p *pass) place(ctx context.Context, f finding, cause events.Cause, d events.Draft) ([]events.Event, error) {
-	p.hub.placing.RLock()
-	defer p.hub.placing.RUnlock()
-	if !slices.ContainsFunc(*p.assigned.Load(), func(a assignment) bool { return sameAssignment(a, f.assignment) }) {
-		return nil, nil
-	}
-	return p.hub.ledger.Publish(ctx, cause, d)
 }
 
 // cause is the observation of a tip: the same tip after another revision is
@@ -150,7 +210,8 @@ func clean(s string) string {
 }
 
 // reject says once that a commit is refused; the revision before it stays.
-func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sourceError, traceparent string) error {
+func (p *pass) reject(ctx context.Context, r ready, why *sourceError) error {
+	f, c := r.finding, r.commit
 	if p.rejected[f.subject()] == f.tip.String() {
 		return nil
 	}
@@ -166,7 +227,7 @@ func (p *pass) reject(ctx context.Context, f finding, c *object.Commit, why *sou
 	}
 	said, ok := last.Data.(*events.CommitRejected)
 	if !ok || said.Commit != data.Commit || said.Reason != data.Reason || said.Ref != data.Ref || last.Stored < f.verdict.expect {
-		cause := p.cause(f, traceparent)
+		cause := p.cause(f, r.traceparent)
 		cause.ID = causeID("rejected", cause.ID, string(why.reason), strconv.FormatUint(last.Stored, 10))
 		if _, err := p.hub.ledger.Publish(ctx, cause, events.Draft{Data: data, Address: f.address()}); err != nil {
 			return publishing(err)

@@ -30,6 +30,7 @@ type ledger interface {
 	Last(ctx context.Context, subject string) (events.Event, error)
 	Subjects(ctx context.Context, filter string) ([]string, error)
 	Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error)
+	PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted
 }
 
 // busError says that the bus is at fault, and no repository.

@@ -139,6 +139,10 @@ func (g *gate) Publish(ctx context.Context, cause events.Cause, drafts ...events
 	return g.ledger.Publish(ctx, cause, drafts...)
 }
 
+func (g *gate) PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted {
+	return each(ctx, g, posts)
+}
+
 func (g *gate) close() {
 	g.mu.Lock()
 	defer g.mu.Unlock()

@@ -55,6 +55,22 @@ func (b *brittle) Publish(ctx context.Context, cause events.Cause, drafts ...eve
 	return nil, errKilled
 }
 
+// each publishes posts one by one, as a log does that takes its time.
+func each(ctx context.Context, l ledger, posts []bus.Post) []bus.Posted {
+	out := make([]bus.Posted, len(posts))
+	for i, p := range posts {
+		published, err := l.Publish(ctx, p.Cause, p.Draft)
+		if out[i].Err = err; err == nil {
+			out[i].Event = published[0]
+		}
+	}
+	return out
+}
+
+func (b *brittle) PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted {
+	return each(ctx, b, posts)
+}
+
 // TestKilledAtEveryPublish ends the watcher before and after each thing that
 // it publishes, with its memory kept and lost, and demands that the next one
 // leaves the log as one that was never ended.
@@ -362,6 +378,10 @@ func (u unwritable) Publish(ctx context.Context, cause events.Cause, drafts ...e
 		return nil, u.err
 	}
 	return u.ledger.Publish(ctx, cause, drafts...)
+}
+
+func (u unwritable) PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted {
+	return each(ctx, u, posts)
 }
 
 // A revision that makes no event is the commit's fault, said once, and keeps

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
@@ -20,6 +21,10 @@ func (r revisions) Publish(ctx context.Context, cause events.Cause, drafts ...ev
 		return r.gate.Publish(ctx, cause, drafts...)
 	}
 	return r.ledger.Publish(ctx, cause, drafts...)
+}
+
+func (r revisions) PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted {
+	return each(ctx, r, posts)
 }
 
 // late is a watcher that has decided to publish a revision of the application
