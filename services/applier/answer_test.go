@@ -76,3 +76,25 @@ func TestSaysWhatBecameOfACommitThatChangesNothing(t *testing.T) {
 		t.Error("no answer was lost")
 	}
 }
+
+// Another applier, by mistake, has applied a revision and died before it said so:
+// this one, which has nothing left to do, says it.
+func TestSaysWhatAnotherApplierApplied(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	r.sync() // it has read what was said, and nothing was said since
+	r.nats.Idle(r, "applier-local")
+	c, p := r.observe("shop")
+	m := r.render(p, configMapYAML("one", "1")+configMapYAML("two", "1"))
+	other := newInventories(r.admin, nil)
+	inv, _ := r.inventory("shop")
+	inv.Fence.Sequence, inv.Fence.Digest, inv.Fence.Declaration = c.Sequence, m.Digest, m.DeclarationDigest
+	_, err := other.write(r.Context(), inv)
+	r.must(err)
+	r.publish(c, m)
+	if applied := r.await("shop", "applied", 2); applied.Sequence != c.Sequence {
+		t.Errorf("said of %d, want %d", applied.Sequence, c.Sequence)
+	}
+}

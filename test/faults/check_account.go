@@ -257,7 +257,7 @@ func (c *accounts) wrongBy(r *revision) string {
 	}
 	named := slices.Contains(c.lists[r.by.Log], by) ||
 		slices.ContainsFunc(c.revisions[r.App], func(n *revision) bool { return n.Sequence == by && n.Log == r.by.Log })
-	if !named && c.lives[r.by.Log] == c.life {
+	if !named && r.by.Log == r.Epoch && c.lives[r.Epoch] == c.life {
 		return fmt.Sprintf("is said to be superseded by %d, and that is no revision of it and no list", by)
 	}
 	return ""
