@@ -31,6 +31,8 @@ type stage struct {
 	corpus  *gitserver.Repo // of the healthy application, and a branch for each input that is an application
 	scripts *scripts
 	begun   time.Time
+	// silences are what [stage.kept] judges.
+	silences silences
 	// alive ends with the first process that ends: then nothing is waited for
 	// any more.
 	alive context.Context
