@@ -3,13 +3,16 @@
 package badinput
 
 import (
+	"bytes"
 	"context"
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -35,6 +38,7 @@ import (
 //	edit: base64              data becomes data_base64
 //	replace: TOKEN TEXT…      in body and headers, generated as in [Input.Tree]
 func driveBus(t *testing.T, s *stage, inputs []Input) {
+	carriers := s.listenForBaggage(t)
 	for _, in := range inputs {
 		t.Run(in.Name, func(t *testing.T) {
 			if in.isApplication() {
@@ -86,6 +90,55 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 		return
 	}
 	s.silent(t, inputs)
+	for _, in := range inputs {
+		if in.Name == "baggage" {
+			carriers.alone(t, in)
+		}
+	}
+}
+
+// carriers are the subjects of the messages on the bus that carry baggage.
+type carriers struct {
+	mu       sync.Mutex
+	subjects []string
+}
+
+// listenForBaggage hears every message as a reader does, with its headers.
+func (s *stage) listenForBaggage(t *testing.T) *carriers {
+	t.Helper()
+	conn, err := s.Connect("reader")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(conn.Close)
+	c := &carriers{}
+	_, err = conn.Subscribe(events.Root+".>", func(m *nats.Msg) {
+		if !strings.Contains(fmt.Sprint(m.Header), "bag=x") && !bytes.Contains(m.Data, []byte("bag=x")) {
+			return
+		}
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.subjects = append(c.subjects, m.Subject)
+	})
+	if err == nil {
+		err = conn.Flush()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// alone wants an input's own message to be the only one with its baggage: what
+// follows from it carries none.
+func (c *carriers) alone(t *testing.T, in Input) {
+	t.Helper()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	own := events.TypeNamed("sync.requested").Subject(events.Address{Application: in.ID()})
+	if !slices.Equal(c.subjects, []string{own}) {
+		t.Errorf("%s: baggage is carried by %q, want it by its own message alone, %s", in.ID(), c.subjects, own)
+	}
 }
 
 // silent shows of what was wanted to be taken without a word that it harmed
