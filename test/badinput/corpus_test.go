@@ -187,8 +187,19 @@ func (s *stage) unharmed(t *testing.T) {
 			t.Errorf("no event: %v", err)
 		}
 	}
+	s.credentialsStay(t)
+	s.slackIsSafe(t)
+}
+
+// credentialsStay holds the credentials of Git to the host that they are for.
+func (s *stage) credentialsStay(t *testing.T) {
+	t.Helper()
 	if s.scripts.sawAuth.Load() {
 		t.Error("credentials followed a redirect to another host")
+	}
+	git := slices.ContainsFunc(s.inputs, func(in Input) bool { return in.Section == "git" })
+	if git && !s.scripts.atHome.Load() {
+		t.Error("no repository of the Git section was asked with its credentials: none could follow a redirect")
 	}
 }
 
@@ -233,6 +244,9 @@ func (s *stage) wellSaid(t *testing.T) {
 				told[m] = true
 				t.Errorf("%s of %s names %s: %s", e.Type.Name(), e.Application, hidden, m)
 			}
+		}
+		if e.Type.Name() == "alert.failed" {
+			t.Errorf("Slack was not told of something: %s", said(e.Event))
 		}
 		body, err := json.Marshal(e.Data)
 		if err != nil {
