@@ -180,6 +180,7 @@ func (s *stage) unharmed(t *testing.T) {
 	}
 	s.nothingDeleted(t)
 	s.kept(t)
+	s.saidOnce(t)
 	s.wellSaid(t)
 	s.logsAreClean(t)
 	for _, err := range s.Bus.Bad() {
