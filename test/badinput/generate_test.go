@@ -5,6 +5,7 @@ package badinput
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"io"
 	"testing"
 )
@@ -29,7 +30,7 @@ func TestZerosInflate(t *testing.T) {
 		if n += m; bytes.Count(buffer[:m], []byte{0}) != m {
 			t.Fatal("not all are zeros")
 		}
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
