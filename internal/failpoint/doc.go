@@ -12,9 +12,9 @@
 //
 // A rule is point=action, and where @n follows, it holds the n-th time that
 // the process comes by the point, and no other. The actions are kill (SIGKILL
-// to itself), error (the point returns [ErrInjected]) and delay:d (it waits
-// for d, as time.ParseDuration reads it). What can't be read ends the process
-// at its start, with exit code 2.
+// to itself), error (the point returns [ErrInjected]), panic (the point panics)
+// and delay:d (it waits for d, as time.ParseDuration reads it). What can't be
+// read ends the process at its start, with exit code 2.
 //
 // One point has no rules: it kills a render child that reads a file in which
 //

@@ -12,6 +12,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/test/binaries"
 )
 
@@ -45,6 +46,10 @@ func TestActions(t *testing.T) {
 			rules: "applier.after-object=delay:20ms@1, applier.after-object=error@3",
 			out:   "1 <nil> true\n2 <nil> false\n3 an error that a failpoint injected at applier.after-object false\n",
 			err:   "failpoint applier.after-object delay 1\nfailpoint applier.after-object error 3\n",
+		},
+		"panic, the second": {
+			rules: "applier.after-object=panic@2", code: 2,
+			out: "1 <nil> false\n", err: "panic: a panic that a failpoint injected at applier.after-object",
 		},
 		"no such point":  {rules: "applier.after-objects=kill", code: 2, err: `there is no point "applier.after-objects"`},
 		"no such action": {rules: "applier.after-object=halt", code: 2, err: `there is no action "halt"`},
@@ -100,20 +105,17 @@ func TestContentKills(t *testing.T) {
 	}
 }
 
-// A command that is built as it is released, without the tag, holds neither a
-// point nor what would read the environment; one that is built for the tests
-// holds them all.
+// A command that is built without the tag and without the race detector, as it
+// is released but for its tables for debuggers, holds neither a point nor what
+// would read the environment; one that is built for the tests holds them all.
 func TestReleasedCommandsHoldNone(t *testing.T) {
 	commands := []string{"plumbline", "watcher", "renderer", "applier", "auditor", "notifier"}
-	traces := map[string][]string{
-		"bus":      {"PLUMBLINE_FAILPOINTS", "PLUMBLINE_CLOCK", "internal/failpoint.", "bus.after-publish"},
-		"watcher":  {"watcher.before-fetch", "watcher.mid-fetch", "watcher.before-publish", "watcher.after-publish"},
-		"renderer": {"renderer.on-receipt", "renderer.mid-render", "renderer.after-bundle", "renderer.child-reads", "plumbline-failpoint: "},
-		"applier":  {"applier.before-widen", "applier.before-apply", "applier.after-object", "applier.before-prune", "applier.after-prune", "applier.before-narrow"},
-		"auditor":  {"auditor.after-detect"},
-		"notifier": {"notifier.after-post"},
+	traces := map[string][]string{"bus": {"PLUMBLINE_FAILPOINTS", "PLUMBLINE_CLOCK", "internal/failpoint."}, "renderer": {"plumbline-failpoint: "}}
+	for _, p := range failpoint.Points() {
+		owner, _, _ := strings.Cut(string(p), ".")
+		traces[owner] = append(traces[owner], string(p))
 	}
-	released, err := binaries.Build(t.Context(), binaries.Kind{Race: binaries.Race})
+	released, err := binaries.Build(t.Context(), binaries.Kind{})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -22,14 +22,6 @@ const Variable = "PLUMBLINE_FAILPOINTS"
 // ErrInjected is what a point returns whose action is error.
 var ErrInjected = errors.New("an error that a failpoint injected")
 
-// points are those that a rule may name: a misspelt one would test nothing.
-var points = []Point{
-	WatcherBeforeFetch, WatcherMidFetch, WatcherBeforePublish, WatcherAfterPublish,
-	RendererOnReceipt, RendererMidRender, RendererChildReads, RendererAfterBundle,
-	ApplierBeforeWiden, ApplierBeforeApply, ApplierAfterObject, ApplierBeforePrune, ApplierAfterPrune, ApplierBeforeNarrow,
-	AuditorAfterDetect, NotifierAfterPost, BusAfterPublish,
-}
-
 // rule is what is done at a point.
 type rule struct {
 	action string
@@ -75,6 +67,8 @@ func Hit(p Point) error {
 			kill()
 		case "delay":
 			time.Sleep(r.delay)
+		case "panic":
+			panic(fmt.Sprintf("a panic that a failpoint injected at %s", p))
 		case "error":
 			return fmt.Errorf("%w at %s", ErrInjected, p)
 		}
@@ -115,8 +109,8 @@ func parse(text string) (map[Point][]rule, error) {
 		if !ok {
 			return nil, fmt.Errorf("%q is no rule: want point=action, as %s=kill@3", field, ApplierAfterObject)
 		}
-		if !slices.Contains(points, Point(name)) {
-			return nil, fmt.Errorf("there is no point %q; there are %v", name, points)
+		if !slices.Contains(Points(), Point(name)) {
+			return nil, fmt.Errorf("there is no point %q; there are %v", name, Points())
 		}
 		r, err := parseRule(what)
 		if err != nil {
@@ -136,7 +130,7 @@ func parseRule(what string) (r rule, err error) {
 	}
 	r.action, action, _ = strings.Cut(action, ":")
 	switch r.action {
-	case "kill", "error":
+	case "kill", "error", "panic":
 		if action != "" {
 			return r, fmt.Errorf("%s takes no argument", r.action)
 		}
@@ -145,7 +139,7 @@ func parseRule(what string) (r rule, err error) {
 			return r, err
 		}
 	default:
-		return r, fmt.Errorf("there is no action %q; there are kill, error and delay:2s", r.action)
+		return r, fmt.Errorf("there is no action %q; there are kill, error, panic and delay:2s", r.action)
 	}
 	return r, nil
 }

@@ -51,3 +51,13 @@ const (
 	// its input is not acknowledged.
 	BusAfterPublish Point = "bus.after-publish"
 )
+
+// Points are all of them: a rule that names another would test nothing.
+func Points() []Point {
+	return []Point{
+		WatcherBeforeFetch, WatcherMidFetch, WatcherBeforePublish, WatcherAfterPublish,
+		RendererOnReceipt, RendererMidRender, RendererChildReads, RendererAfterBundle,
+		ApplierBeforeWiden, ApplierBeforeApply, ApplierAfterObject, ApplierBeforePrune, ApplierAfterPrune, ApplierBeforeNarrow,
+		AuditorAfterDetect, NotifierAfterPost, BusAfterPublish,
+	}
+}

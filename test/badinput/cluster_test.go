@@ -26,7 +26,8 @@ import (
 //	create FILE                         the objects of a file below in/
 //	patch RESOURCE [NS/]NAME TEXT       a JSON merge patch; TEXT may be generated: text GENERATOR…
 //	delete RESOURCE [NS/]NAME
-//	commit                              a new commit of the application, which is awaited
+//	commit                              a new commit of the application, which is to converge,
+//	                                    or to fail where that is wanted
 //	await TYPE                          an event of the application since the last line before
 //
 // RESOURCE is a plural of v1, or plural.version.group.
@@ -44,10 +45,10 @@ func driveCluster(t *testing.T, s *stage, inputs []Input) {
 					t.Fatalf("%.200s: %v", line, err)
 				}
 			}
-			if in.Want.Event != "none" {
-				if err := s.await(in, begun, func(e rig.Seen) bool { return e.Application == in.ID() && e.Type.Name() == in.Want.Event }); err != nil {
-					t.Error(err)
-				}
+			if in.Want.Event == "none" {
+				s.silences.add(in, begun.mark, 0)
+			} else if err := s.await(in, begun, func(e rig.Seen) bool { return e.Application == in.ID() && e.Type.Name() == in.Want.Event }); err != nil {
+				t.Error(err)
 			}
 			h.lives(t)
 		})
@@ -149,8 +150,8 @@ func (h *hand) create(ctx context.Context, file string) error {
 	return nil
 }
 
-// commit pushes a new commit of the application that changes something of
-// each of its ConfigMaps, and awaits its end.
+// commit pushes a new commit of the application that adds a ConfigMap, and
+// awaits that it converges, or fails as the input wants it to.
 func (h *hand) commit(ctx context.Context) error {
 	entries, err := h.in.Tree()
 	if err != nil {
@@ -169,8 +170,19 @@ func (h *hand) commit(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(h.alive, patience)
 	defer cancel()
-	_, err = h.Bus.Wait(ctx, mark, func(e rig.Seen) bool { return outcome(e, h.in.ID()) })
+	e, err := h.Bus.Wait(ctx, mark, func(e rig.Seen) bool { return outcome(e, h.in.ID()) })
+	if end := h.end(); err == nil && e.Type.Name() != end {
+		err = fmt.Errorf("the commit doesn't end with %s: %s", end, said(e.Event))
+	}
 	return err
+}
+
+// end is how a commit is to end.
+func (h *hand) end() string {
+	if h.in.Want.Event == "convergence.failed" {
+		return h.in.Want.Event
+	}
+	return "convergence.completed"
 }
 
 // lives waits until the cluster holds what is wanted to be there.

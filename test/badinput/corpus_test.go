@@ -48,9 +48,13 @@ func TestCorpus(t *testing.T) {
 	n := s.keepHealthy(t)
 	t.Run("inputs", func(t *testing.T) {
 		for section, drive := range drivers {
+			own := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Section != section })
+			if len(own) == 0 {
+				continue // none of -only
+			}
 			t.Run(section, func(t *testing.T) {
 				t.Parallel()
-				drive(t, s, slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Section != section }))
+				drive(t, s, own)
 			})
 		}
 	})
@@ -175,6 +179,8 @@ func (s *stage) unharmed(t *testing.T) {
 		}
 	}
 	s.nothingDeleted(t)
+	s.kept(t)
+	s.saidOnce(t)
 	s.wellSaid(t)
 	s.logsAreClean(t)
 	for _, err := range s.Bus.Bad() {
@@ -182,8 +188,19 @@ func (s *stage) unharmed(t *testing.T) {
 			t.Errorf("no event: %v", err)
 		}
 	}
+	s.credentialsStay(t)
+	s.slackIsSafe(t)
+}
+
+// credentialsStay holds the credentials of Git to the host that they are for.
+func (s *stage) credentialsStay(t *testing.T) {
+	t.Helper()
 	if s.scripts.sawAuth.Load() {
 		t.Error("credentials followed a redirect to another host")
+	}
+	git := slices.ContainsFunc(s.inputs, func(in Input) bool { return in.Section == "git" })
+	if git && !s.scripts.atHome.Load() {
+		t.Error("no repository of the Git section was asked with its credentials: none could follow a redirect")
 	}
 }
 
@@ -228,6 +245,9 @@ func (s *stage) wellSaid(t *testing.T) {
 				told[m] = true
 				t.Errorf("%s of %s names %s: %s", e.Type.Name(), e.Application, hidden, m)
 			}
+		}
+		if e.Type.Name() == "alert.failed" {
+			t.Errorf("Slack was not told of something: %s", said(e.Event))
 		}
 		body, err := json.Marshal(e.Data)
 		if err != nil {

@@ -10,7 +10,8 @@
 // what to do: at most 2 KiB, with no secret, no path outside of the repository
 // and none of this machine. Nothing is lost and nothing deleted; the healthy
 // applications beside it converge; every process is the one that was started.
-// What is rightly accepted is wanted to converge, and says so.
+// An input that is valid must converge. At the end no revision has been said to
+// fail twice, or for two reasons.
 //
 // # An archive
 //

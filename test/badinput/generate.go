@@ -4,9 +4,12 @@ package badinput
 
 import (
 	"bytes"
+	"compress/flate"
 	"encoding/base64"
+	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"hash/crc32"
 	"math/rand/v2"
 	"slices"
 	"strconv"
@@ -74,7 +77,8 @@ func words(line string) ([]string, error) {
 //	PATH encode ENCODING        the file in crlf, cr, bom, utf-16le, utf-16be or latin1
 //	PATH replace TOKEN TEXT…    TOKEN in the file becomes a generated text
 //	PATH text TEXT…             a file with a generated text
-//	PATH files N                the file N times, %d in path and ${n} in text the number
+//	PATH files N                the file N times, %d in path and ${n} in text the number,
+//	                            ${n+1} the next one
 //	PATH mode MODE              the file with another mode, as 104755
 //	PATH link TARGET            a symbolic link
 //	PATH submodule COMMIT       a submodule
@@ -87,6 +91,7 @@ func words(line string) ([]string, error) {
 //	aliases N INDENT            N lines of YAML, each of ten aliases of the one before
 //	bytes HEX                   bytes
 //	noise N                     N bytes of base64 that don't compress, always the same
+//	gzip N                      N zeros, compressed as far as gzip can; N is a multiple of a hundred
 func (in Input) Tree() ([]Entry, error) {
 	entries := make([]Entry, 0, len(in.Files))
 	for _, f := range in.Files {
@@ -168,7 +173,8 @@ func many(entries []Entry, at int, count string) ([]Entry, error) {
 	for i := range n {
 		number := strconv.Itoa(i)
 		entries = append(entries, Entry{
-			strings.ReplaceAll(e.Path, "%d", number), e.Mode, bytes.ReplaceAll(e.Data, []byte("${n}"), []byte(number)),
+			strings.ReplaceAll(e.Path, "%d", number), e.Mode,
+			[]byte(strings.NewReplacer("${n}", number, "${n+1}", strconv.Itoa(i+1)).Replace(string(e.Data))),
 		})
 	}
 	return entries, nil
@@ -211,7 +217,7 @@ func generated(args []string) ([]byte, error) {
 		return hex.DecodeString(args[1])
 	}
 	n, err := strconv.Atoi(args[1])
-	if err != nil || len(args) < map[string]int{"repeat": 3, "nest": 4, "lines": 3, "aliases": 3, "noise": 2}[args[0]] {
+	if err != nil || len(args) < map[string]int{"repeat": 3, "nest": 4, "lines": 3, "aliases": 3, "noise": 2, "gzip": 2}[args[0]] {
 		return nil, fmt.Errorf("generator %q: bad arguments", args[0])
 	}
 	switch args[0] {
@@ -227,6 +233,8 @@ func generated(args []string) ([]byte, error) {
 		return b.Bytes(), nil
 	case "aliases":
 		return aliases(n, args[2]), nil
+	case "gzip":
+		return zeros(n)
 	case "noise":
 		random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // it shall be the same each time
 		raw := make([]byte, n)
@@ -236,6 +244,42 @@ func generated(args []string) ([]byte, error) {
 		return []byte(base64.StdEncoding.EncodeToString(raw)[:n]), nil
 	}
 	return nil, fmt.Errorf("no generator %q", args[0])
+}
+
+// zeros is n zeros as gzip writes them (RFC 1952), a thousandth of them. The
+// compressor sees two parts of a hundred: each that follows a part like itself
+// is the same bytes.
+func zeros(n int) ([]byte, error) {
+	const parts = 100
+	part := make([]byte, n/parts)
+	var b bytes.Buffer
+	b.Write([]byte{0x1f, 0x8b, 8, 0, 0, 0, 0, 0, 0, 255})
+	z, err := flate.NewWriter(&b, flate.BestCompression)
+	if err != nil {
+		return nil, err
+	}
+	var ends [2]int
+	for i := range ends {
+		if _, err := z.Write(part); err != nil {
+			return nil, err
+		}
+		if err := z.Flush(); err != nil {
+			return nil, err
+		}
+		ends[i] = b.Len()
+	}
+	again, sum := bytes.Clone(b.Bytes()[ends[0]:ends[1]]), uint32(0)
+	for i := range parts {
+		sum = crc32.Update(sum, crc32.IEEETable, part)
+		if i >= len(ends) {
+			b.Write(again)
+		}
+	}
+	if err := z.Close(); err != nil {
+		return nil, err
+	}
+	trailer := binary.LittleEndian.AppendUint32(nil, sum)
+	return append(b.Bytes(), binary.LittleEndian.AppendUint32(trailer, uint32(n))...), nil //nolint:gosec // as gzip counts, modulo 2³²
 }
 
 // aliases is YAML in which each line repeats the one before ten times.

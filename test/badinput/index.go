@@ -25,8 +25,14 @@ func Index(inputs []Input) []byte {
 gives all of them to one Plumbline, real processes on a real cluster, and shows of each: one typed event,
 answer or error with a stable code, and a message that says what to do, of at most 2 KiB, without a secret,
 a path outside of the repository or one of the machine. Nothing is lost, nothing is deleted, the healthy
-application beside them converges all the while, and no process is restarted. What is accepted rightly is
-wanted to converge. test/badinput/doc.go has the format of an input.
+application beside them converges all the while, and no process is restarted. An input that is valid must
+converge, and not all that looks dangerous is invalid: rights are the cluster's to refuse, so that a
+binding to cluster-admin (manifests, rbac-escalation) and another application's namespace (namespace-of-other,
+namespace-of-other-declared) are taken from an applier that may do everything, as the one here may; what Git
+alone refuses to write (git, commit-\*, tree-\*) and what nobody runs (attributes-filter) converges where the
+files that are read are whole; and what is broken for a while (slack, git refs-once-500) ends well. An input
+that crashes the process that renders it is a fault, and given by [test/faults](../test/faults)
+([faults.md](faults.md)). test/badinput/doc.go has the format of an input.
 
 `+"```sh\ngo test ./test/badinput\ngo test ./test/badinput -only '^yaml-alias'\n```\n\n", len(inputs), "`go test ./test/badinput`")
 	b.WriteString("| section | what comes in there | inputs |\n|---|---|---:|\n")

@@ -47,6 +47,7 @@ type scripts struct {
 	other    net.Listener // another host
 	repos    map[string]*script
 	sawAuth  atomic.Bool // at the other host
+	atHome   atomic.Bool // the credentials came where they belong
 	done     chan struct{}
 }
 
@@ -177,7 +178,9 @@ func (r *script) change() error {
 
 func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if req.Host == s.other.Addr().String() {
-		s.sawAuth.Store(s.sawAuth.Load() || req.Header.Get("Authorization") != "")
+		if req.Header.Get("Authorization") != "" {
+			s.sawAuth.Store(true)
+		}
 		http.Error(w, "nothing here", http.StatusNotFound)
 		return
 	}
@@ -186,6 +189,9 @@ func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	if !ok {
 		http.NotFound(w, req)
 		return
+	}
+	if user, password, ok := req.BasicAuth(); ok && user == gitUser && password == gitPassword {
+		s.atHome.Store(true)
 	}
 	what, answer := "pack", r.packed
 	if strings.HasSuffix(rest, "info/refs") {

@@ -10,12 +10,14 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/docs/playbooks"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/rig"
@@ -177,8 +179,43 @@ func (s *slackStage) tell(t *testing.T, application string) {
 	}
 }
 
-// mention is what Slack makes a mention or a link of.
-var mention = regexp.MustCompile(`<[!@#][^>]*>|<https?://evil[^>]*>`)
+// markup is what Slack makes a mention or a link of.
+var markup = regexp.MustCompile(`<[^<>]*>`)
+
+// mention is the first mention or link in a text of Slack's that isn't one to a
+// playbook, the only ones that Plumbline makes; empty: there is none.
+func mention(text string) string {
+	for _, found := range markup.FindAllString(text, -1) {
+		if !strings.HasPrefix(found, "<"+playbooks.DefaultBase) {
+			return found
+		}
+	}
+	return ""
+}
+
+// slackIsSafe looks at all that the notifier beside the corpus told, as it
+// stands and as it stood.
+func (s *stage) slackIsSafe(t *testing.T) {
+	t.Helper()
+	messages := s.slack.Messages()
+	about := false
+	for _, m := range messages {
+		for _, text := range slices.Concat(m.Body, m.Before, []string{m.Text}) {
+			if found := mention(text); found != "" {
+				t.Errorf("Slack makes something of %q in %.300s", found, text)
+			}
+			if hidden := s.reveals(text); hidden != "" || strings.Contains(text, "canary") {
+				t.Errorf("Slack is told too much (%s): %.300s", hidden, text)
+			}
+			about = about || slices.ContainsFunc(s.inputs, func(in Input) bool { return strings.Contains(text, in.ID()) })
+		}
+	}
+	failing := slices.ContainsFunc(s.inputs, func(in Input) bool { return in.isApplication() && refuses(in.Want) })
+	if failing && !about {
+		t.Errorf("%d messages in Slack, and none is about an input", len(messages))
+	}
+	t.Logf("the notifier told Slack %d messages", len(messages))
+}
 
 // check awaits what is wanted, and looks at what Slack holds in the end.
 func (s *slackStage) check(t *testing.T) {
@@ -210,7 +247,7 @@ func (s *slackStage) check(t *testing.T) {
 		t.Error(wrong)
 	}
 	for _, m := range heard.messages {
-		if found := mention.FindString(m); found != "" {
+		if found := mention(m); found != "" {
 			t.Errorf("Slack makes something of %q", found)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"sync"
@@ -16,6 +17,7 @@ import (
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 	"github.com/plumbline-dev/plumbline/test/rig"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
 // patience bounds every wait for one input: many times what it takes.
@@ -30,7 +32,10 @@ type stage struct {
 	inputs  []Input
 	corpus  *gitserver.Repo // of the healthy application, and a branch for each input that is an application
 	scripts *scripts
+	slack   *slackserver.Server
 	begun   time.Time
+	// silences are what [stage.kept] judges.
+	silences silences
 	// alive ends with the first process that ends: then nothing is waited for
 	// any more.
 	alive context.Context
@@ -42,23 +47,32 @@ type stage struct {
 func raise(t *testing.T, inputs []Input) *stage {
 	t.Helper()
 	dir := t.TempDir()
+	slack, err := slackserver.Listen(slackserver.Options{Token: secretToken, Rate: time.Second})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = slack.Close() })
 	r, err := rig.New(t.Context(), rig.Options{
 		Dir: dir, Bin: programs, Cluster: kubelab.ForTest(t), FleetInterval: 2 * time.Second,
+		Slack: slack.URL(), SlackToken: secretToken,
 		Args: map[string][]string{
 			// A render that would go on for ever is cut soon.
 			"renderer": {"--timeout", "10s", "--memory", "400MiB"},
-			"watcher":  {"--git-timeout", "3s"},
+			"watcher":  {"--git-timeout", "3s", "--git-credentials", filepath.Join(dir, "credentials")},
 		},
 	})
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stage{Rig: r, inputs: inputs, begun: time.Now()}
+	s := &stage{Rig: r, slack: slack, inputs: inputs, begun: time.Now()}
 	t.Cleanup(func() { s.end(t) })
 	if s.corpus, err = r.Repo("corpus"); err != nil {
 		t.Fatal(err)
 	}
 	if s.scripts, err = serveScripts(inputs); err != nil {
+		t.Fatal(err)
+	}
+	if err := writeCredentials(filepath.Join(dir, "credentials"), inputs); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.plant(); err != nil {
@@ -74,8 +88,35 @@ func raise(t *testing.T, inputs []Input) *stage {
 	return s
 }
 
+// gitPassword opens the repositories of the Git section, and must be nowhere
+// else.
+const (
+	gitUser     = "corpus"
+	gitPassword = "canary-password" //nolint:gosec // it opens nothing of worth
+)
+
+// writeCredentials gives every repository of the Git section credentials: what
+// can follow a redirect, and stand in a message.
+func writeCredentials(folder string, inputs []Input) error {
+	for _, in := range inputs {
+		if in.Section != "git" {
+			continue
+		}
+		own := filepath.Join(folder, in.ID())
+		if err := os.MkdirAll(own, 0o700); err != nil {
+			return err
+		}
+		for name, text := range map[string]string{"username": gitUser, "password": gitPassword} {
+			if err := os.WriteFile(filepath.Join(own, name), []byte(text+"\n"), 0o600); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
 // processes are those that must live through it all.
-func processes() []string { return append([]string{"nats"}, rig.Services...) }
+func processes() []string { return append([]string{"nats", rig.Notifier}, rig.Services...) }
 
 func (s *stage) watchProcesses(t *testing.T) {
 	t.Helper()

@@ -67,6 +67,7 @@ type app struct {
 	name  string
 	files map[string]string
 	spec  []string // lines of its declaration
+	fault string   // what is wrong with it, where something is
 }
 
 // secretYAML is a Secret with the rest of its fields.
@@ -135,6 +136,10 @@ func (p *plant) generated() map[string]string {
 	return files
 }
 
+// accepted are the faults that are none to the parser of YAML, which needs no
+// quotes, in order.
+var accepted = []string{"Secret with JSON without quotes"}
+
 // bad are applications with a fault, and with secrets right there. Most fail to
 // render or to apply; some the API server takes.
 func (p *plant) bad() []app {
@@ -143,7 +148,7 @@ func (p *plant) bad() []app {
 		for _, name := range slices.Sorted(maps.Keys(files)) {
 			files[name] = p.fill(field, files[name])
 		}
-		all = append(all, app{name: fmt.Sprintf("bad-%d", len(all)), files: files})
+		all = append(all, app{name: fmt.Sprintf("bad-%d", len(all)), files: files, fault: field})
 	}
 	faults := map[string]string{
 		"data that is no base64":             secretYAML("s", "data: {p: '@@!', q: '@@ @@'}\n"),

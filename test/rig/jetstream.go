@@ -102,7 +102,7 @@ func (r *Rig) PublishAs(ctx context.Context, user, subject string, body []byte) 
 func (r *Rig) Drained(ctx context.Context) error {
 	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		err := Until(ctx, func(ctx context.Context) (bool, error) {
-			for _, service := range Services {
+			for _, service := range r.services() {
 				c, err := js.Consumer(ctx, log, user(service))
 				if errors.Is(err, jetstream.ErrConsumerNotFound) {
 					return false, nil

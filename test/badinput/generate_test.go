@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package badinput
+
+import (
+	"bytes"
+	"compress/gzip"
+	"errors"
+	"io"
+	"testing"
+)
+
+// What is said to be a bomb is one: small, and valid to its last byte.
+func TestZerosInflate(t *testing.T) {
+	const size = 50_000_000
+	small, err := zeros(size)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(small) > size/900 {
+		t.Errorf("%d zeros take %d bytes", size, len(small))
+	}
+	z, err := gzip.NewReader(bytes.NewReader(small))
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := 0
+	for buffer := make([]byte, 1<<20); ; {
+		m, err := z.Read(buffer)
+		if n += m; bytes.Count(buffer[:m], []byte{0}) != m {
+			t.Fatal("not all are zeros")
+		}
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n != size {
+		t.Errorf("it inflates to %d bytes, want %d", n, size)
+	}
+}
