@@ -55,6 +55,7 @@ func WriteTable(w io.Writer, results []Result, command string) error {
 			fmt.Fprintf(&b, "| %s | – | **no kind of fault breaks this yet** | 0 | 0 | – | – | – |\n", name)
 		}
 	}
+	unplayed(&b, results)
 	for _, v := range loose {
 		fmt.Fprintf(&b, "\nOutside any fault: %s\n", v)
 	}
@@ -113,6 +114,20 @@ func about(b *strings.Builder, results []Result, command string) {
 	fmt.Fprintf(b, "| events read | %d |\n| states of objects seen | %d |\n| **violations** | **%d** |\n", events, writes, violations)
 	fmt.Fprintf(b, "\nI7: %s.\n", Isolate(results))
 	fmt.Fprintf(b, "\nCommit `%s`, on %s, %s of seeds one after the other, by `%s`.\n", cmp.Or(commit, "unknown"), cmp.Or(machine, "an unknown machine"), took.Round(time.Second), command)
+}
+
+// unplayed says which seeds prove nothing, and why.
+func unplayed(b *strings.Builder, results []Result) {
+	var failed []Result
+	for _, r := range results {
+		if r.Error != "" {
+			failed = append(failed, r)
+		}
+	}
+	fmt.Fprintf(b, "\nSeeds that could not be played to the end: %d\n", len(failed))
+	for _, r := range failed {
+		fmt.Fprintf(b, "\n- seed %d: %s\n", r.Seed, strings.ReplaceAll(r.Error, "\n", "; "))
+	}
 }
 
 // observed is how many revisions there were in all.

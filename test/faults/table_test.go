@@ -20,6 +20,7 @@ func TestTable(t *testing.T) {
 		}}
 		if n == 2 {
 			r.Violations = []Violation{{Invariant: "I1", Fault: "kill-applier", Row: "F3"}}
+			r.Error = "close the rig:\nit goes on"
 		}
 		if err := AppendResult(path, r); err != nil {
 			t.Fatal(err)
@@ -34,7 +35,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "Commit `c1`, on a machine"} {
+	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 20 | 1 | 1s | 3s |", "Commit `c1`, on a machine", "could not be played to the end: 1\n\n- seed 2: close the rig:; it goes on\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)
 		}
