@@ -148,6 +148,9 @@ type FaultRun struct {
 	Name  string `json:"name"`
 	Loses Loss   `json:"loses,omitempty"`
 	Quiet bool   `json:"quiet,omitempty"`
+	// Struck says of one that is lifted that it has met something: a process
+	// came by the point at which it was to be killed, a request was refused.
+	Struck bool `json:"struck,omitempty"`
 }
 
 // Quiet is the end of a round: what is in the cluster when nothing moves any

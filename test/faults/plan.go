@@ -45,6 +45,9 @@ type Round struct {
 	Hold  time.Duration
 	Steps []Step
 	At    int // the fault begins before this step
+	// Idle says that the fault is made of steps, and there are none of it: there
+	// was nothing to do it to.
+	Idle bool
 	// Victim is the application that the fault is of, where it is of one alone;
 	// nil: it is of whatever it finds.
 	Victim *App

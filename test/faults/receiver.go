@@ -25,12 +25,16 @@ var receiverFaults = []Fault{
 			}
 		},
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			before := len(w.Slack.Calls())
 			w.Slack.Down([]slackserver.Fault{
 				slackserver.TooMany(time.Second), slackserver.Status(500), slackserver.Status(503), slackserver.HTML(),
 				slackserver.Refuse("internal_error"), slackserver.Refuse("invalid_auth"), slackserver.Hang(), slackserver.Lose(),
 			}[rng.IntN(8)])
 			return func(ctx context.Context) error {
 				w.Slack.Up()
+				if len(w.Slack.Calls()) == before {
+					w.Missed("nobody asked Slack for anything")
+				}
 				// Who has refused a token is asked again when somebody says so.
 				if out, err := w.CLI(ctx, "sync"); err != nil {
 					return fmt.Errorf("ask again: %w\n%s", err, out)
@@ -43,8 +47,15 @@ var receiverFaults = []Fault{
 		Row: "F36", Name: "collector-out", About: "the telemetry collector hangs or refuses", Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second},
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			before := w.OTLP.Asked()
 			w.OTLP.Be([]otlpserver.Mood{otlpserver.Hangs, otlpserver.Refuses}[rng.IntN(2)])
-			return func(context.Context) error { w.OTLP.Be(otlpserver.Takes); return nil }, nil
+			return func(context.Context) error {
+				w.OTLP.Be(otlpserver.Takes)
+				if w.OTLP.Asked() == before {
+					w.Missed("nobody sent the collector anything")
+				}
+				return nil
+			}, nil
 		},
 	},
 }

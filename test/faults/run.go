@@ -49,6 +49,7 @@ type RoundResult struct {
 	Held       time.Duration `json:"held"`     // how long the fault lasted
 	Recovery   time.Duration `json:"recovery"` // from lifted until live was what Git asks for
 	Loses      Loss          `json:"loses,omitempty"`
+	Struck     bool          `json:"struck"` // see [FaultRun]
 }
 
 // Run runs one seed and checks its history. Its error is the rig's: what is
@@ -165,6 +166,10 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		d.record.add(Record{Begun: run})
 	}
 	lift := Lift(nil)
+	d.missed = false
+	if round.Idle {
+		d.Missed("there was nothing to do it to")
+	}
 	if d.victim = round.Victim; fault.Inject != nil {
 		var err error
 		if lift, err = fault.Inject(ctx, d.World, rand.New(rand.NewPCG(round.Seed, 1))); err != nil {
@@ -186,7 +191,9 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	}
 	held := time.Since(began)
 	if fault.Name != "" {
-		d.record.add(Record{Lifted: run})
+		lifted := *run
+		lifted.Struck = !d.missed
+		d.record.add(Record{Lifted: &lifted})
 	}
 	if err := d.play(ctx, round.After); err != nil {
 		return err
@@ -210,7 +217,7 @@ func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
 		case <-changed:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				d.Note("what the fault awaits was not seen")
+				d.Missed("what it awaits was not seen")
 				return nil
 			}
 			return ctx.Err()
@@ -239,7 +246,7 @@ func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, held
 		}
 	}
 	d.result.Rounds = append(d.result.Rounds, RoundResult{
-		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: held, Recovery: q.Recovery, Loses: fault.Loses,
+		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: held, Recovery: q.Recovery, Loses: fault.Loses, Struck: !d.missed,
 	})
 	fmt.Fprintf(d.options.Log, "seed %d round %d %s %s: %d ref changes, held %s, recovered in %s\n",
 		d.options.Seed, n, fault.Row, fault.Name, changes, held.Round(time.Millisecond), q.Recovery.Round(time.Millisecond))

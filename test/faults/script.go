@@ -262,7 +262,9 @@ func (s *Script) round(f Fault, about int) Round {
 		s.any()
 	}
 	if f.Shape != nil {
+		before := len(s.steps)
 		f.Shape(s)
+		r.Idle = f.Inject == nil && len(s.steps) == before
 	}
 	r.Steps = s.take()
 	r.At = s.rng.IntN(len(r.Steps)/2 + 1)

@@ -45,7 +45,7 @@ func TestSeeds(t *testing.T) {
 			for _, v := range result.Violations {
 				t.Error(v)
 			}
-			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, len(result.Rounds), result.Events, result.Took)
+			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, result.Struck(), result.Events, result.Took)
 			if t.Failed() {
 				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d PROBES=0", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
 			}

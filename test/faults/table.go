@@ -27,8 +27,8 @@ const (
 // line is one kind of fault in the table.
 type line struct {
 	Fault
-	runs, changes, violations int
-	recovery                  []time.Duration
+	begun, runs, changes, violations int // runs are those that struck
+	recovery                         []time.Duration
 }
 
 // WriteTable writes the table of all kinds over results, as docs/faults.md has
@@ -38,21 +38,21 @@ func WriteTable(w io.Writer, results []Result, command string) error {
 	lines, loose := fold(results)
 	b.WriteString(preface)
 	about(&b, results, command)
-	b.WriteString("\n| row | fault | what happens | runs | ref changes | violations | recovery p50 | p99 |\n|---|---|---|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n| row | fault | what happens | runs | not reached | ref changes | violations | recovery p50 | p99 |\n|---|---|---|--:|--:|--:|--:|--:|--:|\n")
 	for row := firstRow; row <= lastRow; row++ {
 		name := "F" + strconv.Itoa(row)
 		n := 0
 		for _, l := range lines {
 			if l.Row == name {
 				n++
-				fmt.Fprintf(&b, "| %s | `%s` | %s | %d | %d | %d | %s | %s |\n", l.Row, l.Name, l.About, l.runs, l.changes, l.violations, percentile(l.recovery, 50), percentile(l.recovery, 99))
+				fmt.Fprintf(&b, "| %s | `%s` | %s | %d | %d | %d | %d | %s | %s |\n", l.Row, l.Name, l.About, l.runs, l.begun-l.runs, l.changes, l.violations, percentile(l.recovery, 50), percentile(l.recovery, 99))
 			}
 		}
 		switch why := leftOut[name]; {
 		case n == 0 && why != "":
-			fmt.Fprintf(&b, "| %s | – | left out: %s | – | – | – | – | – |\n", name, why)
+			fmt.Fprintf(&b, "| %s | – | left out: %s | – | – | – | – | – | – |\n", name, why)
 		case n == 0:
-			fmt.Fprintf(&b, "| %s | – | **no kind of fault breaks this yet** | 0 | 0 | – | – | – |\n", name)
+			fmt.Fprintf(&b, "| %s | – | **no kind of fault breaks this yet** | 0 | 0 | 0 | – | – | – |\n", name)
 		}
 	}
 	unplayed(&b, results)
@@ -95,9 +95,11 @@ func about(b *strings.Builder, results []Result, command string) {
 	var took time.Duration
 	for _, r := range results {
 		changes, events, writes = changes+r.RefChanges, events+r.Events, writes+r.Writes
-		faults, violations, took = faults+len(r.Rounds), violations+len(r.Violations), took+r.Took
+		faults, violations, took = faults+r.Struck(), violations+len(r.Violations), took+r.Took
 		for _, round := range r.Rounds {
-			losses[round.Loses]++
+			if round.Struck {
+				losses[round.Loses]++
+			}
 		}
 		for account, n := range r.Accounts {
 			accounts[account] += n
@@ -149,6 +151,10 @@ func fold(results []Result) (lines []*line, loose []Violation) {
 	for _, r := range results {
 		for _, round := range r.Rounds {
 			if l := byName[round.Fault]; l != nil {
+				l.begun++
+				if !round.Struck {
+					continue
+				}
 				l.runs++
 				l.changes += round.RefChanges
 				l.recovery = append(l.recovery, round.Recovery)

@@ -20,6 +20,8 @@ func TestVerdict(t *testing.T) {
 		"violations":                {[]Result{{Seed: 1}, {Seed: 2, Violations: violated}}, []error{ErrViolated}},
 		"one is not played":         {[]Result{{Seed: 1, Error: "no bus"}, {Seed: 2}}, []error{ErrUnfinished}},
 		"one is not, and violated":  {[]Result{{Seed: 1, Error: "no bus", Violations: violated}}, []error{ErrUnfinished, ErrViolated}},
+		"a fault misses once":       {[]Result{{Rounds: []RoundResult{{Fault: "git-down", Struck: true}}}, {Rounds: []RoundResult{{Fault: "git-down"}}}}, nil},
+		"a fault never strikes":     {[]Result{{Rounds: []RoundResult{{Fault: "git-down"}}}, {Rounds: []RoundResult{{Fault: "git-slow", Struck: true}}}}, []error{ErrNotReached}},
 		"others have to wait on it": {waits(20, 350*time.Millisecond, 5), []error{ErrNotApart}},
 	} {
 		err := Verdict(c.results)

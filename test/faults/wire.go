@@ -70,8 +70,13 @@ func between(make func(*rand.Rand) proxy.Fault) func(context.Context, *World, *r
 			w.Note(fmt.Sprintf("between bus and %s: %+v", services[n], f))
 		}
 		return func(context.Context) error {
+			struck := 0
 			for _, n := range some {
+				struck += w.Links.Bus[services[n]].Struck()
 				w.Links.Bus[services[n]].Mend()
+			}
+			if struck == 0 {
+				w.Missed("nobody said anything to the bus")
 			}
 			return nil
 		}, nil
@@ -84,13 +89,27 @@ func cutBus(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 		b.Set(proxy.Fault{Cut: int64(500 + rng.IntN(20_000))})
 	}
 	return func(context.Context) error {
+		struck := 0
+		for _, b := range w.Links.Bus {
+			struck += b.Struck()
+		}
 		w.Links.Mend()
+		if struck == 0 {
+			w.Missed("no connection came to so many bytes")
+		}
 		return nil
 	}, nil
 }
 
 // deliver sets what happens to the messages of all services.
 func (w *World) deliver(d proxy.Delivery) Lift {
+	met := func() (n int) { // copies and losses until now
+		for _, b := range w.Links.Bus {
+			n += b.Deliveries().Copied + b.Deliveries().Lost
+		}
+		return n
+	}
+	before := met()
 	for _, b := range w.Links.Bus {
 		b.Deliver(d)
 	}
@@ -98,6 +117,9 @@ func (w *World) deliver(d proxy.Delivery) Lift {
 		for service, b := range w.Links.Bus {
 			b.Deliver(proxy.Delivery{})
 			w.Note(fmt.Sprintf("deliveries to the %s until now: %+v", service, b.Deliveries()))
+		}
+		if met() == before {
+			w.Missed("no message came twice, and no acknowledgement was lost")
 		}
 		return nil
 	}

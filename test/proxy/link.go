@@ -48,6 +48,7 @@ type Link struct {
 	fault   Fault
 	changed chan struct{} // closed and replaced with each fault
 	pairs   map[*pair]bool
+	struck  int // pieces and connections that the fault has met
 	closed  bool
 	group   sync.WaitGroup
 }
@@ -72,9 +73,12 @@ func (p *Link) Address() string { return p.listener.Addr().String() }
 // Set sets what is wrong from now on.
 func (p *Link) Set(f Fault) {
 	p.mu.Lock()
-	p.fault = f
+	p.fault, p.struck = f, 0
 	close(p.changed)
 	p.changed = make(chan struct{})
+	if f.Refuse {
+		p.struck = len(p.pairs)
+	}
 	for c := range p.pairs {
 		c.toClient = 0
 	}
@@ -82,6 +86,14 @@ func (p *Link) Set(f Fault) {
 	if f.Refuse {
 		p.Reset()
 	}
+}
+
+// Struck is how many connections the present fault has reset or refused, and
+// how many pieces of what was sent it has lost, held or delayed.
+func (p *Link) Struck() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.struck
 }
 
 // Mend ends what is wrong. Connections that have lost something stay silent.
@@ -172,7 +184,9 @@ func (p *Link) serve(client net.Conn) {
 	}
 	p.mu.Lock()
 	refused := p.fault.Refuse || p.closed
-	if !refused {
+	if refused {
+		p.struck++
+	} else {
 		p.pairs[c] = true
 	}
 	p.mu.Unlock()
