@@ -159,7 +159,7 @@ type Quiet struct {
 	Round    int           `json:"round"`
 	Fault    string        `json:"fault,omitempty"`
 	Row      string        `json:"row,omitempty"`
-	Recovery time.Duration `json:"recovery"` // from the fault lifted
+	Recovery time.Duration `json:"recovery"` // from when the fault's end began
 	Late     string        `json:"late,omitempty"`
 	Final    bool          `json:"final,omitempty"`
 	Live     []State       `json:"live"` // every object of the workload's namespaces that carries a label of ours

@@ -47,7 +47,7 @@ type RoundResult struct {
 	Fault      string        `json:"fault"`
 	RefChanges int           `json:"refChanges"`
 	Held       time.Duration `json:"held"`     // how long the fault lasted
-	Recovery   time.Duration `json:"recovery"` // from lifted until live was what Git asks for
+	Recovery   time.Duration `json:"recovery"` // from when its end began until live was what Git asks for
 	Loses      Loss          `json:"loses,omitempty"`
 	Struck     bool          `json:"struck"` // see [FaultRun]
 }
@@ -183,13 +183,14 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	if err == nil && fault.Awaits != nil && round.Victim == nil {
 		err = d.await(ctx, fault.Awaits)
 	}
+	lifting := time.Now() // its recovery begins with that: some faults take long to end
 	if lift != nil {
 		err = errors.Join(err, lift(context.WithoutCancel(ctx)))
 	}
 	if err != nil {
 		return err
 	}
-	held := time.Since(began)
+	held := lifting.Sub(began)
 	if fault.Name != "" {
 		lifted := *run
 		lifted.Struck = !d.missed
@@ -198,7 +199,13 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	if err := d.play(ctx, round.After); err != nil {
 		return err
 	}
-	return d.rest(ctx, n, round, fault, held)
+	return d.rest(ctx, n, round, fault, span{held, lifting})
+}
+
+// span is how long a fault was held, and when it began to be lifted.
+type span struct {
+	held    time.Duration
+	lifting time.Time
 }
 
 // awaitFor bounds the wait for what a fault awaits.
@@ -226,9 +233,9 @@ func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
 }
 
 // rest waits for rest and writes it down.
-func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, held time.Duration) error {
+func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, s span) error {
 	d.catchUp()
-	q, err := d.settle(ctx, d.view)
+	q, err := d.settle(ctx, d.view, s.lifting)
 	if err != nil {
 		return err
 	}
@@ -246,10 +253,10 @@ func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, held
 		}
 	}
 	d.result.Rounds = append(d.result.Rounds, RoundResult{
-		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: held, Recovery: q.Recovery, Loses: fault.Loses, Struck: !d.missed,
+		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: s.held, Recovery: q.Recovery, Loses: fault.Loses, Struck: !d.missed,
 	})
 	fmt.Fprintf(d.options.Log, "seed %d round %d %s %s: %d ref changes, held %s, recovered in %s\n",
-		d.options.Seed, n, fault.Row, fault.Name, changes, held.Round(time.Millisecond), q.Recovery.Round(time.Millisecond))
+		d.options.Seed, n, fault.Row, fault.Name, changes, s.held.Round(time.Millisecond), q.Recovery.Round(time.Millisecond))
 	return nil
 }
 
