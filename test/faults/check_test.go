@@ -393,6 +393,11 @@ func TestPlantedViolations(t *testing.T) {
 			t.keep()
 			return "I2"
 		},
+		"a fence can't be read": func(t *tale) string {
+			t.keep()
+			t.history[len(t.history)-1].Inventory.Unread = true
+			return "can't be read"
+		},
 		"a life of the log comes back": func(t *tale) string {
 			t.fence.Epoch, t.fence.Retired = "e2", []string{"e1"}
 			t.keep()

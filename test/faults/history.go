@@ -111,6 +111,7 @@ type Inventory struct {
 	Entries  map[string]Entry `json:"entries"` // by object key
 	Listed   bool             `json:"listed,omitempty"`
 	Withheld bool             `json:"withheld,omitempty"`
+	Unread   bool             `json:"unread,omitempty"` // its fence can't be read
 }
 
 // Fence is the newest revision that an application was driven to.

@@ -35,6 +35,7 @@ type Result struct {
 	Rounds     []RoundResult `json:"rounds"`
 	// Accounts are what became of the revisions, by how many.
 	Accounts   map[Account]int `json:"accounts,omitempty"`
+	Judged     Judged          `json:"judged"`
 	Waits      Waits           `json:"waits,omitzero"` // of I7
 	Violations []Violation     `json:"violations,omitempty"`
 	History    string          `json:"history,omitempty"` // file, where it is kept
@@ -73,7 +74,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	history := record.History()
 	result.Violations = Check(history)
 	result.count(history)
-	result.Accounts, result.Waits = Accounts(history), WaitsOf(history)
+	result.Accounts, result.Waits, result.Judged = Accounts(history), WaitsOf(history), Judge(history)
 	result.Took = time.Since(result.Began)
 	return result, err
 }

@@ -45,7 +45,13 @@ func TestSeeds(t *testing.T) {
 			for _, v := range result.Violations {
 				t.Error(v)
 			}
+			for what, tally := range map[string]Tally{"writes": result.Judged.Writes, "fences": result.Judged.Fences} {
+				if tally.Thin() {
+					t.Errorf("too few %s were judged: %+v", what, tally)
+				}
+			}
 			recoveries(t, result)
+			t.Logf("judged: %+v", result.Judged)
 			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, result.Struck(), result.Events, result.Took)
 			if t.Failed() {
 				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d PROBES=0", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)

@@ -92,6 +92,7 @@ func about(b *strings.Builder, results []Result, command string) {
 	var changes, events, writes, faults, violations int
 	losses, accounts := map[Loss]int{}, map[Account]int{}
 	machine, commit := "", ""
+	var judged Judged
 	var took time.Duration
 	for _, r := range results {
 		changes, events, writes = changes+r.RefChanges, events+r.Events, writes+r.Writes
@@ -105,6 +106,7 @@ func about(b *strings.Builder, results []Result, command string) {
 			accounts[account] += n
 		}
 		machine, commit = r.Machine, r.Commit
+		judged.Add(r.Judged)
 	}
 	fmt.Fprintf(b, "| | |\n|---|--:|\n| seeds | %d |\n| ref changes | %d |\n| faults | %d |\n", len(results), changes, faults)
 	fmt.Fprintf(b, "| wipes of the bus's store, its server stopped | %d |\n| wipes underneath a running server | %d |\n", losses[LosesLog], losses[LosesLogBeneath])
@@ -112,6 +114,12 @@ func about(b *strings.Builder, results []Result, command string) {
 	fmt.Fprintf(b, "| revisions observed | %d |\n", observed(accounts))
 	for _, account := range AllAccounts {
 		fmt.Fprintf(b, "| – %s | %d |\n", account, accounts[account])
+	}
+	for _, j := range []struct {
+		name string
+		Tally
+	}{{"writes", judged.Writes}, {"deletions", judged.Deletes}, {"fences", judged.Fences}} {
+		fmt.Fprintf(b, "| %s judged | %d |\n| – not judged, as what it takes was lost on purpose | %d |\n| – not judged else | %d |\n", j.name, j.Judged, j.Lost, j.Open)
 	}
 	fmt.Fprintf(b, "| events read | %d |\n| states of objects seen | %d |\n| **violations** | **%d** |\n", events, writes, violations)
 	fmt.Fprintf(b, "\nI7: %s.\n", Isolate(results))
