@@ -656,16 +656,3 @@ func withField(s State, value string) State {
 	s.Fields = map[string]string{"data.a": value}
 	return s
 }
-
-// The secret is found in every form in which it may lie somewhere.
-func TestSearch(t *testing.T) {
-	secret := "canary-0123456789abcdef"
-	for name, text := range hidden(t, secret) {
-		if findCanary([]byte(text), 0) == "" {
-			t.Errorf("%s: not found in %.60q", name, text)
-		}
-	}
-	if got := findCanary([]byte(strings.Repeat("a bird in a mine. ", 1000)), 0); got != "" {
-		t.Errorf("found %q where there is none", got)
-	}
-}

@@ -14,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/test/canary"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
 	"github.com/plumbline-dev/plumbline/test/proxy"
@@ -56,7 +57,7 @@ func bare(t *testing.T) *World {
 		server.Close()
 		_, _, _ = slack.Close(), otlp.Close(), record.Close()
 	})
-	return &World{Rig: &rig.Rig{Git: git, Links: links}, Slack: slack, OTLP: otlp, Plan: Plan{Repositories: []string{"repo"}}, record: record}
+	return &World{Rig: &rig.Rig{Git: git, Links: links}, Slack: slack, OTLP: otlp, Plan: Plan{Repositories: []string{"repo"}, Canaries: canary.New(1, 10)}, record: record}
 }
 
 // listen is a server that sends back what it is sent.
