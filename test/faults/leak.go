@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"path/filepath"
 	"strings"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/test/canary"
 )
@@ -16,6 +17,8 @@ import (
 // but the cluster: the bus's store, and what was of it before it was lost or put
 // back; the logs, Slack, the spans and the metrics.
 func (d *driver) search(ctx context.Context, dir string) error {
+	from := time.Now()
+	var all canary.Result
 	for _, message := range d.Slack.Messages() {
 		text := strings.Join(append([]string{message.Text}, message.Body...), "\n")
 		d.record.add(Record{Slack: &Message{TS: message.TS, Thread: message.Thread, Text: message.Text, Posted: message.Time}})
@@ -30,13 +33,16 @@ func (d *driver) search(ctx context.Context, dir string) error {
 	}
 	d.leaks(d.Plan.Canaries.Find("the metrics", []byte(strings.Join(d.OTLP.Labels(), "\n"))))
 	for _, place := range []string{"data", "log", putAside} {
-		if err := d.searchFolder(filepath.Join(dir, place)); err != nil {
+		result, err := d.searchFolder(filepath.Join(dir, place))
+		if err != nil {
 			return err
 		}
+		all.Add(result)
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 	}
+	fmt.Fprintf(d.options.Log, "seed %d: searched %d files of %d bytes in %s\n", d.options.Seed, all.Items, all.Bytes, time.Since(from).Round(time.Millisecond))
 	return nil
 }
 
@@ -44,9 +50,15 @@ func (d *driver) search(ctx context.Context, dir string) error {
 const putAside = "aside"
 
 // searchFolder searches whatever lies in a folder now.
-func (w *World) searchFolder(folder string) error {
+func (w *World) searchFolder(folder string) (canary.Result, error) {
 	result, err := w.Plan.Canaries.FindDir(folder)
 	w.leaks(result.Hits)
+	return result, err
+}
+
+// searchStore searches what the bus has stored, which is about to be lost.
+func (w *World) searchStore() error {
+	_, err := w.searchFolder(w.Store())
 	return err
 }
 

@@ -5,6 +5,7 @@ package faults
 import (
 	"bytes"
 	"encoding/base64"
+	"io"
 	"net/http"
 	"net/url"
 	"os"
@@ -60,7 +61,7 @@ func TestSecretsAreFoundWhereTheyLie(t *testing.T) {
 	}
 	_ = resp.Body.Close()
 	measure(t, w.OTLP.HTTP()+"/v1/metrics", w.Plan.Canaries.Value(4))
-	d := &driver{World: w}
+	d := &driver{World: w, options: Options{Log: io.Discard}}
 	if err := d.search(t.Context(), dir); err != nil {
 		t.Fatal(err)
 	}

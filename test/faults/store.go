@@ -32,7 +32,7 @@ var storeFaults = []Fault{
 		Row: "F10", Name: "store-wiped-beneath", About: "the whole store of the bus deleted underneath its running server", Weight: 4,
 		Hold: Span{500 * time.Millisecond, 4 * time.Second}, Loses: LosesLogBeneath,
 		Inject: func(_ context.Context, w *World, _ *rand.Rand) (Lift, error) {
-			return nil, errors.Join(w.searchFolder(w.Store()), w.LoseStore())
+			return nil, errors.Join(w.searchStore(), w.LoseStore())
 		},
 	},
 	{
@@ -46,7 +46,7 @@ func wipeStopped(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	if rng.IntN(2) == 0 {
 		end = w.killBus
 	}
-	if err := errors.Join(end(), w.searchFolder(w.Store()), w.LoseStore()); err != nil {
+	if err := errors.Join(end(), w.searchStore(), w.LoseStore()); err != nil {
 		return nil, err
 	}
 	return w.StartNATS, nil
