@@ -41,8 +41,9 @@ type Fault struct {
 type Link struct {
 	listener net.Listener
 	target   string
-	// inspect, where set, changes what goes through; see [Bus].
-	inspect func(Direction, io.Reader, io.Writer) error
+	// inspect, where set, changes what goes through, until the channel is
+	// closed: the connection is gone then. See [Bus].
+	inspect func(Direction, <-chan struct{}, io.Reader, io.Writer) error
 
 	mu      sync.Mutex
 	fault   Fault
@@ -57,7 +58,7 @@ type Link struct {
 // is host:port.
 func NewLink(target string) (*Link, error) { return newLink(target, nil) }
 
-func newLink(target string, inspect func(Direction, io.Reader, io.Writer) error) (*Link, error) {
+func newLink(target string, inspect func(Direction, <-chan struct{}, io.Reader, io.Writer) error) (*Link, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("proxy before %s: %w", target, err)
@@ -212,7 +213,7 @@ func (p *Link) carry(c *pair, d Direction, from io.Reader, to net.Conn) {
 	pipe := newDelay(p, c, out)
 	var err error
 	if p.inspect != nil {
-		err = p.inspect(d, from, pipe)
+		err = p.inspect(d, c.gone, from, pipe)
 	} else {
 		_, err = io.CopyBuffer(pipe, struct{ io.Reader }{from}, make([]byte, 32<<10))
 	}
