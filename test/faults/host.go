@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/test/gitserver"
+	"github.com/plumbline-dev/plumbline/test/proxy"
 )
 
 // hostFaults are what a Git host does wrong. Pushes go on behind it.
@@ -45,6 +46,15 @@ var hostFaults = []Fault{
 		Inject: misbehave(func(rng *rand.Rand, met count) gitserver.Fault { return met(cutOff(1 + rng.IntN(1500))) }),
 	},
 	{
+		Row: "F24", Name: "git-partition", About: "between the watcher and the Git host nothing gets through, or it takes up to 2 s each way, or connections are reset in the middle of a packet", Weight: 2,
+		Hold: Span{time.Second, 4 * time.Second}, Needs: NeedProxy,
+		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			return w.wrong(w.Links.Git, []proxy.Fault{
+				{Hold: proxy.Both}, {Delay: time.Duration(50+rng.IntN(1950)) * time.Millisecond}, {Cut: int64(1 + rng.IntN(3000))}, {Refuse: true},
+			}[rng.IntN(4)]), nil
+		},
+	},
+	{
 		Row: "F24", Name: "git-refuses", About: "the Git host wants credentials that nobody has", Weight: 1,
 		Hold: Span{500 * time.Millisecond, 3 * time.Second},
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
@@ -59,6 +69,24 @@ var hostFaults = []Fault{
 			}, nil
 		},
 	},
+}
+
+// wrong sets a fault of the wire before a server.
+func (w *World) wrong(link *proxy.Web, fault proxy.Fault, rules ...proxy.Rule) Lift {
+	link.Set(fault)
+	link.Rule(rules...)
+	w.Note(fmt.Sprintf("on the wire: %+v, %d rules", fault, len(rules)))
+	return func(context.Context) error {
+		met := link.Struck()
+		for _, n := range link.Used() {
+			met += n
+		}
+		link.Mend()
+		if met == 0 {
+			w.Missed("nothing was said on the wire")
+		}
+		return nil
+	}
 }
 
 // count counts the requests that a fault meets.

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
+	"github.com/plumbline-dev/plumbline/test/proxy"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
@@ -16,14 +17,8 @@ import (
 var receiverFaults = []Fault{
 	{
 		Row: "F35", Name: "slack-out", About: "Slack answers 429, 500, 503, a page, an error of its own, refuses the token, hangs or loses its answer", Weight: 3,
-		Hold: Span{time.Second, 4 * time.Second},
-		Shape: func(s *Script) { // something to tell of
-			for range 2 {
-				if app, r, ok := s.pick(); ok {
-					s.Break(app, r, BrokenSyntax)
-				}
-			}
-		},
+		Hold:  Span{time.Second, 4 * time.Second},
+		Shape: (*Script).alarms,
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 			before := len(w.Slack.Calls())
 			w.Slack.Down([]slackserver.Fault{
@@ -41,6 +36,20 @@ var receiverFaults = []Fault{
 				}
 				return nil
 			}, nil
+		},
+	},
+	{
+		Row: "F35", Name: "slack-partition", About: "between the notifier and Slack nothing gets through, or connections are reset, or Slack takes messages and its answers are lost", Weight: 2,
+		Hold: Span{time.Second, 4 * time.Second}, Needs: NeedProxy, Shape: (*Script).alarms,
+		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
+			switch rng.IntN(3) {
+			case 0:
+				return w.wrong(w.Links.Slack, proxy.Fault{}, proxy.Rule{Lose: true}), nil
+			case 1:
+				return w.wrong(w.Links.Slack, proxy.Fault{Refuse: true}), nil
+			default:
+				return w.wrong(w.Links.Slack, proxy.Fault{Hold: proxy.Both}), nil
+			}
 		},
 	},
 	{

@@ -34,6 +34,12 @@ func bare(t *testing.T) *World {
 	if links.Kube["applier"], err = proxy.NewWeb(server.URL); err != nil {
 		t.Fatal(err)
 	}
+	if links.Git, err = proxy.NewWeb(server.URL); err != nil {
+		t.Fatal(err)
+	}
+	if links.Slack, err = proxy.NewWeb(server.URL); err != nil {
+		t.Fatal(err)
+	}
 	echo := listen(t)
 	for _, service := range services {
 		if links.Bus[service], err = proxy.NewBus(echo, 1); err != nil {
@@ -53,7 +59,9 @@ func bare(t *testing.T) *World {
 		for _, b := range links.Bus {
 			_ = b.Close()
 		}
-		_ = links.Kube["applier"].Close()
+		for _, w := range []*proxy.Web{links.Kube["applier"], links.Git, links.Slack} {
+			_ = w.Close()
+		}
 		server.Close()
 		_, _, _ = slack.Close(), otlp.Close(), record.Close()
 	})
@@ -87,6 +95,12 @@ func TestOnlyWhatStrikesCounts(t *testing.T) {
 			_ = resp.Body.Close()
 		}
 	}
+	brief := func(url string) { // as a fault may hold it
+		client := http.Client{Timeout: 50 * time.Millisecond}
+		if resp, err := client.Get(url); err == nil { //nolint:noctx // it has a timeout
+			_ = resp.Body.Close()
+		}
+	}
 	list := func(w *World) { get(w.Git.URL + "/repo.git/info/refs?service=git-upload-pack") }
 	ask := func(w *World) {
 		for range 20 { // some faults meet a share of what comes
@@ -94,6 +108,8 @@ func TestOnlyWhatStrikesCounts(t *testing.T) {
 		}
 	}
 	watch := func(w *World) { get(w.Links.Kube["applier"].URL() + "?watch=true") }
+	fetch := func(w *World) { brief(w.Links.Git.URL()) }
+	post := func(w *World) { brief(w.Links.Slack.URL()) }
 	say := func(w *World) { // PING to every service's bus
 		for _, b := range w.Links.Bus {
 			if conn, err := net.Dial("tcp", b.Address()); err == nil {
@@ -107,6 +123,7 @@ func TestOnlyWhatStrikesCounts(t *testing.T) {
 	for name, meet := range map[string]func(*World){
 		"git-down": list, "git-errors": list, "git-redirects": list, "git-cut": list, "git-refuses": list,
 		"apiserver-answers": ask, "answers-cut": ask, "watch-gone": watch,
+		"git-partition": fetch, "slack-partition": post,
 		"bus-one-way": say, "bus-partition": say, "bus-refused": say, "bus-slow": say,
 		"delivered-again": nil, "acks-lost": nil, "finalizer-stuck": nil, "fighter": nil, "collector-out": nil,
 	} {
