@@ -337,6 +337,10 @@ func TestGoodHistories(t *testing.T) {
 			t.keep()
 			t.event(Event{Type: "convergence.applied", Commit: "c1"})
 		},
+		"the end of a fault whose beginning is not there": func(t *tale) {
+			t.history = slices.DeleteFunc(t.history, func(r Record) bool { return r.Begun != nil })
+			t.add(Record{Lifted: &FaultRun{Round: 1, Row: "F3", Name: "kill-applier"}})
+		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
 	} {
