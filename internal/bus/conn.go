@@ -7,7 +7,6 @@ import (
 	"errors"
 	"log/slog"
 	"sync"
-	"sync/atomic"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -30,7 +29,6 @@ type Conn struct {
 
 	absence *absence
 	witness witness
-	serves  atomic.Bool // it has a consumer
 
 	mu     sync.Mutex
 	signal chan struct{} // closed when the connection is lost or comes back

@@ -74,7 +74,6 @@ func (c *Conn) Consumer(name string, h Handler, o Options) *Consumer {
 	if o.Key == nil {
 		o.Key = ApplicationKey
 	}
-	c.serves.Store(true)
 	return &Consumer{
 		conn: c, name: name, handler: h, options: o,
 		log:  c.log.With("consumer", name),

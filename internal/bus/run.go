@@ -10,6 +10,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
 	"go.opentelemetry.io/otel/attribute"
 	"go.opentelemetry.io/otel/metric"
@@ -360,7 +361,7 @@ func (s *schedule) arrive(a arrival) {
 	}
 	t.in, t.broken = events.Decode(m.Subject(), m.Headers(), m.Data(), meta.Sequence.Stream)
 	if t.broken == nil {
-		s.conn.witness.note(a.epoch, t.in.Stored, t.in.ID)
+		s.conn.witness.note(a.epoch, t.in.Stored, m.Headers().Get(nats.MsgIdHdr))
 		t.broken = reached(t.in, a.epoch)
 	}
 	if t.broken != nil {

@@ -66,11 +66,10 @@ func (c *Conn) testify(ctx context.Context, seen natsconfig.Witness) error {
 	return err
 }
 
-// testifyAgain does so after the connection came back, for a service: other
-// users have no say in what the log is.
+// testifyAgain does so after the connection came back.
 func (c *Conn) testifyAgain() {
 	seen := c.witness.get()
-	if seen.Epoch == "" || !c.serves.Load() {
+	if seen.Epoch == "" || !natsconfig.Testifies(c.cfg.User) {
 		return
 	}
 	go func() {

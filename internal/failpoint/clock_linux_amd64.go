@@ -32,7 +32,7 @@ const lookAtClock = 50 * time.Millisecond
 var vdsoClockgettimeSym uintptr
 
 var (
-	rightClock uintptr // the kernel's function
+	rightClock uintptr //nolint:unused // the kernel's function, which wrongClock calls
 	clockOff   int64   // seconds; read by wrongClock
 )
 

@@ -12,6 +12,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
@@ -211,7 +213,6 @@ func TestServicesKnowThatABackupIsOlder(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "nats")
 	s := serve(t, dir)
 	watcher := s.connect(t, "watcher")
-	watcher.Consumer("watcher", func(context.Context, events.Event) ([]events.Draft, error) { return nil, nil }, bus.Options{})
 	observe := func(app string) {
 		t.Helper()
 		d := events.Draft{Data: &events.CommitObserved{Declaration: events.Declaration{Application: app, Cluster: "local"}}, Address: events.Address{Cluster: "local", Application: app}}
@@ -246,6 +247,56 @@ func TestServicesKnowThatABackupIsOlder(t *testing.T) {
 	serveAt(t, dir, port)
 	if again := epoch(t, watcher); again != after {
 		t.Error("it turns at each return")
+	}
+}
+
+// People publish with any client: what has no id of a message is no other event
+// than the one that was seen.
+func TestAMessageWithoutAnIDIsTakenForItself(t *testing.T) {
+	s := serve(t, filepath.Join(t.TempDir(), "nats"))
+	watcher := s.connect(t, "watcher")
+	before := epoch(t, watcher)
+	arrived := make(chan string, 8)
+	bustest.Run(t, watcher.Consumer("watcher", func(_ context.Context, in events.Event) ([]events.Draft, error) {
+		arrived <- in.ID
+		return nil, nil
+	}, bus.Options{}))
+	said := lookNow(t, s.connect(t, "operator"), "a")
+	nc, err := bus.Dial(t.Context(), bus.Config{URL: s.URL(), Creds: s.Creds("operator"), User: "operator"}, bustest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(nc.Close)
+	said.ID += "-by-hand"
+	headers, body, err := events.Encode(said)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := nc.RequestMsg(&nats.Msg{Subject: said.Type.Subject(said.Address), Header: headers, Data: body}, bustest.Timeout); err != nil {
+		t.Fatal(err)
+	}
+	for id := ""; id != said.ID; {
+		select {
+		case id = <-arrived:
+		case <-time.After(bustest.Timeout):
+			t.Fatal("it does not arrive")
+		}
+	}
+	port, dir := s.Port(), s.dir
+	s.stop()
+	s = serveAt(t, dir, port)
+	js, done, err := provision.Connect(t.Context(), s.URL(), s.Creds(provision.User), bustest.Log(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(done)
+	bustest.Eventually(t, "the watcher says what it has seen", func() bool {
+		heard, err := provision.Testimony(t.Context(), js)
+		return err == nil && heard > 0
+	})
+	r, err := provision.Apply(t.Context(), js, provision.Options{Clusters: []string{"local"}})
+	if err != nil || r.Restored || r.Log.Epoch != before {
+		t.Errorf("%+v, %v; the epoch was %s", r, err, before)
 	}
 }
 

@@ -147,24 +147,29 @@ func TestEpochTurnsWhenAServiceHasSeenMore(t *testing.T) {
 		}
 		ids = append(ids, published[0].ID)
 	}
-	nc := s.Dial(t, "renderer")
+	renderer, notifier := s.Dial(t, "renderer"), s.Dial(t, "notifier")
 	said := uint64(0)
 	for _, c := range []struct {
-		name, words string // %s: the epoch
-		turn        bool
+		name, user, words string // %s: the epoch
+		turn              bool
 	}{
-		{"its last event", `{"epoch":"%s","last":3,"id":"` + ids[2] + `"}`, false},
-		{"an earlier event", `{"epoch":"%s","last":1,"id":"` + ids[0] + `"}`, false},
-		{"a place alone", `{"epoch":"%s","last":3}`, false},
-		{"another event in the middle", `{"epoch":"%s","last":2,"id":"` + ids[0] + `"}`, true},
-		{"another event at the end", `{"epoch":"%s","last":3,"id":"` + ids[0] + `"}`, true},
-		{"more", `{"epoch":"%s","last":4}`, true},
-		{"another life", `{"epoch":"not %s","last":4}`, false},
-		{"no life", `{"last":4}`, false},
-		{"nothing that can be read", `{%s`, false},
+		{"nobody asked", "notifier", `{"epoch":"%s","last":9}`, false},
+		{"its last event", "renderer", `{"epoch":"%s","last":3,"id":"` + ids[2] + `"}`, false},
+		{"an earlier event", "renderer", `{"epoch":"%s","last":1,"id":"` + ids[0] + `"}`, false},
+		{"a place alone", "renderer", `{"epoch":"%s","last":3}`, false},
+		{"another event in the middle", "renderer", `{"epoch":"%s","last":2,"id":"` + ids[0] + `"}`, true},
+		{"another event at the end", "renderer", `{"epoch":"%s","last":3,"id":"` + ids[0] + `"}`, true},
+		{"more", "renderer", `{"epoch":"%s","last":4}`, true},
+		{"another life", "renderer", `{"epoch":"not %s","last":4}`, false},
+		{"no life", "renderer", `{"last":4}`, false},
+		{"nothing that can be read", "renderer", `{%s`, false},
 	} {
 		before := apply(t, js, provision.Options{}).Log
-		ack, err := nc.Request(natsconfig.WitnessSubject("renderer"), []byte(strings.ReplaceAll(c.words, "%s", before.Epoch)), bustest.Timeout)
+		nc := renderer
+		if c.user == "notifier" {
+			nc = notifier
+		}
+		ack, err := nc.Request(natsconfig.WitnessSubject(c.user), []byte(strings.ReplaceAll(c.words, "%s", before.Epoch)), bustest.Timeout)
 		if err != nil || strings.Contains(string(ack.Data), "error") {
 			t.Fatalf("%s: %v", c.name, err)
 		}

@@ -19,7 +19,7 @@ import (
 func witnesses(ctx context.Context, js jetstream.JetStream) ([]Mark, error) {
 	stream, err := js.Stream(ctx, natsconfig.StreamAttempts)
 	if err != nil {
-		return nil, fmt.Errorf("look for what services have seen: %w", err)
+		return nil, fmt.Errorf("ask for stream %s: %w", natsconfig.StreamAttempts, err)
 	}
 	info, err := stream.Info(ctx, jetstream.WithSubjectFilter(natsconfig.WitnessFilter))
 	if err != nil {
@@ -27,6 +27,9 @@ func witnesses(ctx context.Context, js jetstream.JetStream) ([]Mark, error) {
 	}
 	var marks []Mark
 	for subject := range info.State.Subjects {
+		if !natsconfig.Testifies(natsconfig.WitnessUser(subject)) {
+			continue
+		}
 		m, err := stream.GetLastMsgForSubject(ctx, subject)
 		if errors.Is(err, jetstream.ErrMsgNotFound) {
 			continue
@@ -47,7 +50,7 @@ func witnesses(ctx context.Context, js jetstream.JetStream) ([]Mark, error) {
 func Testimony(ctx context.Context, js jetstream.JetStream) (uint64, error) {
 	stream, err := js.Stream(ctx, natsconfig.StreamAttempts)
 	if err != nil {
-		return 0, fmt.Errorf("look for what services have seen: %w", err)
+		return 0, fmt.Errorf("ask for stream %s: %w", natsconfig.StreamAttempts, err)
 	}
 	m, err := stream.GetLastMsgForSubject(ctx, natsconfig.WitnessFilter)
 	if errors.Is(err, jetstream.ErrMsgNotFound) {

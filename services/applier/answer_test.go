@@ -43,3 +43,58 @@ func TestSaysWhatItDidAlthoughTheLastAnswerIsLost(t *testing.T) {
 		t.Errorf("the inventory was written %d times, want 2", n)
 	}
 }
+
+// A commit is rendered again to what is applied already, after one that couldn't
+// be. The one write that says so takes effect, and its answer is lost: what
+// became of the commit is said all the same.
+func TestSaysWhatBecameOfACommitThatChangesNothing(t *testing.T) {
+	r := newRig(t)
+	stop := r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	stop()
+	var writes atomic.Int32
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(req)
+			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName("shop")) || writes.Add(1) != 1 {
+				return response, err
+			}
+			response.Body.Close() //nolint:errcheck // it is not read
+			return nil, io.ErrUnexpectedEOF
+		})
+	}
+	r.start()
+	c, p := r.observe("shop")
+	r.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})
+	e := r.commit("shop", configMapYAML("one", "1"))
+	said := r.await("shop", "applied", 2)
+	if said.Sequence != e.Sequence {
+		t.Errorf("said of %d, want %d", said.Sequence, e.Sequence)
+	}
+	if writes.Load() == 0 {
+		t.Error("no answer was lost")
+	}
+}
+
+// Another applier, by mistake, has applied a revision and died before it said so:
+// this one, which has nothing left to do, says it.
+func TestSaysWhatAnotherApplierApplied(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	r.sync() // it has read what was said, and nothing was said since
+	r.nats.Idle(r, "applier-local")
+	c, p := r.observe("shop")
+	m := r.render(p, configMapYAML("one", "1")+configMapYAML("two", "1"))
+	other := newInventories(r.admin, nil)
+	inv, _ := r.inventory("shop")
+	inv.Fence.Sequence, inv.Fence.Digest, inv.Fence.Declaration = c.Sequence, m.Digest, m.DeclarationDigest
+	_, err := other.write(r.Context(), inv)
+	r.must(err)
+	r.publish(c, m)
+	if applied := r.await("shop", "applied", 2); applied.Sequence != c.Sequence {
+		t.Errorf("said of %d, want %d", applied.Sequence, c.Sequence)
+	}
+}

@@ -40,8 +40,10 @@ type application struct {
 	carriedOf events.Order
 	open      []*open // revisions that wait without a word
 	recalled  bool    // the last events were read, and nothing was said since
-	telling   bool    // the end of its withdrawal was to be published
-	unsaid    bool    // convergence.applied of what the fence stands at
+	// recalledAt is where the fence stood then.
+	recalledAt events.Order
+	telling    bool // the end of its withdrawal was to be published
+	unsaid     bool // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex
 	claims   claims
@@ -159,7 +161,7 @@ func (a *applier) level(ctx context.Context, name string) (events.Event, error) 
 // the process died, or could not publish, after it had written the inventory,
 // and a wait for health goes on.
 func (a *applier) recall(ctx context.Context, app *application, fence Fence, timeout time.Duration) error {
-	if app.recalled {
+	if at := fence.Order(); app.recalled && app.recalledAt == at { // else another applier moved it, and may have said nothing
 		return nil
 	}
 	var subjects []string
@@ -179,7 +181,7 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 			last[e.Type.Verb] = e
 		}
 	}
-	app.recalled, app.saidHold = true, ""
+	app.recalled, app.recalledAt, app.saidHold = true, fence.Order(), ""
 	if held, ok := last["held"].Data.(*events.ConvergenceHeld); ok && last["held"].Stored > last["applied"].Stored {
 		app.saidHold = held.Hold
 	}
@@ -188,7 +190,9 @@ func (a *applier) recall(ctx context.Context, app *application, fence Fence, tim
 		app.saidFailure = ""
 	}
 	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
-	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || applied.Digest != fence.Digest)
+	// What is said of a revision that leads to what is applied already, as after
+	// one that couldn't be rendered, is of its sequence alone.
+	app.unsaid = fence.Applied && (!ok || last["applied"].Epoch != fence.Epoch || last["applied"].Sequence < fence.Sequence || applied.Digest != fence.Digest)
 	if !ok {
 		return nil
 	}

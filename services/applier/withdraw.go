@@ -80,6 +80,11 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	policy := withdrawalPolicy{labels: labels, approved: approved}
 	policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
 	plan := planWithdrawal(w, live, policy)
+	if w.waits(approved) {
+		return a.putOff(ctx, app, f, w, plan, fmt.Sprintf(
+			"the log was begun anew, and the application %s was not compared with the cluster since: until it is, a list that lacks %s proves little. See why it doesn't converge, or approve",
+			w.Unproven, app.name))
+	}
 	if w.unreleased(plan) && approved != w.holdOf() {
 		open, standings, err := a.survey(ctx, f, app.name, claims{}, 0)
 		if err != nil {
@@ -87,7 +92,8 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 		}
 		for _, other := range open {
 			if s := standings[other]; s.unknown != "" || s.stray {
-				return a.awaitClaim(ctx, app, f, w, plan, other)
+				return a.putOff(ctx, app, f, w, plan, fmt.Sprintf(
+					"it is not known yet what the application %s declares: objects of %s may pass to it. See why it isn't rendered, or approve", other, app.name))
 			}
 		}
 		policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
@@ -105,16 +111,15 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	return a.finishWithdrawal(ctx, app, f, w, plan)
 }
 
-// awaitClaim puts a withdrawal off until it is known what another application
-// declares: a renamed one declares the same objects, and they are not deleted
-// to be created anew. If it takes long, that is said.
-func (a *applier) awaitClaim(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan, other string) ([]events.Draft, error) {
+// putOff puts a withdrawal off until it is known what another application
+// declares, as a renamed one declares the same objects, and they are not deleted
+// to be created anew; or until it was compared in this life of the log. If it
+// takes long, that is said.
+func (a *applier) putOff(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan, why string) ([]events.Draft, error) {
 	if a.withdrawLater(app, f) < blockedAfter {
 		return nil, nil
 	}
-	plan.Hold = &Hold{Digest: w.holdOf(), Reason: events.ReasonWithdrawalGuard, Message: fmt.Sprintf(
-		"it is not known yet what the application %s declares: objects of %s may pass to it. See why it isn't rendered, or approve",
-		other, app.name)}
+	plan.Hold = &Hold{Digest: w.holdOf(), Reason: events.ReasonWithdrawalGuard, Message: why}
 	for _, s := range plan.Steps {
 		if s.Op == OpDelete {
 			plan.Hold.Objects = append(plan.Hold.Objects, s.Object)

@@ -4,6 +4,7 @@ package applier
 
 import (
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -137,6 +138,67 @@ func TestKeepsAWithdrawnNamespaceUntilItIsApproved(t *testing.T) {
 	}
 }
 
+// In a new life of the log nothing is withdrawn before all that is declared was
+// compared. What keeps that from being so is said, and an approval lets the
+// withdrawal go.
+func TestAWithdrawalInANewLogIsSaidToWait(t *testing.T) {
+	for name, obstruct := range map[string]func(r *rig){
+		"for one that can't be rendered": func(r *rig) {
+			c, p := r.observe("other")
+			r.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})
+		},
+		"for one that can't be applied": func(r *rig) {
+			r.commit("other", configMapYAML("other", "1")+"---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: refused}\ndata: {\"no key\": x}\n")
+		},
+	} {
+		t.Run(name, func(t *testing.T) { withdrawInANewLog(t, obstruct) })
+	}
+}
+
+func withdrawInANewLog(t *testing.T, obstruct func(*rig)) {
+	before := newRig(t)
+	stop := before.start()
+	names := []string{"other", "gone"}
+	for _, name := range names {
+		before.declare(name)
+	}
+	before.fleet()
+	var kept []Inventory
+	for _, name := range names {
+		before.commit(name, configMapYAML(name, "1"))
+		before.await(name, "completed", 1)
+		inv, _ := before.inventory(name)
+		inv.ResourceVersion, inv.UID = "", ""
+		kept = append(kept, inv)
+	}
+	stop()
+
+	r := rigOn(t, before.lab) // another log, the same cluster
+	r.namespace = before.namespace
+	for _, inv := range kept {
+		_, err := newInventories(r.admin, nil).write(r.Context(), inv) // the new rig has cleaned it away
+		r.must(err)
+	}
+	r.start()
+	r.declare("other")
+	r.fleet()
+	obstruct(r)
+	held := r.withdrawn("gone", 1)
+	if held.Outcome != events.ActionHeld || held.Reason != events.ReasonWithdrawalGuard || !strings.Contains(held.Message, "application other was not compared") || held.Objects.Count != 1 {
+		t.Fatalf("got %+v", held)
+	}
+	if r.get(configMaps_, "gone") == nil {
+		t.Fatal("it was deleted all the same")
+	}
+	r.approve("gone", held.Hold)
+	if done := r.withdrawn("gone", 2); done.Outcome != events.ActionPruned || r.get(configMaps_, "gone") != nil {
+		t.Errorf("got %+v", done)
+	}
+	if r.get(configMaps_, "other") == nil {
+		t.Error("what is declared was deleted")
+	}
+}
+
 func TestDecideWithdrawals(t *testing.T) {
 	inv := func(name, epoch string, sequence uint64, compared bool) Inventory {
 		return Inventory{Application: name, Fence: Fence{Epoch: epoch, Sequence: sequence, Compared: compared}}
@@ -162,7 +224,7 @@ func TestDecideWithdrawals(t *testing.T) {
 		"held is not withdrawn":            {list("e", 9, "a", "held"), []Inventory{inv("a", "e", 1, true), inv("held", "e", 2, true)}, ""},
 		"the list is older":                {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 12, true)}, ""},
 		"a list of a retired log":          {list("d", 9, "a"), []Inventory{{Application: "b", Fence: Fence{Epoch: "e", Retired: []string{"d"}}}}, ""},
-		"a new log, not corroborated":      {list("f", 3, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, ""},
+		"a new log, not corroborated":      {list("f", 3, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true)}, "b?a "},
 		"a new log, corroborated":          {list("f", 3, "a"), []Inventory{inv("a", "f", 1, true), inv("b", "e", 2, true)}, "b "},
 		"an empty list holds":              {list("e", 9), []Inventory{inv("a", "e", 1, true)}, "a! "},
 		"too many at once, all are held":   {list("e", 9, "a"), []Inventory{inv("a", "e", 1, true), inv("b", "e", 2, true), inv("c", "e", 2, true)}, "b! c! "},
@@ -176,6 +238,9 @@ func TestDecideWithdrawals(t *testing.T) {
 			got += w.Application
 			if w.Reason != "" {
 				got += "!"
+			}
+			if w.Unproven != "" {
+				got += "?" + w.Unproven
 			}
 			got += " "
 		}

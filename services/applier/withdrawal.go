@@ -14,6 +14,9 @@ type withdrawal struct {
 	Inventory
 	Reason  events.Reason // why it is held; empty: it isn't
 	Message string
+	// Unproven is an application that wasn't compared in the list's life of the
+	// log, where the inventory is of another life; empty: the list counts.
+	Unproven string
 }
 
 // decideWithdrawals finds the inventories that a list lacks and holds them all
@@ -23,14 +26,16 @@ type withdrawal struct {
 //
 // A list of another life of the log proves nothing by itself: nothing is
 // withdrawn by it before every application that it names, and that has an
-// inventory, was compared in that life.
+// inventory, was compared in that life, or somebody approves.
 func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 	var gone, finished []withdrawal
-	corroborated := true
+	unproven := ""
 	for _, inv := range inventories {
 		sameLog := inv.Fence.Epoch == f.epoch
 		if f.has(inv.Application) {
-			corroborated = corroborated && (sameLog && inv.Fence.Compared || f.entries[inv.Application].Held || inv.Kept.Mode == events.ModeObserve)
+			if proven := sameLog && inv.Fence.Compared || f.entries[inv.Application].Held || inv.Kept.Mode == events.ModeObserve; !proven && (unproven == "" || inv.Application < unproven) {
+				unproven = inv.Application
+			}
 			continue
 		}
 		if inv.Kept.Finished != nil {
@@ -43,15 +48,23 @@ func decideWithdrawals(f fleetList, inventories []Inventory) []withdrawal {
 		gone = append(gone, withdrawal{Inventory: inv})
 	}
 	reason, message := guardFleet(len(inventories)-len(finished), len(gone))
-	kept := gone[:0]
-	for _, w := range gone {
-		if w.Fence.Epoch != f.epoch && !corroborated {
-			continue
+	for i := range gone {
+		gone[i].Reason, gone[i].Message = reason, message
+		if gone[i].Fence.Epoch != f.epoch {
+			gone[i].Unproven = unproven
 		}
-		w.Reason, w.Message = reason, message
-		kept = append(kept, w)
 	}
-	return append(kept, finished...)
+	return append(gone, finished...)
+}
+
+// waits says that the list doesn't count for a withdrawal yet, and that nobody
+// has let it go.
+func (w withdrawal) waits(approved string) bool {
+	if w.Unproven == "" || approved == w.holdOf() {
+		return false
+	}
+	held := func(e Entry) bool { return !w.released(e) }
+	return len(w.Entries) == 0 || slices.ContainsFunc(slices.Collect(maps.Values(w.Entries)), held)
 }
 
 // withdrawalPolicy is what a withdrawal heeds beside what is there.

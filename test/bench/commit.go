@@ -36,7 +36,9 @@ func (s *scene) one(ctx context.Context) error {
 			if err := s.settle(ctx); err != nil {
 				return err
 			}
-			s.report.count("one, requests", s.n, float64(s.requests(ctx, from)))
+			if err := s.requests(ctx, "one, requests", from); err != nil {
+				return err
+			}
 			continue
 		}
 		if err := s.settle(ctx); err != nil {
@@ -128,7 +130,9 @@ func (s *scene) all(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
-		s.report.count("all, requests", s.n, float64(s.requests(ctx, from)))
+		if err := s.requests(ctx, "all, requests", from); err != nil {
+			return err
+		}
 		s.report.cpu("all", s.n, since(before, s.usage.now()))
 	}
 	return nil
@@ -195,7 +199,9 @@ func (s *scene) nothing(ctx context.Context) error {
 			return err
 		}
 		used := since(before, s.usage.now())
-		s.report.count("nothing, requests", s.n, float64(s.requests(ctx, from)))
+		if err := s.requests(ctx, "nothing, requests", from); err != nil {
+			return err
+		}
 		s.report.count("nothing, CPU", s.n, sum(used).Seconds())
 		s.report.cpu("nothing", s.n, used)
 	}
@@ -244,11 +250,17 @@ func (s *scene) train(ctx context.Context) error {
 			superseded++
 		}
 	}
-	requests := float64(s.requests(ctx, from))
+	asked, err := s.asked(ctx, from)
+	if err != nil {
+		return err
+	}
 	s.report.count("train, applied", s.n, applied)
 	s.report.count("train, superseded", s.n, superseded)
-	s.report.count("train, requests", s.n, requests)
-	s.report.count("train, requests beyond 3 per applied revision", s.n, max(0, requests-3*applied))
+	s.report.count("train, requests", s.n, float64(len(asked)))
+	toll := tollOf(asked)
+	s.report.count("train, changes", s.n, float64(toll.changes))
+	s.report.count("train, records", s.n, float64(toll.records))
+	s.report.count("train, requests of superseded revisions", s.n, float64(toll.beyond(int(applied))))
 	return nil
 }
 
@@ -268,6 +280,11 @@ func (s *scene) kill(ctx context.Context) error {
 		if err := s.rig.Kill("applier"); err != nil {
 			return err
 		}
+		applied, err := s.observer.wait(ctx, marker, 0, places)
+		if err != nil {
+			return err
+		}
+		s.report.count("kill, applied", s.n, float64(len(applied)))
 		started := time.Now()
 		if err := s.rig.Start("applier"); err != nil {
 			return err

@@ -51,7 +51,9 @@ func (s *scene) first(ctx context.Context, limit bool) error {
 	}
 	used := since(before, s.usage.now())
 	s.report.add("first convergence", s.n, last)
-	s.report.count("first convergence, requests", s.n, float64(s.requests(ctx, from)))
+	if err := s.requests(ctx, "first convergence, requests", from); err != nil {
+		return err
+	}
 	s.report.cpu("first convergence", s.n, used)
 	return nil
 }

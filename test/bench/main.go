@@ -80,7 +80,7 @@ func main() {
 		return
 	}
 	if err == nil {
-		err = run(ctx, o, os.Stdout, os.Stderr)
+		err = run(ctx, o, os.Stdout, os.Stderr, measure)
 	}
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "bench: %v\n", err)
@@ -88,8 +88,11 @@ func main() {
 	}
 }
 
+// measuring fills a report; it is [measure].
+type measuring func(ctx context.Context, o options, r *report, progress io.Writer) error
+
 // run measures and reports. What could not be measured is in the report too.
-func run(ctx context.Context, o options, stdout, progress io.Writer) error {
+func run(ctx context.Context, o options, stdout, progress io.Writer, measure measuring) error {
 	began := time.Now()
 	r := &report{Machine: machine(), Commit: commit(ctx), Began: began.UTC().Truncate(time.Second)}
 	err := measure(ctx, o, r, progress)
@@ -104,7 +107,7 @@ func run(ctx context.Context, o options, stdout, progress io.Writer) error {
 		err = errors.Join(err, toFile(o.json, r.writeJSON))
 	}
 	if o.doc != "" && ctx.Err() == nil { // a page with failures says so
-		err = toFile(o.doc, r.writeDoc)
+		err = errors.Join(err, toFile(o.doc, r.writeDoc))
 	}
 	return err
 }

@@ -6,9 +6,52 @@ import (
 	"context"
 	"errors"
 	"io"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
+
+	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
+
+// A page that tells of a failure makes it no success.
+func TestAFailureIsTheEndOfTheBench(t *testing.T) {
+	failed := errors.New("no marker was seen")
+	dir := t.TempDir()
+	o := options{doc: filepath.Join(dir, "page.md"), json: filepath.Join(dir, "page.json")}
+	err := run(t.Context(), o, io.Discard, io.Discard, func(context.Context, options, *report, io.Writer) error { return failed })
+	if !errors.Is(err, failed) {
+		t.Errorf("run = %v", err)
+	}
+	for _, file := range []string{o.doc, o.json} {
+		if text, err := os.ReadFile(file); err != nil || len(text) == 0 {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+}
+
+func TestRequestsOfSupersededRevisions(t *testing.T) {
+	change := kubelab.Request{Verb: "patch", Resource: "configmaps", Namespace: "app-1", Name: "web"}
+	record := kubelab.Request{Verb: "update", Resource: "configmaps", Namespace: inventories, Name: "app-1"}
+	other := kubelab.Request{Verb: "get", Resource: "configmaps", Namespace: "app-1", Name: "web"}
+	for name, c := range map[string]struct {
+		asked     []kubelab.Request
+		revisions int
+		want      int
+	}{
+		"nothing":                     {nil, 0, 0},
+		"a revision":                  {[]kubelab.Request{record, change, record}, 1, 0},
+		"a cheap one":                 {[]kubelab.Request{change, record}, 1, 0},
+		"a cheap one hides no change": {[]kubelab.Request{change, record, change}, 1, 1},
+		"a cheap one hides no record": {[]kubelab.Request{record, record, record}, 1, 1},
+		"a look":                      {[]kubelab.Request{record, change, other}, 1, 1},
+		"what is applied by nobody":   {[]kubelab.Request{record, change}, 0, 2},
+	} {
+		if got := tollOf(c.asked).beyond(c.revisions); got != c.want {
+			t.Errorf("%s: %d requests, want %d", name, got, c.want)
+		}
+	}
+}
 
 // What fails is in the report, on the page too, and doesn't end the rest.
 func TestFailureOfOnePartDoesNotEndTheRest(t *testing.T) {

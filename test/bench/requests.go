@@ -4,30 +4,69 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+
+	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
 func exists(err error) bool { return apierrors.IsAlreadyExists(err) }
 
-// requests counts what Plumbline asked of the API server since a moment, by
-// its users in the audit log; watches and leases apart. -1: it can't be read.
-func (s *scene) requests(ctx context.Context, from time.Time) int {
+// asked is what Plumbline asked of the API server since a moment, by its users
+// in the audit log; watches and leases apart.
+func (s *scene) asked(ctx context.Context, from time.Time) ([]kubelab.Request, error) {
 	if err := pause(ctx, time.Second); err != nil { // it is written a moment after the answer
-		return -1
+		return nil, err
 	}
 	all, err := s.rig.Cluster.Requests(from)
 	if err != nil {
-		s.progress("requests: %v", err)
-		return -1
+		return nil, fmt.Errorf("count requests: %w", err)
 	}
-	n := 0
+	var ours []kubelab.Request
 	for _, r := range all {
 		if strings.HasPrefix(r.User, "plumbline-") && r.Verb != "watch" && r.Resource != "leases" {
-			n++
+			ours = append(ours, r)
 		}
 	}
-	return n
+	return ours, nil
+}
+
+// requests adds their number to the report.
+func (s *scene) requests(ctx context.Context, measure string, from time.Time) error {
+	asked, err := s.asked(ctx, from)
+	if err == nil {
+		s.report.count(measure, s.n, float64(len(asked)))
+	}
+	return err
+}
+
+// inventories is the namespace of the applier's own records.
+const inventories = "plumbline-system"
+
+// toll is what some requests are for, where each revision changes one
+// ConfigMap.
+type toll struct{ changes, records, others int }
+
+func tollOf(asked []kubelab.Request) toll {
+	var s toll
+	for _, r := range asked {
+		switch {
+		case r.Resource != "configmaps" || r.Verb != "patch" && r.Verb != "update":
+			s.others++
+		case r.Namespace == inventories:
+			s.records++
+		default:
+			s.changes++
+		}
+	}
+	return s
+}
+
+// beyond is how many requests are none of those that revisions cost: one write
+// of the object, and two of the inventory.
+func (s toll) beyond(revisions int) int {
+	return max(0, s.changes-revisions) + max(0, s.records-2*revisions) + s.others
 }

@@ -167,10 +167,11 @@ const (
 	draws      = 1000
 )
 
-// Holds says that I7 holds, and Broken that it doesn't. Neither is said where
-// there are too few samples, or where the ratio is above what may be and chance
-// explains it.
-func (i Isolation) Holds() bool  { return i.Enough && i.Ratio <= isolated }
+// Holds says that I7 holds.
+func (i Isolation) Holds() bool { return i.Enough && i.Ratio <= isolated }
+
+// Broken says that it doesn't. Neither is said where there are too few samples,
+// or where the ratio is above what may be and chance explains it.
 func (i Isolation) Broken() bool { return i.Enough && i.Least > isolated }
 
 // Isolate decides I7.

@@ -22,7 +22,7 @@ const (
 	AccountSuperseded Account = "superseded" // by an event, which names the newer revision
 	AccountOvertaken  Account = "overtaken"  // a newer one was observed in the same life of the log, before anything came of it
 	AccountLost       Account = "lost"       // with a life of the log, and a newer one was observed in a later one
-	AccountWithdrawn  Account = "withdrawn"  // lost likewise, and its application with it
+	AccountWithdrawn  Account = "withdrawn"  // its application was, before anything came of it
 )
 
 // AllAccounts are all accounts, in their order in a table.
@@ -68,7 +68,7 @@ func Accounts(h History) map[Account]int {
 func account(h History) ([]finding, *accounts) {
 	c := &accounts{
 		revisions: map[string][]*revision{}, byOrder: map[string]*revision{}, lives: map[string]int{},
-		known: newRevisions(h), lists: map[string][]uint64{}, rejected: map[string]bool{}, told: map[*revision]bool{},
+		known: newRevisions(h), lists: map[string][]uint64{}, rejected: map[string]bool{}, told: map[*revision]bool{}, withdrawn: map[string]int{},
 	}
 	view := newGitView()
 	var found []finding
@@ -116,7 +116,8 @@ type accounts struct {
 	lists     map[string][]uint64
 	rejected  map[string]bool // commits
 	told      map[*revision]bool
-	ended     [][2]int // from where to where something ended appliers; to 0: it goes on
+	withdrawn map[string]int // by application: the last record that says that it was
+	ended     [][2]int       // from where to where something ended appliers; to 0: it goes on
 }
 
 func (c *accounts) take(i int, e Event) {
@@ -125,6 +126,8 @@ func (c *accounts) take(i int, e Event) {
 	switch {
 	case e.Type == "commit.rejected":
 		c.rejected[e.Commit] = true
+	case e.Type == "application.withdrawn":
+		c.withdrawn[e.App] = i
 	case e.Type == "fleet.observed":
 		c.lists[e.Log] = append(c.lists[e.Log], e.Stored)
 	case e.Type == "commit.observed" && r == nil:
@@ -160,7 +163,7 @@ func (c *accounts) settle(r *revision) Account {
 		return AccountOvertaken
 	case !alive && newer:
 		return AccountLost
-	case !alive && c.relisted(r):
+	case c.withdrawn[r.App] > r.index, !alive && c.relisted(r):
 		return AccountWithdrawn
 	}
 	return ""
@@ -232,7 +235,7 @@ func (c *accounts) wrong(r *revision, view *gitView) string {
 		return "was rendered, and nobody said what became of it"
 	case account == "":
 		return "came to nothing, and no newer one was observed"
-	case account == AccountWithdrawn && declared:
+	case account == AccountWithdrawn && declared && c.withdrawn[r.App] < r.index:
 		return "was lost with its log, and no newer one was observed, though it is declared"
 	}
 	return ""
@@ -254,7 +257,7 @@ func (c *accounts) wrongBy(r *revision) string {
 	}
 	named := slices.Contains(c.lists[r.by.Log], by) ||
 		slices.ContainsFunc(c.revisions[r.App], func(n *revision) bool { return n.Sequence == by && n.Log == r.by.Log })
-	if !named && c.lives[r.by.Log] == c.life {
+	if !named && r.by.Log == r.Epoch && c.lives[r.Epoch] == c.life {
 		return fmt.Sprintf("is said to be superseded by %d, and that is no revision of it and no list", by)
 	}
 	return ""

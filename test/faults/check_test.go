@@ -306,6 +306,17 @@ func TestGoodHistories(t *testing.T) {
 			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
 			t.converge("c3", t.declare(6, "three")) // in a round of F3
 		},
+		"a render of an application that is withdrawn": func(t *tale) {
+			t.lift()
+			t.push("c2", t.declare(6, "one"))
+			t.observe("c2")
+			t.event(Event{Type: "manifests.rendered", Commit: "c2", Digest: "d2"})
+			t.add(Record{Ref: &RefChange{Op: OpFleet, Repository: "fleet", Branch: "main", Commit: "fleet2"}})
+			for _, key := range slices.Sorted(maps.Keys(t.live)) {
+				t.remove(key)
+			}
+			t.event(Event{Type: "application.withdrawn"})
+		},
 		"a revision that is lost with its log": func(t *tale) {
 			t.push("c2", t.declare(6, "two"))
 			t.observe("c2")
@@ -340,6 +351,13 @@ func TestGoodHistories(t *testing.T) {
 		"the end of a fault whose beginning is not there": func(t *tale) {
 			t.history = slices.DeleteFunc(t.history, func(r Record) bool { return r.Begun != nil })
 			t.add(Record{Lifted: &FaultRun{Round: 1, Row: "F3", Name: "kill-applier"}})
+		},
+		"an hour that a clock has made up": func(t *tale) {
+			t.add(Record{Lifted: &FaultRun{}})
+			t.rest()
+			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.add(Record{Lifted: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
+			t.diverge(time.Hour, 0, 1, false)
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
