@@ -48,7 +48,7 @@ func twin(service string, asleep bool) func(context.Context, *World, *rand.Rand)
 		}
 		second := w.Another(service)
 		if service == "watcher" { // a mirror has one owner, and a port one listener
-			second.Args = apart(second.Args, w.Dir)
+			second.Args = separate(second.Args, w.Dir)
 		}
 		if err := second.Start(); err != nil {
 			return nil, err
@@ -64,9 +64,9 @@ func twin(service string, asleep bool) func(context.Context, *World, *rand.Rand)
 	}
 }
 
-// apart gives a watcher's command line another folder for its mirrors and no
+// separate gives a watcher's command line another folder for its mirrors and no
 // webhooks.
-func apart(args []string, dir string) []string {
+func separate(args []string, dir string) []string {
 	var own []string
 	for i := 0; i < len(args); i++ {
 		switch args[i] {
