@@ -81,7 +81,7 @@ func account(h History) ([]finding, *accounts) {
 			c.lives[r.Log.Epoch] = c.life
 		case r.Begun != nil && slices.Contains(endsAppliers, r.Begun.Row):
 			c.ended = append(c.ended, [2]int{i, 0})
-		case r.Lifted != nil && slices.Contains(endsAppliers, r.Lifted.Row):
+		case r.Lifted != nil && slices.Contains(endsAppliers, r.Lifted.Row) && len(c.ended) > 0:
 			c.ended[len(c.ended)-1][1] = i
 		case r.Event != nil:
 			c.take(i, *r.Event)

@@ -46,20 +46,25 @@ func (r revisions) at(app string, f Fence) *Dir {
 // the revision at the fence. A write that was under way when the fence went up
 // is of the revision before.
 func checkContent(h History) []finding {
-	var found []finding
+	found, _ := content(h)
+	return found
+}
+
+func content(h History) (found []finding, tally Tally) {
+	lossy := lossyRounds(h)
 	known := newRevisions(h)
 	last := map[string]State{} // a list after a relist tells only what differs
 	start := 0
 	for i := range len(h) + 1 {
 		if i == len(h) || h[i].Relist {
-			found = append(found, contentOf(h, start, i, known, last)...)
+			found = append(found, contentOf(h, start, i, known, last, func(i int, judged bool) { tally.add(judged, lossy[i]) })...)
 			start = i + 1
 		}
 	}
-	return found
+	return found, tally
 }
 
-func contentOf(h History, from, to int, known revisions, last map[string]State) []finding {
+func contentOf(h History, from, to int, known revisions, last map[string]State, count func(i int, judged bool)) []finding {
 	fences := inventories(h[from:to])[0]
 	var found []finding
 	for i := from; i < to; i++ {
@@ -69,10 +74,16 @@ func contentOf(h History, from, to int, known revisions, last map[string]State) 
 		}
 		was := last[s.Key]
 		last[s.Key] = *s
-		if s.App == "" || s.Digest == was.Digest && s.UID == was.UID || s.Listed {
-			continue // not a write of another declaration, or one of several that were not seen one by one
+		if s.App == "" || s.Digest == was.Digest && s.UID == was.UID {
+			continue // not a write of another declaration
 		}
-		if text := wrongContent(*s, fences[s.App], known); text != "" {
+		if s.Listed {
+			count(i, false) // one of several that were not seen one by one
+			continue
+		}
+		text, judged := wrongContent(*s, fences[s.App], known)
+		count(i, judged)
+		if text != "" {
 			found = append(found, finding{"I2", i, text})
 		}
 	}
@@ -80,16 +91,17 @@ func contentOf(h History, from, to int, known revisions, last map[string]State) 
 }
 
 // wrongContent says how a write differs from what the fence and the one before
-// it declare, or "".
-func wrongContent(s State, fences []at[Inventory], known revisions) string {
+// it declare, or "", and whether it was known what they declare.
+func wrongContent(s State, fences []at[Inventory], known revisions) (wrong string, judged bool) {
 	n, _ := slices.BinarySearchFunc(fences, s.Version, func(inv at[Inventory], version uint64) int {
 		return cmp.Compare(inv.value.Version, version)
 	})
 	text := ""
-	for _, inv := range slices.Backward(distinct(fences[:n])) {
+	revisions := distinct(fences[:n])
+	for _, inv := range slices.Backward(revisions) {
 		dir := known.at(s.App, inv)
 		if dir == nil {
-			return "" // nobody knows what that was
+			return "", false // nobody knows what that was
 		}
 		o := dir.find(s.kind(), s.name())
 		if o == nil {
@@ -98,11 +110,11 @@ func wrongContent(s State, fences []at[Inventory], known revisions) string {
 		}
 		differs := o.differs(s.Fields)
 		if differs == "" {
-			return ""
+			return "", true
 		}
 		text = cmp.Or(text, fmt.Sprintf("%s was written at %d by revision %d of %s: %s", s.Key, s.Version, inv.Sequence, s.App, differs))
 	}
-	return text
+	return text, len(revisions) > 0
 }
 
 // distinct are the last two fences that differ in their revision.
@@ -133,13 +145,10 @@ func checkNeedless(h History) []finding {
 		switch {
 		case r.Begun != nil:
 			quiet = r.Begun.Quiet
-		case r.Lifted != nil, r.Relist, r.Quiet != nil:
-			if r.Relist {
-				last = map[string]State{}
-			}
-			if r.Quiet != nil {
-				quiet = false
-			}
+		case r.Relist:
+			last = map[string]State{}
+		case r.Quiet != nil:
+			quiet = false
 		case r.Object != nil:
 			s := *r.Object
 			was, known := last[s.Key]

@@ -20,9 +20,14 @@ const (
 // workload's own hand, was in the inventory, is not declared by the revision
 // at the fence, and stands behind no guard, or was approved.
 func checkDeletes(h History) []finding {
+	found, _ := deletes(h)
+	return found
+}
+
+func deletes(h History) ([]finding, Tally) {
 	c := deleteCheck{
 		known: newRevisions(h), byHand: map[string]bool{}, undeclared: map[string]int{},
-		approved: map[string][]int{}, gone: map[string]int{}, held: map[string]bool{},
+		approved: map[string][]int{}, gone: map[string]int{}, held: map[string]bool{}, lossy: lossyRounds(h),
 	}
 	for i, r := range h {
 		switch {
@@ -36,7 +41,7 @@ func checkDeletes(h History) []finding {
 	for i, r := range h {
 		c.take(i, r)
 	}
-	return c.found
+	return c.found, c.tally
 }
 
 // deleteCheck is what is known while a history is read.
@@ -52,6 +57,8 @@ type deleteCheck struct {
 	rest       int             // where all was last at rest
 	gone       map[string]int  // deletions by application and fence
 	held       map[string]bool // guards that were reported once
+	lossy      []bool
+	tally      Tally
 	found      []finding
 }
 
@@ -76,7 +83,12 @@ func (c *deleteCheck) take(i int, r Record) {
 }
 
 func (c *deleteCheck) deleted(i int, s State) {
-	if s.App == "" || c.byHand[s.UID] || slices.ContainsFunc(c.emptied, s.within) || s.Listed && c.piece > 0 {
+	if s.App == "" || c.byHand[s.UID] || slices.ContainsFunc(c.emptied, s.within) {
+		return
+	}
+	judged := false
+	defer func() { c.tally.add(judged, c.lossy[i]) }()
+	if s.Listed && c.piece > 0 {
 		return
 	}
 	list := c.pieces[min(c.piece, len(c.pieces)-1)][s.App]
@@ -84,15 +96,18 @@ func (c *deleteCheck) deleted(i int, s State) {
 		return cmp.Compare(inv.value.Version, version)
 	})
 	if n == 0 || list[n-1].value.Gone {
+		judged = true
 		c.report(i, s, "it has no inventory")
 		return
 	}
 	inv := list[n-1].value
 	if _, owned := inv.Entries[s.Key]; !owned {
+		judged = true
 		c.report(i, s, "it is not in the inventory")
 		return
 	}
 	if c.withdrawn(s.App) {
+		judged = true
 		c.withdrawal(i, s)
 		return
 	}
@@ -100,6 +115,7 @@ func (c *deleteCheck) deleted(i int, s State) {
 	if dir == nil {
 		return // of a log that was lost before it could be read
 	}
+	judged = true
 	if dir.Broken != "" || dir.find(s.kind(), s.name()) != nil {
 		c.report(i, s, fmt.Sprintf("revision %d, at the fence, declares it", inv.Fence.Sequence))
 		return

@@ -4,6 +4,7 @@ package faults
 
 import (
 	"fmt"
+	"strings"
 	"time"
 )
 
@@ -12,10 +13,12 @@ import (
 const alertSlack = 10 * time.Second
 
 // checkDivergences decides I8: within a life of the log each divergence is
-// told in order, each transition once; one that lasted longer than its window,
-// outages and jumps of clocks left out, was alerted; and at rest none is open.
+// detected, perhaps persists, and is resolved, in that order and each once; one
+// that lasted longer than its window, outages and jumps of clocks left out, was
+// alerted; and at rest none is open. What was open when a life of the log ended
+// may be told of in the next without its beginning, once.
 func checkDivergences(h History) []finding {
-	c := divergences{open: map[string]*divergence{}, apps: map[string]App{}}
+	c := divergences{open: map[string]*divergence{}, said: map[string]bool{}, apps: map[string]App{}}
 	for i, r := range h {
 		switch {
 		case r.Ref != nil:
@@ -23,7 +26,8 @@ func checkDivergences(h History) []finding {
 				c.apps[app.Name] = app
 			}
 		case r.Log != nil:
-			c.open = map[string]*divergence{} // what was open is told again
+			c.lost, c.said = c.said, map[string]bool{}
+			c.open, c.turned = map[string]*divergence{}, r.At
 		case r.Begun != nil:
 			c.broken = append(c.broken, [2]time.Time{r.At, {}})
 			c.clocks = c.clocks || r.Begun.Name == clockJumps
@@ -36,6 +40,7 @@ func checkDivergences(h History) []finding {
 				c.report(i, key, d.Event, "is open, and all is at rest")
 			}
 			c.open, c.clocks = map[string]*divergence{}, false
+			c.said, c.lost, c.turned = map[string]bool{}, nil, time.Time{}
 		}
 	}
 	return c.found
@@ -48,6 +53,9 @@ type divergence struct {
 
 type divergences struct {
 	open   map[string]*divergence // by key
+	said   map[string]bool        // keys that this life of the log tells of since the last rest
+	lost   map[string]bool        // those of the life before, if it ended since
+	turned time.Time              // when it ended; zero: before the last rest
 	apps   map[string]App
 	broken [][2]time.Time // from when to when something was
 	clocks bool           // since the last rest clocks have jumped: how long something lasted is not known
@@ -56,6 +64,10 @@ type divergences struct {
 
 func (c *divergences) take(i int, e Event) {
 	d := c.open[e.Key]
+	first := !c.said[e.Key]
+	if strings.HasPrefix(e.Type, "divergence.") {
+		c.said[e.Key] = true
+	}
 	switch e.Type {
 	case "divergence.detected":
 		if d != nil && d.Since.Equal(e.Since) {
@@ -64,6 +76,7 @@ func (c *divergences) take(i int, e Event) {
 		c.open[e.Key] = &divergence{Event: e}
 	case "divergence.persisted":
 		if d == nil {
+			c.begun(i, e, first, "was alerted and never detected")
 			c.open[e.Key] = &divergence{Event: e, persisted: true}
 			return
 		}
@@ -74,7 +87,8 @@ func (c *divergences) take(i int, e Event) {
 	case "divergence.resolved":
 		delete(c.open, e.Key)
 		if d == nil {
-			return // told of in a log that was lost
+			c.begun(i, e, first, "was resolved, and it was not open")
+			return
 		}
 		if d.persisted != e.Persisted {
 			c.report(i, e.Key, e, fmt.Sprintf("says of itself that it was alerted: %t, and it was: %t", e.Persisted, d.persisted))
@@ -82,6 +96,17 @@ func (c *divergences) take(i int, e Event) {
 		if window := c.apps[e.App].AlertAfter; !d.persisted && !c.clocks && e.After-c.outage(e) > window+alertSlack {
 			c.report(i, e.Key, e, fmt.Sprintf("lasted %s and was never alerted; its window is %s", e.After, window))
 		}
+	}
+}
+
+// begun says what is wrong with an event whose divergence has no beginning in
+// this life of the log. The first that is told of a key may be so where its
+// beginning was in the life before: that tells of it too, as an old log that was
+// put back has open what was over, or it is older than this life, and went
+// before it could be read.
+func (c *divergences) begun(i int, e Event, first bool, what string) {
+	if !first || !c.lost[e.Key] && !e.Since.Before(c.turned) {
+		c.report(i, e.Key, e, what)
 	}
 }
 

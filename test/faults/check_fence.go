@@ -59,6 +59,10 @@ func fallingFence(app string, list []at[Inventory]) []finding {
 			was, left = Fence{}, map[string]bool{}
 			continue
 		}
+		if inv.value.Unread {
+			found = append(found, finding{"I2", inv.index, fmt.Sprintf("the fence of %s can't be read", app)})
+			continue
+		}
 		switch {
 		case now.Epoch == was.Epoch && now.Sequence < was.Sequence:
 			found = append(found, finding{"I2", inv.index, fmt.Sprintf("the fence of %s fell from %d to %d", app, was.Sequence, now.Sequence)})

@@ -88,6 +88,9 @@ func killChildren(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 			}
 		}
 		w.Note(fmt.Sprintf("%d children of the renderer were killed", killed))
+		if killed == 0 {
+			w.Missed("the renderer had no children")
+		}
 		ended <- errors.Join(errs...)
 	}()
 	return func(context.Context) error { cancel(); return <-ended }, nil

@@ -71,7 +71,7 @@ func (w *World) breakAt(service, rule string) (Lift, error) {
 		case <-p.Exited():
 			w.Note("the " + service + " was killed by " + rule)
 		case <-time.After(reachWithin):
-			w.Note("the " + service + " did not come by " + rule)
+			w.Missed("the " + service + " did not come by " + rule)
 		}
 		if err := p.Kill(); err != nil {
 			return err

@@ -111,6 +111,7 @@ type Inventory struct {
 	Entries  map[string]Entry `json:"entries"` // by object key
 	Listed   bool             `json:"listed,omitempty"`
 	Withheld bool             `json:"withheld,omitempty"`
+	Unread   bool             `json:"unread,omitempty"` // its fence can't be read
 }
 
 // Fence is the newest revision that an application was driven to.
@@ -148,6 +149,9 @@ type FaultRun struct {
 	Name  string `json:"name"`
 	Loses Loss   `json:"loses,omitempty"`
 	Quiet bool   `json:"quiet,omitempty"`
+	// Struck says of one that is lifted that it has met something: a process
+	// came by the point at which it was to be killed, a request was refused.
+	Struck bool `json:"struck,omitempty"`
 }
 
 // Quiet is the end of a round: what is in the cluster when nothing moves any
@@ -156,7 +160,7 @@ type Quiet struct {
 	Round    int           `json:"round"`
 	Fault    string        `json:"fault,omitempty"`
 	Row      string        `json:"row,omitempty"`
-	Recovery time.Duration `json:"recovery"` // from the fault lifted
+	Recovery time.Duration `json:"recovery"` // from when the fault's end began
 	Late     string        `json:"late,omitempty"`
 	Final    bool          `json:"final,omitempty"`
 	Live     []State       `json:"live"` // every object of the workload's namespaces that carries a label of ours

@@ -84,9 +84,18 @@ var kubeWireFaults = []Fault{
 // expired is what the API server says of a resourceVersion that is too old.
 const expired = `{"kind":"Status","apiVersion":"v1","metadata":{},"status":"Failure","message":"too old resource version","reason":"Expired","code":410}`
 
+// mendKube ends what is wrong between the services and the API server.
 func (w *World) mendKube(context.Context) error {
+	met := 0
 	for _, web := range w.Links.Kube {
+		met += web.Struck()
+		for _, n := range web.Used() {
+			met += n
+		}
 		web.Mend()
+	}
+	if met == 0 {
+		w.Missed("no request was of those that it is for")
 	}
 	return nil
 }

@@ -77,6 +77,7 @@ func (s State) hand() Hand {
 func stick(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	s, ok := w.anyLive(rng)
 	if !ok {
+		w.Missed("there is no object to do it to")
 		return nil, nil
 	}
 	client := w.Kube.Dynamic.Resource(kinds["ConfigMap"].resource).Namespace(s.namespace())
@@ -99,6 +100,7 @@ func stick(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 func fight(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	s, ok := w.anyLive(rng)
 	if !ok {
+		w.Missed("there is no object to do it to")
 		return nil, nil
 	}
 	ctx, cancel := context.WithCancel(ctx)

@@ -41,9 +41,7 @@ func (s *Script) alter(o *Object) {
 			o.Fields["data.a"] = s.next()
 		}
 	case "Secret":
-		canary := fmt.Sprintf("canary-%016x%016x", s.rng.Uint64(), s.rng.Uint64())
-		s.plan.Canaries = append(s.plan.Canaries, canary)
-		o.Fields["data.token"] = canary
+		o.Fields["data.token"] = s.canary()
 	case "Service":
 		o.Fields["spec.ports.0.port"] = fmt.Sprint(1000 + s.rng.IntN(9000))
 	case "Widget":

@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
+	"github.com/plumbline-dev/plumbline/test/canary"
 )
 
 // Plan is everything that a seed decides: equal seed and options, equal plan.
@@ -20,7 +21,7 @@ type Plan struct {
 	Apps         []App // that the fleet declares at first
 	First        []Step
 	Rounds       []Round
-	Canaries     []string // secrets that stand in Git and may be in no other place than the cluster
+	Canaries     *canary.Set // secrets that stand in Git and may be in no other place than the cluster
 }
 
 // App is one application.
@@ -45,6 +46,9 @@ type Round struct {
 	Hold  time.Duration
 	Steps []Step
 	At    int // the fault begins before this step
+	// Idle says that the fault is made of steps, and there are none of it: there
+	// was nothing to do it to.
+	Idle bool
 	// Victim is the application that the fault is of, where it is of one alone;
 	// nil: it is of whatever it finds.
 	Victim *App

@@ -22,9 +22,10 @@ func inventoryOf(u *unstructured.Unstructured) Inventory {
 	}
 	data, _, err := unstructured.NestedStringMap(u.Object, "data")
 	if err != nil {
+		inv.Unread = true
 		return inv
 	}
-	_ = json.Unmarshal([]byte(data["fence"]), &inv.Fence) // a fence that can't be read is an empty one, which goes down
+	inv.Unread = json.Unmarshal([]byte(data["fence"]), &inv.Fence) != nil || inv.Fence.Epoch == ""
 	var policy struct {
 		Withheld bool `json:"withheld"`
 	}

@@ -35,6 +35,7 @@ type Result struct {
 	Rounds     []RoundResult `json:"rounds"`
 	// Accounts are what became of the revisions, by how many.
 	Accounts   map[Account]int `json:"accounts,omitempty"`
+	Judged     Judged          `json:"judged"`
 	Waits      Waits           `json:"waits,omitzero"` // of I7
 	Violations []Violation     `json:"violations,omitempty"`
 	History    string          `json:"history,omitempty"` // file, where it is kept
@@ -47,8 +48,9 @@ type RoundResult struct {
 	Fault      string        `json:"fault"`
 	RefChanges int           `json:"refChanges"`
 	Held       time.Duration `json:"held"`     // how long the fault lasted
-	Recovery   time.Duration `json:"recovery"` // from lifted until live was what Git asks for
+	Recovery   time.Duration `json:"recovery"` // from when its end began until live was what Git asks for
 	Loses      Loss          `json:"loses,omitempty"`
+	Struck     bool          `json:"struck"` // see [FaultRun]
 }
 
 // Run runs one seed and checks its history. Its error is the rig's: what is
@@ -72,7 +74,7 @@ func Run(ctx context.Context, o Options) (Result, error) {
 	history := record.History()
 	result.Violations = Check(history)
 	result.count(history)
-	result.Accounts, result.Waits = Accounts(history), WaitsOf(history)
+	result.Accounts, result.Waits, result.Judged = Accounts(history), WaitsOf(history), Judge(history)
 	result.Took = time.Since(result.Began)
 	return result, err
 }
@@ -165,6 +167,10 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 		d.record.add(Record{Begun: run})
 	}
 	lift := Lift(nil)
+	d.missed = false
+	if round.Idle {
+		d.Missed("there was nothing to do it to")
+	}
 	if d.victim = round.Victim; fault.Inject != nil {
 		var err error
 		if lift, err = fault.Inject(ctx, d.World, rand.New(rand.NewPCG(round.Seed, 1))); err != nil {
@@ -178,20 +184,29 @@ func (d *driver) round(ctx context.Context, n int, round Round) error {
 	if err == nil && fault.Awaits != nil && round.Victim == nil {
 		err = d.await(ctx, fault.Awaits)
 	}
+	lifting := time.Now() // its recovery begins with that: some faults take long to end
 	if lift != nil {
 		err = errors.Join(err, lift(context.WithoutCancel(ctx)))
 	}
 	if err != nil {
 		return err
 	}
-	held := time.Since(began)
+	held := lifting.Sub(began)
 	if fault.Name != "" {
-		d.record.add(Record{Lifted: run})
+		lifted := *run
+		lifted.Struck = !d.missed
+		d.record.add(Record{Lifted: &lifted})
 	}
 	if err := d.play(ctx, round.After); err != nil {
 		return err
 	}
-	return d.rest(ctx, n, round, fault, held)
+	return d.rest(ctx, n, round, fault, span{held, lifting})
+}
+
+// span is how long a fault was held, and when it began to be lifted.
+type span struct {
+	held    time.Duration
+	lifting time.Time
 }
 
 // awaitFor bounds the wait for what a fault awaits.
@@ -210,7 +225,7 @@ func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
 		case <-changed:
 		case <-ctx.Done():
 			if errors.Is(ctx.Err(), context.DeadlineExceeded) {
-				d.Note("what the fault awaits was not seen")
+				d.Missed("what it awaits was not seen")
 				return nil
 			}
 			return ctx.Err()
@@ -219,9 +234,9 @@ func (d *driver) await(ctx context.Context, seen func(*Recorder) bool) error {
 }
 
 // rest waits for rest and writes it down.
-func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, held time.Duration) error {
+func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, s span) error {
 	d.catchUp()
-	q, err := d.settle(ctx, d.view)
+	q, err := d.settle(ctx, d.view, s.lifting)
 	if err != nil {
 		return err
 	}
@@ -239,10 +254,10 @@ func (d *driver) rest(ctx context.Context, n int, round Round, fault Fault, held
 		}
 	}
 	d.result.Rounds = append(d.result.Rounds, RoundResult{
-		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: held, Recovery: q.Recovery, Loses: fault.Loses,
+		Row: fault.Row, Fault: fault.Name, RefChanges: changes, Held: s.held, Recovery: q.Recovery, Loses: fault.Loses, Struck: !d.missed,
 	})
 	fmt.Fprintf(d.options.Log, "seed %d round %d %s %s: %d ref changes, held %s, recovered in %s\n",
-		d.options.Seed, n, fault.Row, fault.Name, changes, held.Round(time.Millisecond), q.Recovery.Round(time.Millisecond))
+		d.options.Seed, n, fault.Row, fault.Name, changes, s.held.Round(time.Millisecond), q.Recovery.Round(time.Millisecond))
 	return nil
 }
 

@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/test/canary"
 )
 
 // Script writes a plan, step by step. It knows what Git holds after each.
@@ -20,11 +22,12 @@ type Script struct {
 	fleet []App           // declared now
 	spare []App           // not declared now
 
-	steps []Step
-	count int // steps so far
-	value int // values so far: no two are equal
-	made  int // snapshots so far
-	burst bool
+	steps   []Step
+	count   int // steps so far
+	value   int // values so far: no two are equal
+	made    int // snapshots so far
+	secrets int // so far
+	burst   bool
 	// victim is the one application that is picked, while it is set.
 	victim *App
 	undo   []func() // what a round puts right at its end, come what may
@@ -61,7 +64,7 @@ func (s Shape) During(d time.Duration) Shape {
 
 // NewPlan writes the plan of a seed.
 func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
-	plan := Plan{Seed: seed}
+	plan := Plan{Seed: seed, Canaries: canary.New(seed, canaries)}
 	s := &Script{rng: rand.New(rand.NewPCG(seed, 0x706c756d62)), plan: &plan, refs: map[string]*ref{}}
 	s.lay(shape)
 	s.begin()
@@ -190,9 +193,15 @@ func (s *Script) configMap(app App, i int) Object {
 }
 
 func (s *Script) secret(app App) Object {
-	canary := fmt.Sprintf("canary-%016x%016x", s.rng.Uint64(), s.rng.Uint64())
-	s.plan.Canaries = append(s.plan.Canaries, canary)
-	return Object{Kind: "Secret", Name: app.Name, Fields: map[string]string{"data.token": canary}}
+	return Object{Kind: "Secret", Name: app.Name, Fields: map[string]string{"data.token": s.canary()}}
+}
+
+// canaries is how many secrets there are; a plan that has more uses some twice.
+const canaries = 250
+
+func (s *Script) canary() string {
+	s.secrets++
+	return s.plan.Canaries.Value(s.secrets % canaries)
 }
 
 // next is a value that was not there before.
@@ -262,7 +271,9 @@ func (s *Script) round(f Fault, about int) Round {
 		s.any()
 	}
 	if f.Shape != nil {
+		before := len(s.steps)
 		f.Shape(s)
+		r.Idle = f.Inject == nil && len(s.steps) == before
 	}
 	r.Steps = s.take()
 	r.At = s.rng.IntN(len(r.Steps)/2 + 1)

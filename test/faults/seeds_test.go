@@ -45,11 +45,43 @@ func TestSeeds(t *testing.T) {
 			for _, v := range result.Violations {
 				t.Error(v)
 			}
-			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, len(result.Rounds), result.Events, result.Took)
+			for what, tally := range map[string]Tally{"writes": result.Judged.Writes, "fences": result.Judged.Fences} {
+				if tally.Thin() {
+					t.Errorf("too few %s were judged: %+v", what, tally)
+				}
+			}
+			recoveries(t, result)
+			t.Logf("judged: %+v", result.Judged)
+			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, result.Struck(), result.Events, result.Took)
 			if t.Failed() {
 				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d PROBES=0", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
 			}
 		})
+	}
+}
+
+// recoveries fails where a recovery is said to have ended before the last push
+// of its round: what that asked for can't have been there.
+func recoveries(t *testing.T, result Result) {
+	t.Helper()
+	history, err := ReadHistory(result.History)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rounds := result.Rounds
+	var begun, pushed time.Time
+	for _, r := range history {
+		switch {
+		case r.Begun != nil:
+			begun = r.At
+		case r.Ref != nil:
+			pushed = r.At
+		case r.Quiet != nil && r.Quiet.Fault != "":
+			if end := begun.Add(rounds[0].Held + rounds[0].Recovery); end.Before(pushed) {
+				t.Errorf("%s recovered %s before the last push of its round", rounds[0].Fault, pushed.Sub(end))
+			}
+			rounds = rounds[1:]
+		}
 	}
 }
 

@@ -27,7 +27,9 @@ const (
 
 // settle waits until live is what Git asks for and nobody has anything left to
 // do, approving what is held for that, and returns what is in the cluster then.
-func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
+// Recovery counts from a moment of the past, the end of the fault; patience
+// from now.
+func (w *World) settle(ctx context.Context, view *gitView, lifting time.Time) (Quiet, error) {
 	from := time.Now()
 	q := Quiet{Recovery: -1}
 	approved := map[string]time.Time{} // by application
@@ -38,7 +40,7 @@ func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
 		if len(problems) > 0 {
 			q.Recovery = -1
 		} else if q.Recovery < 0 {
-			q.Recovery = time.Since(from)
+			q.Recovery = time.Since(lifting)
 		}
 		if len(problems) == 0 && behind == "" {
 			live, err := w.atRest(ctx, view)
@@ -52,7 +54,7 @@ func (w *World) settle(ctx context.Context, view *gitView) (Quiet, error) {
 			}
 		}
 		if waited := time.Since(from); waited > restWithin {
-			q.Recovery, q.Late = waited, describe(problems, behind)
+			q.Recovery, q.Late = time.Since(lifting), describe(problems, behind)
 			var err error
 			q.Live, err = w.list(ctx)
 			return q, err

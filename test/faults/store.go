@@ -5,6 +5,7 @@ package faults
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -31,7 +32,7 @@ var storeFaults = []Fault{
 		Row: "F10", Name: "store-wiped-beneath", About: "the whole store of the bus deleted underneath its running server", Weight: 4,
 		Hold: Span{500 * time.Millisecond, 4 * time.Second}, Loses: LosesLogBeneath,
 		Inject: func(_ context.Context, w *World, _ *rand.Rand) (Lift, error) {
-			return nil, w.LoseStore()
+			return nil, errors.Join(w.searchStore(), w.LoseStore())
 		},
 	},
 	{
@@ -45,7 +46,7 @@ func wipeStopped(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	if rng.IntN(2) == 0 {
 		end = w.killBus
 	}
-	if err := errors.Join(end(), w.LoseStore()); err != nil {
+	if err := errors.Join(end(), w.searchStore(), w.LoseStore()); err != nil {
 		return nil, err
 	}
 	return w.StartNATS, nil
@@ -59,10 +60,11 @@ func restoreStore(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 		end = w.killBus
 	}
 	backup := filepath.Join(w.Dir, "store-backup")
+	aside := filepath.Join(w.Dir, putAside, fmt.Sprintf("%016x", rng.Uint64()))
 	if err := errors.Join(w.stopBus(), w.SaveStore(backup), w.StartNATS(ctx)); err != nil {
 		return nil, err
 	}
 	return func(ctx context.Context) error {
-		return errors.Join(end(), w.RestoreStore(backup), w.StartNATS(ctx), os.RemoveAll(backup))
+		return errors.Join(end(), w.SaveStore(aside), w.RestoreStore(backup), w.StartNATS(ctx), os.RemoveAll(backup))
 	}, nil
 }

@@ -16,20 +16,20 @@ var twinFaults = []Fault{
 		Hold: Span{time.Second, 4 * time.Second}, Inject: twin("applier", false),
 	},
 	{
-		Row: "F32", Name: "two-appliers-one-asleep", About: "a second applier, while the first one sleeps (SIGSTOP) with revisions in its hands and wakes up later", Weight: 4,
-		Hold: Span{2 * time.Second, 5 * time.Second}, Inject: twin("applier", true),
+		Row: "F32", Name: "two-appliers-one-asleep", About: "a second applier, while the first one sleeps (SIGSTOP) with revisions in its hands, past ack_wait (2 s; there is no lease, the fence takes its place), and wakes up later", Weight: 4,
+		Hold: Span{3 * time.Second, 6 * time.Second}, Inject: twin("applier", true),
 	},
 	{
-		Row: "F12", Name: "two-renderers-one-asleep", About: "a second renderer, while the first one sleeps and brings its older manifests late", Weight: 3,
-		Hold: Span{2 * time.Second, 5 * time.Second}, Inject: twin("renderer", true),
+		Row: "F12", Name: "two-renderers-one-asleep", About: "a second renderer, while the first one sleeps past ack_wait (2 s) and brings its older manifests late", Weight: 3,
+		Hold: Span{3 * time.Second, 6 * time.Second}, Inject: twin("renderer", true),
 	},
 	{
-		Row: "F32", Name: "two-watchers", About: "a second watcher with mirrors of its own, while the first one sleeps and wakes up later", Weight: 2,
-		Hold: Span{time.Second, 4 * time.Second}, Inject: twin("watcher", true),
+		Row: "F32", Name: "two-watchers", About: "a second watcher with mirrors of its own, while the first one sleeps past ack_wait (2 s) and wakes up later", Weight: 2,
+		Hold: Span{3 * time.Second, 5 * time.Second}, Inject: twin("watcher", true),
 	},
 	{
-		Row: "F32", Name: "asleep", About: "one service sleeps (SIGSTOP) and wakes up later", Weight: 3,
-		Hold: Span{time.Second, 5 * time.Second},
+		Row: "F32", Name: "asleep", About: "one service sleeps (SIGSTOP) past ack_wait (2 s; there is no lease, the fence takes its place) and wakes up later", Weight: 3,
+		Hold: Span{3 * time.Second, 6 * time.Second},
 		Inject: func(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 			return freeze(services[rng.IntN(len(services))])(ctx, w, rng)
 		},
@@ -48,7 +48,7 @@ func twin(service string, asleep bool) func(context.Context, *World, *rand.Rand)
 		}
 		second := w.Another(service)
 		if service == "watcher" { // a mirror has one owner, and a port one listener
-			second.Args = apart(second.Args, w.Dir)
+			second.Args = separate(second.Args, w.Dir)
 		}
 		if err := second.Start(); err != nil {
 			return nil, err
@@ -64,9 +64,9 @@ func twin(service string, asleep bool) func(context.Context, *World, *rand.Rand)
 	}
 }
 
-// apart gives a watcher's command line another folder for its mirrors and no
+// separate gives a watcher's command line another folder for its mirrors and no
 // webhooks.
-func apart(args []string, dir string) []string {
+func separate(args []string, dir string) []string {
 	var own []string
 	for i := 0; i < len(args); i++ {
 		switch args[i] {

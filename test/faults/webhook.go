@@ -11,6 +11,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
+	"sync/atomic"
 	"time"
 
 	admissionv1 "k8s.io/api/admission/v1"
@@ -60,12 +61,19 @@ func fail(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusInt
 // the plan's namespaces.
 func admission(serve http.HandlerFunc) func(context.Context, *World, *rand.Rand) (Lift, error) {
 	return func(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
-		server := httptest.NewTLSServer(serve)
+		var asked atomic.Int64
+		server := httptest.NewTLSServer(http.HandlerFunc(func(out http.ResponseWriter, r *http.Request) {
+			asked.Add(1)
+			serve(out, r)
+		}))
 		namespace := w.someNamespace(rng)
 		name := "fault-" + namespace
 		hooks := w.Kube.Typed.AdmissionregistrationV1().ValidatingWebhookConfigurations()
 		end := func(ctx context.Context) error {
 			err := hooks.Delete(ctx, name, metav1.DeleteOptions{})
+			if asked.Load() == 0 {
+				w.Missed("the webhook was not asked")
+			}
 			server.CloseClientConnections()
 			server.Close()
 			return err

@@ -21,7 +21,7 @@ var wireFaults = []Fault{
 		Inject: between(func(*rand.Rand) proxy.Fault { return proxy.Fault{Hold: proxy.Both} }),
 	},
 	{
-		Row: "F7", Name: "bus-one-way", About: "what some services send to the bus is lost, or what it answers; their connections stay half-open", Weight: 3,
+		Row: "F7", Name: "bus-one-way", About: "what some services send to the bus is lost, or what it answers; their connections stay half-open, until the client's pings find that, which it sends every 10 s: the third without an answer ends a connection", Weight: 3,
 		Hold: Span{500 * time.Millisecond, 6 * time.Second}, Needs: NeedProxy,
 		Inject: between(func(rng *rand.Rand) proxy.Fault {
 			return proxy.Fault{Lose: []proxy.Direction{proxy.ToServer, proxy.ToClient, proxy.Both}[rng.IntN(3)]}
@@ -70,8 +70,13 @@ func between(make func(*rand.Rand) proxy.Fault) func(context.Context, *World, *r
 			w.Note(fmt.Sprintf("between bus and %s: %+v", services[n], f))
 		}
 		return func(context.Context) error {
+			struck := 0
 			for _, n := range some {
+				struck += w.Links.Bus[services[n]].Struck()
 				w.Links.Bus[services[n]].Mend()
+			}
+			if struck == 0 {
+				w.Missed("nobody said anything to the bus")
 			}
 			return nil
 		}, nil
@@ -84,13 +89,27 @@ func cutBus(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 		b.Set(proxy.Fault{Cut: int64(500 + rng.IntN(20_000))})
 	}
 	return func(context.Context) error {
+		struck := 0
+		for _, b := range w.Links.Bus {
+			struck += b.Struck()
+		}
 		w.Links.Mend()
+		if struck == 0 {
+			w.Missed("no connection came to so many bytes")
+		}
 		return nil
 	}, nil
 }
 
 // deliver sets what happens to the messages of all services.
 func (w *World) deliver(d proxy.Delivery) Lift {
+	met := func() (n int) { // copies and losses until now
+		for _, b := range w.Links.Bus {
+			n += b.Deliveries().Copied + b.Deliveries().Lost
+		}
+		return n
+	}
+	before := met()
 	for _, b := range w.Links.Bus {
 		b.Deliver(d)
 	}
@@ -98,6 +117,9 @@ func (w *World) deliver(d proxy.Delivery) Lift {
 		for service, b := range w.Links.Bus {
 			b.Deliver(proxy.Delivery{})
 			w.Note(fmt.Sprintf("deliveries to the %s until now: %+v", service, b.Deliveries()))
+		}
+		if met() == before {
+			w.Missed("no message came twice, and no acknowledgement was lost")
 		}
 		return nil
 	}

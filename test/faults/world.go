@@ -47,6 +47,9 @@ type World struct {
 	// victim is the application that the fault is held to; nil: to none.
 	victim *App
 
+	// missed says that the fault of this round has met nothing.
+	missed bool
+
 	fleet    *repository
 	fleetTip plumbing.Hash
 }
@@ -174,6 +177,13 @@ func (w *World) someNamespace(rng *rand.Rand) string {
 
 // Note writes what a fault did into the history, for who reads it later.
 func (w *World) Note(about string) { w.record.add(Record{Note: about}) }
+
+// Missed says that the fault at hand has met nothing, so that its round proves
+// nothing. A fault that is not sure to strike where it is injected has to know.
+func (w *World) Missed(why string) {
+	w.missed = true
+	w.Note("the fault did not strike: " + why)
+}
 
 // Relist has the recorder look at the whole cluster anew: its past was
 // replaced by another.

@@ -47,12 +47,13 @@ type Server struct {
 	asked   int
 	spans   []Span
 	metrics map[string]bool
+	labels  map[string]bool
 	changed chan struct{} // closed and replaced with each export
 }
 
 // Start listens on two free ports of loopback.
 func Start() (*Server, error) {
-	s := &Server{metrics: map[string]bool{}, changed: make(chan struct{})}
+	s := &Server{metrics: map[string]bool{}, labels: map[string]bool{}, changed: make(chan struct{})}
 	forGRPC, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("otlpserver: %w", err)
@@ -154,6 +155,9 @@ func (s *Server) takeMetrics(in []*metricspb.ResourceMetrics) {
 		for _, scope := range r.GetScopeMetrics() {
 			for _, m := range scope.GetMetrics() {
 				s.metrics[m.GetName()] = true
+				for _, label := range labelsOf(m) {
+					s.labels[label] = true
+				}
 			}
 		}
 	}

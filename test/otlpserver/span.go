@@ -89,6 +89,14 @@ func (s *Server) Metrics() []string {
 	return slices.Sorted(maps.Keys(s.metrics))
 }
 
+// Labels are all labels of all metrics so far, each behind the name of its
+// metric, sorted.
+func (s *Server) Labels() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Sorted(maps.Keys(s.labels))
+}
+
 // Orphans are the spans whose parent has not come.
 func (s *Server) Orphans() []Span {
 	spans := s.Spans()

@@ -71,8 +71,8 @@ func (b *Bus) Deliveries() Deliveries {
 	return b.counts
 }
 
-func (b *Bus) inspect(d Direction, from io.Reader, to io.Writer) error {
-	out := &ordered{to: to}
+func (b *Bus) inspect(d Direction, gone <-chan struct{}, from io.Reader, to io.Writer) error {
+	out := &ordered{to: to, gone: gone}
 	err := frames(bufio.NewReaderSize(from, 64<<10), func(f frame) error {
 		if d == ToServer && f.acknowledges() && b.loses() {
 			return nil
@@ -122,6 +122,7 @@ func (b *Bus) deliver(out *ordered, f frame) error {
 // ordered lets several goroutines write whole frames.
 type ordered struct {
 	to    io.Writer
+	gone  <-chan struct{} // closed when the connection was reset: what is under way is lost
 	mu    sync.Mutex
 	err   error
 	group sync.WaitGroup
@@ -141,13 +142,18 @@ func (o *ordered) later(d time.Duration, b []byte) error {
 		return o.write(b)
 	}
 	o.group.Go(func() {
-		time.Sleep(d)
-		_ = o.write(b) // the next one finds out
+		timer := time.NewTimer(d)
+		defer timer.Stop()
+		select {
+		case <-timer.C:
+			_ = o.write(b) // the next one finds out
+		case <-o.gone:
+		}
 	})
 	return nil
 }
 
-// wait returns when everything is written: nothing may be written after.
+// wait returns when everything is written or lost: nothing may be written after.
 func (o *ordered) wait() { o.group.Wait() }
 
 // frame is one message of the NATS protocol, with its payload.

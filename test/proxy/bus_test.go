@@ -151,3 +151,31 @@ func TestBusDeliversAgainAndOutOfOrder(t *testing.T) {
 		}
 	}
 }
+
+// What is still under way does not outlive its connection.
+func TestBusEndsWithWhatIsUnderWay(t *testing.T) {
+	p, c := bus(t)
+	p.Deliver(proxy.Delivery{Spread: time.Hour})
+	batch, err := c.FetchNoWait(10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for deadline := time.Now().Add(patience); p.Deliveries().Delivered == 0; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatal("nothing is under way")
+		}
+	}
+	closed := make(chan error, 1)
+	go func() { closed <- p.Close() }()
+	select {
+	case err := <-closed:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(patience):
+		t.Error("it waits for messages that are an hour under way")
+	}
+	if m, ok := <-batch.Messages(); ok {
+		t.Errorf("got %s", m.Data())
+	}
+}

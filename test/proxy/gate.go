@@ -34,6 +34,9 @@ func (g *gate) Write(b []byte) (int, error) {
 		if !cut && g.direction == ToClient && !lost && f.Hold&g.direction == 0 {
 			g.pair.toClient += int64(len(b))
 		}
+		if cut || (f.Lose|f.Hold)&g.direction != 0 {
+			p.struck++
+		}
 		p.mu.Unlock()
 		switch {
 		case lost:
@@ -111,8 +114,11 @@ func (d *delay) wait(at time.Time) error {
 	for {
 		d.link.mu.Lock()
 		due, changed := at.Add(d.link.fault.Delay), d.link.changed
-		d.link.mu.Unlock()
 		left := time.Until(due)
+		if left > 0 {
+			d.link.struck++
+		}
+		d.link.mu.Unlock()
 		if left <= 0 {
 			return nil
 		}

@@ -41,13 +41,15 @@ type Fault struct {
 type Link struct {
 	listener net.Listener
 	target   string
-	// inspect, where set, changes what goes through; see [Bus].
-	inspect func(Direction, io.Reader, io.Writer) error
+	// inspect, where set, changes what goes through, until the channel is
+	// closed: the connection is gone then. See [Bus].
+	inspect func(Direction, <-chan struct{}, io.Reader, io.Writer) error
 
 	mu      sync.Mutex
 	fault   Fault
 	changed chan struct{} // closed and replaced with each fault
 	pairs   map[*pair]bool
+	struck  int // pieces and connections that the fault has met
 	closed  bool
 	group   sync.WaitGroup
 }
@@ -56,7 +58,7 @@ type Link struct {
 // is host:port.
 func NewLink(target string) (*Link, error) { return newLink(target, nil) }
 
-func newLink(target string, inspect func(Direction, io.Reader, io.Writer) error) (*Link, error) {
+func newLink(target string, inspect func(Direction, <-chan struct{}, io.Reader, io.Writer) error) (*Link, error) {
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("proxy before %s: %w", target, err)
@@ -72,9 +74,12 @@ func (p *Link) Address() string { return p.listener.Addr().String() }
 // Set sets what is wrong from now on.
 func (p *Link) Set(f Fault) {
 	p.mu.Lock()
-	p.fault = f
+	p.fault, p.struck = f, 0
 	close(p.changed)
 	p.changed = make(chan struct{})
+	if f.Refuse {
+		p.struck = len(p.pairs)
+	}
 	for c := range p.pairs {
 		c.toClient = 0
 	}
@@ -82,6 +87,14 @@ func (p *Link) Set(f Fault) {
 	if f.Refuse {
 		p.Reset()
 	}
+}
+
+// Struck is how many connections the present fault has reset or refused, and
+// how many pieces of what was sent it has lost, held or delayed.
+func (p *Link) Struck() int {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.struck
 }
 
 // Mend ends what is wrong. Connections that have lost something stay silent.
@@ -172,7 +185,9 @@ func (p *Link) serve(client net.Conn) {
 	}
 	p.mu.Lock()
 	refused := p.fault.Refuse || p.closed
-	if !refused {
+	if refused {
+		p.struck++
+	} else {
 		p.pairs[c] = true
 	}
 	p.mu.Unlock()
@@ -198,7 +213,7 @@ func (p *Link) carry(c *pair, d Direction, from io.Reader, to net.Conn) {
 	pipe := newDelay(p, c, out)
 	var err error
 	if p.inspect != nil {
-		err = p.inspect(d, from, pipe)
+		err = p.inspect(d, c.gone, from, pipe)
 	} else {
 		_, err = io.CopyBuffer(pipe, struct{ io.Reader }{from}, make([]byte, 32<<10))
 	}

@@ -20,9 +20,6 @@ import (
 // it grows.
 const seedsOfCluster = 8
 
-// errViolated says that a promise was broken.
-var errViolated = errors.New("violations were found")
-
 // once runs the one seed.
 func (s *settings) once(ctx context.Context) error {
 	if err := s.folder(); err != nil {
@@ -30,11 +27,7 @@ func (s *settings) once(ctx context.Context) error {
 	}
 	l := lane{settings: s, number: 0}
 	defer l.close()
-	result, err := l.run(ctx, s.seed)
-	if err == nil && len(result.Violations) > 0 {
-		err = errViolated
-	}
-	return err
+	return faults.Verdict([]faults.Result{l.run(ctx, s.seed)})
 }
 
 // soak runs seeds in lanes, those that have a result left out.
@@ -56,14 +49,12 @@ func (s *settings) soak(ctx context.Context) error {
 			l := lane{settings: s, number: n}
 			defer l.close()
 			for seed := range seeds {
-				result, err := l.run(ctx, seed)
+				result := l.run(ctx, seed)
 				if ctx.Err() != nil {
 					return
 				}
-				if err != nil { // of the rig: the seed counts for nothing
-					fmt.Printf("seed %d: %v\n", seed, err)
+				if result.Error != "" { // what it left behind is not for the next one
 					l.close()
-					continue
 				}
 				writing.Lock()
 				errs[n] = errors.Join(errs[n], faults.AppendResult(s.results, result))
@@ -81,15 +72,12 @@ func (s *settings) summarize() error {
 	if err != nil {
 		return err
 	}
-	violations, apart := 0, faults.Isolate(all)
+	violations := 0
 	for _, r := range all {
 		violations += len(r.Violations)
 	}
-	fmt.Printf("%d seeds, %d violations; %s\n", len(all), violations, apart)
-	if violations > 0 || apart.Broken() {
-		return errViolated
-	}
-	return nil
+	fmt.Printf("%d seeds, %d violations; %s\n", len(all), violations, faults.Isolate(all))
+	return faults.Verdict(all)
 }
 
 // deal hands seeds out until it is enough.
@@ -132,18 +120,20 @@ type lane struct {
 	opened  int // clusters
 }
 
-func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
-	if l.used == seedsOfCluster {
-		l.close()
+// run plays a seed. What kept it from being played to the end is in the result.
+func (l *lane) run(ctx context.Context, seed uint64) faults.Result {
+	result, err := l.play(ctx, seed)
+	result.Seed, result.Commit, result.Machine = seed, l.commit, machine()
+	if err != nil {
+		result.Error = err.Error()
 	}
-	if l.cluster == nil {
-		l.opened++
-		dir := filepath.Join(l.dir, fmt.Sprintf("cluster-%d-%d", l.number, l.opened))
-		cluster, err := kubelab.Start(ctx, kubelab.Options{Dir: dir, Progress: os.Stderr})
-		if err != nil {
-			return faults.Result{}, err
-		}
-		l.cluster, l.used = cluster, 0
+	l.tell(result)
+	return result
+}
+
+func (l *lane) play(ctx context.Context, seed uint64) (faults.Result, error) {
+	if err := l.open(ctx); err != nil {
+		return faults.Result{}, err
 	}
 	l.used++
 	shape := l.shape
@@ -152,8 +142,6 @@ func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
 	result, err := faults.Run(ctx, faults.Options{
 		Setting: faults.Setting{Dir: dir, Bin: l.bin, Cluster: l.cluster, Has: faults.Possible()}, Seed: seed, Shape: shape, Faults: l.kinds, Log: os.Stdout,
 	})
-	result.Commit, result.Machine = l.commit, machine()
-	l.tell(result)
 	if err == nil && len(result.Violations) == 0 && !l.keep {
 		result.History = ""
 		err = os.RemoveAll(dir)
@@ -161,13 +149,34 @@ func (l *lane) run(ctx context.Context, seed uint64) (faults.Result, error) {
 	return result, err
 }
 
+// open has a cluster be there that few seeds have used.
+func (l *lane) open(ctx context.Context) error {
+	if l.used == seedsOfCluster {
+		l.close()
+	}
+	if l.cluster != nil {
+		return nil
+	}
+	l.opened++
+	dir := filepath.Join(l.dir, fmt.Sprintf("cluster-%d-%d", l.number, l.opened))
+	cluster, err := kubelab.Start(ctx, kubelab.Options{Dir: dir, Progress: os.Stderr})
+	if err != nil {
+		return err
+	}
+	l.cluster, l.used = cluster, 0
+	return nil
+}
+
 func (l *lane) tell(r faults.Result) {
 	for _, v := range r.Violations {
 		fmt.Printf("seed %d: %s\n", r.Seed, v)
 	}
+	if r.Error != "" {
+		fmt.Printf("seed %d: not played to the end: %s\n", r.Seed, r.Error)
+	}
 	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s\n",
-		r.Seed, r.RefChanges, len(r.Rounds), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
-	if len(r.Violations) > 0 {
+		r.Seed, r.RefChanges, r.Struck(), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
+	if len(r.Violations) > 0 || r.Error != "" {
 		fmt.Printf("seed %d: history %s; again: make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d\n",
 			r.Seed, r.History, r.Seed, l.duration, l.names, l.shape.Apps, l.shape.Steps, l.shape.Probes)
 	}

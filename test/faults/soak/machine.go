@@ -18,7 +18,7 @@ func commit() (string, error) {
 	if err != nil {
 		return "", fmt.Errorf("find the commit: %w", err)
 	}
-	changed, err := exec.Command("git", "status", "--porcelain", "--untracked-files=no", "--", ":/", ":(top,exclude)docs").Output()
+	changed, err := exec.Command("git", "status", "--porcelain", "--", ":/", ":(top,exclude)docs").Output()
 	if err != nil {
 		return "", fmt.Errorf("find the commit: %w", err)
 	}
