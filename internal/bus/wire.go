@@ -63,7 +63,7 @@ func (w *wire) request(ctx context.Context, m *nats.Msg, fits func(*nats.Msg) er
 	var last error
 	for attempt := 0; ; attempt++ {
 		life := w.life()
-		answer, err := w.requestOnce(ctx, m, life)
+		answer, err := w.requestOnce(ctx, life, m)
 		if err == nil {
 			err = fits(answer)
 		}
@@ -109,7 +109,7 @@ func (w *wire) rest(ctx context.Context, attempt int, changed <-chan struct{}) (
 
 // requestOnce asks once. life is that of the connection: with it ends the
 // waiting.
-func (w *wire) requestOnce(ctx context.Context, m *nats.Msg, life context.Context) (*nats.Msg, error) {
+func (w *wire) requestOnce(ctx, life context.Context, m *nats.Msg) (*nats.Msg, error) {
 	ctx, end := context.WithCancelCause(ctx)
 	defer end(nil)
 	stop := context.AfterFunc(life, func() { end(errLost) })

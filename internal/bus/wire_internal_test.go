@@ -46,7 +46,7 @@ func TestALostQuestionIsGivenUp(t *testing.T) {
 	life := w.life()
 	ended := make(chan error, 1)
 	go func() {
-		_, err := w.requestOnce(t.Context(), nats.NewMsg("deaf"), life)
+		_, err := w.requestOnce(t.Context(), life, nats.NewMsg("deaf"))
 		ended <- err
 	}()
 	change()
