@@ -102,7 +102,7 @@ func (app *application) objects(w work) []string {
 			keys = append(keys, key)
 		}
 	}
-	if app.manifests != nil {
+	if app.manifests != nil || app.view.withdrawn > 0 {
 		for _, known := range app.ledger.known {
 			o := known.Divergence.Object
 			if known.Phase == Closed || o == nil {
@@ -143,7 +143,7 @@ func (a *Auditor) loadAll(ctx context.Context, app *application) error {
 func (a *Auditor) transition(app *application, object string, v Verdict, now time.Time) []events.Draft {
 	key := Key(a.cfg.Cluster, app.name, object)
 	known := app.ledger.known[key]
-	t := advance(known, v, app.alertAfter(), now)
+	t := app.advance(known, v, now)
 	app.wakeBy(t.Wake)
 	if t.Step == Keep {
 		return nil
@@ -178,14 +178,8 @@ func (app *application) step(key string, known Known, fresh events.Divergence, t
 		}
 	}
 	d := app.ledger.draft(key, known, data)
-	d.Revision, d.Begins = app.order(), breaks
+	d.Revision, d.Begins = app.view.order(), breaks
 	return []events.Draft{d}
-}
-
-// order is the place of the newest revision that was seen.
-func (app *application) order() events.Order {
-	_, sequence, _, _ := app.view.revision()
-	return events.Order{Epoch: app.view.epoch, Sequence: sequence}
 }
 
 // settled judges the application's newest revision.
@@ -199,7 +193,7 @@ func (a *Auditor) settled(app *application, now time.Time) []events.Draft {
 	app.wakeBy(wake)
 	key := Key(a.cfg.Cluster, app.name, "")
 	known := app.ledger.known[key]
-	t := advance(known, v, app.alertAfter(), now)
+	t := app.advance(known, v, now)
 	app.wakeBy(t.Wake)
 	if t.Step == Keep {
 		return nil
@@ -222,22 +216,6 @@ func (app *application) standing() bool {
 		}
 	}
 	return true
-}
-
-// withdraw resolves what is open of an application that is no longer declared.
-func (a *Auditor) withdraw(ctx context.Context, app *application, now time.Time) []events.Draft {
-	a.cache.claim(app.name, app.targets, nil)
-	a.readers.need(app.name, nil)
-	app.manifests, app.targets, app.inStep, app.inPlace = nil, nil, map[string]bool{}, ""
-	app.wake = time.Time{}
-	a.wakeAt(app)
-	drafts := a.limited(ctx, app, now)
-	for key, known := range app.ledger.known {
-		if known.Phase != Closed {
-			drafts = append(drafts, app.step(key, known, known.Divergence, Transition{Step: Resolve, How: Withdrawn}, now)...)
-		}
-	}
-	return drafts
 }
 
 func (app *application) alertAfter() time.Duration {

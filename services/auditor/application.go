@@ -29,6 +29,7 @@ type application struct {
 	wrote     map[string]string            // object key → resourceVersion of the last write
 	bundles   map[string]events.Blob       // bundle digest → bundle, of the newest and the one before
 	applied   appliedFrom                  // the event that before and learnt are from
+	withdrawn events.Order                 // the withdrawal that all this is from after
 
 	inStep   map[string]bool // object key → live was last seen to have what Git declares
 	inPlace  string          // digest of the newest bundle, once live was seen to have it as a whole
@@ -75,6 +76,7 @@ func (a *Auditor) load(ctx context.Context, app *application) error {
 // derive brings what follows from the view up to date: the targets and what
 // the applier learnt.
 func (a *Auditor) derive(ctx context.Context, app *application) error {
+	a.deriveWithdrawn(app)
 	if err := a.deriveApplied(ctx, app); err != nil {
 		return err
 	}

@@ -27,6 +27,9 @@ var errMoving = errors.New("the object changes faster than it can be read")
 // doubt.
 func (a *Auditor) examine(ctx context.Context, app *application, key string, w work, now time.Time) (Verdict, error) {
 	target, ok := app.targets[key]
+	if !ok && app.manifests == nil {
+		return Verdict{State: Undeclared, How: Withdrawn}, nil
+	}
 	if !ok {
 		return Verdict{State: Undeclared}, nil
 	}

@@ -55,7 +55,7 @@ func (a *Auditor) limited(ctx context.Context, app *application, now time.Time) 
 	}
 	return []events.Draft{{
 		Data: &limits, Address: app.ledger.at, Time: now,
-		Revision: app.order(),
+		Revision: app.view.order(),
 		Expect:   &events.Expectation{Last: app.said.last},
 	}}
 }

@@ -18,10 +18,15 @@ var viewed = []string{
 	"convergence.applied", "convergence.completed", "convergence.failed", "convergence.held", "convergence.superseded",
 }
 
-// view is the last event of each of those types, of one life of the log.
+// view is the last event of each of those types, of one life of the log. What
+// lies before the application's withdrawal is of one that is no more: it
+// declares nothing, and nothing of it was applied.
 type view struct {
 	epoch string
 	last  map[string]events.Event
+	// withdrawn is the place in the log of the last withdrawal known that was
+	// carried out; 0: there is none.
+	withdrawn uint64
 }
 
 // load reads the whole view from the log.
@@ -30,21 +35,30 @@ func (v *view) load(ctx context.Context, conn *bus.Conn, at events.Address) erro
 	if err != nil {
 		return fmt.Errorf("read the state of the log: %w", err)
 	}
-	subjects := make([]string, len(viewed))
-	for i, name := range viewed {
-		subjects[i] = events.TypeNamed(name).Subject(at)
+	subjects := []string{events.TypeNamed("application.withdrawn").Subject(at)}
+	for _, name := range viewed {
+		subjects = append(subjects, events.TypeNamed(name).Subject(at))
 	}
 	found, err := conn.LastOfEach(ctx, subjects...)
 	if err != nil {
 		return fmt.Errorf("read the last events of %s: %w", at.Application, err)
 	}
+	withdrawn := uint64(0)
+	if v.epoch == log.Epoch {
+		withdrawn = v.withdrawn // a later one that is held may lie over it
+	}
 	last := map[string]events.Event{}
 	for _, e := range found {
-		if e.Type != nil && e.Epoch == log.Epoch {
+		if e.Type == nil || e.Epoch != log.Epoch {
+			continue
+		}
+		if data, ok := e.Data.(*events.ApplicationWithdrawn); !ok {
 			last[e.Type.Name()] = e
+		} else if data.Outcome != events.ActionHeld { // else what there was is still there
+			withdrawn = max(withdrawn, e.Stored)
 		}
 	}
-	v.epoch, v.last = log.Epoch, last
+	v.epoch, v.last, v.withdrawn = log.Epoch, last, withdrawn
 	return nil
 }
 
@@ -60,9 +74,20 @@ func (v *view) take(e events.Event) bool {
 	return true
 }
 
+// at is the last event of a type since the withdrawal.
 func (v *view) at(name string) (events.Event, bool) {
 	e, ok := v.last[name]
-	return e, ok
+	return e, ok && e.Stored > v.withdrawn
+}
+
+// order is the place of the newest revision that was seen, before the
+// withdrawal too.
+func (v *view) order() events.Order {
+	o := events.Order{Epoch: v.epoch}
+	for _, name := range []string{"commit.observed", "manifests.rendered", "manifests.unchanged"} {
+		o.Sequence = max(o.Sequence, v.last[name].Sequence)
+	}
+	return o
 }
 
 // manifests is the newest bundle by revision, nil if there is none yet.
