@@ -5,6 +5,7 @@ package auditor
 import (
 	"slices"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -200,5 +201,20 @@ func TestViewBeginsAtTheWithdrawal(t *testing.T) {
 	a.withdrawn(events.ActionHeld)
 	if p := load(); p.Revision == 0 || p.settled() {
 		t.Errorf("held: %+v", p)
+	}
+}
+
+// TestWhatWasOpenEndsByItsPlace: a stall, or a divergence of an object that is
+// declared again, of before the withdrawal is over, however live is now.
+func TestWhatWasOpenEndsByItsPlace(t *testing.T) {
+	app := newApplication("local", "shop")
+	app.view.withdrawn = 5
+	for last, want := range map[uint64]Transition{4: {Step: Resolve, How: Withdrawn}, 6: {}} {
+		for _, state := range []State{Wait, Differs} {
+			known := Known{Phase: Persisted, Last: last}
+			if got := app.advance(known, Verdict{State: state}, time.Now()); got.Step != want.Step || got.How != want.How {
+				t.Errorf("told of at %d: %+v", last, got)
+			}
+		}
 	}
 }
