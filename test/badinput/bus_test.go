@@ -42,7 +42,7 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 	for _, in := range inputs {
 		t.Run(in.Name, func(t *testing.T) {
 			if in.isApplication() {
-				if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, s.begun}, rig.Of("convergence.completed", in.ID())); err != nil {
+				if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, time.Now()}, rig.Of("convergence.completed", in.ID())); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -35,7 +36,7 @@ func driveCluster(t *testing.T, s *stage, inputs []Input) {
 	for _, in := range inputs {
 		t.Run(in.Name, func(t *testing.T) {
 			t.Parallel()
-			if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, s.begun}, rig.Of("convergence.completed", in.ID())); err != nil {
+			if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, time.Now()}, rig.Of("convergence.completed", in.ID())); err != nil {
 				t.Fatal(err)
 			}
 			h := hand{stage: s, in: in, manager: "somebody", since: s.now()}

@@ -477,7 +477,7 @@ func (s *scene) panics() {
 // places are everything outside the cluster.
 func (s *scene) places() []place {
 	return []place{
-		stream(s.ctx(), s.Rig, "EVENTS"), stream(s.ctx(), s.Rig, "BLOBS"), stream(s.ctx(), s.Rig, "ATTEMPTS"),
+		stream(s.t.Context(), s.Rig, "EVENTS"), stream(s.t.Context(), s.Rig, "BLOBS"), stream(s.t.Context(), s.Rig, "ATTEMPTS"),
 		files("store", s.Store()), files("data", filepath.Join(s.Dir, "data")), files("logs", filepath.Join(s.Dir, "log")),
 		files("metrics", filepath.Join(s.Dir, "metrics")), files("processes", filepath.Join(s.Dir, "processes")),
 		text("OTLP", s.otlp.all()), text("Slack", s.slack.all()), text("command line", s.kept.Bytes()),
