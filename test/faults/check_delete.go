@@ -95,6 +95,9 @@ func (c *deleteCheck) deleted(i int, s State) {
 	n, _ := slices.BinarySearchFunc(list, s.Version, func(inv at[Inventory], version uint64) int {
 		return cmp.Compare(inv.value.Version, version)
 	})
+	for s.Listed && n > 1 && list[n-1].value.Gone {
+		n-- // a list says that it is gone, and not since when
+	}
 	if n == 0 || list[n-1].value.Gone {
 		judged = true
 		c.report(i, s, "it has no inventory")

@@ -317,6 +317,21 @@ func TestGoodHistories(t *testing.T) {
 			}
 			t.event(Event{Type: "application.withdrawn"})
 		},
+		"a withdrawal whose last deletion is only seen in a list": func(t *tale) {
+			t.lift()
+			t.add(Record{Ref: &RefChange{Op: OpFleet, Repository: "fleet", Branch: "main", Commit: "fleet2"}})
+			keys := slices.Sorted(maps.Keys(t.live))
+			last := t.live[keys[0]]
+			delete(t.live, keys[0])
+			for _, key := range keys[1:] {
+				t.remove(key)
+			}
+			t.event(Event{Type: "application.withdrawn"})
+			t.version++
+			t.add(Record{Inventory: &Inventory{App: "shop", UID: "inv", Version: t.version, Gone: true}})
+			last.Version, last.Listed = t.version+1, true // that of the list
+			t.add(Record{Gone: &last})
+		},
 		"a revision that is lost with its log": func(t *tale) {
 			t.push("c2", t.declare(6, "two"))
 			t.observe("c2")
