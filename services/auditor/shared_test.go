@@ -106,3 +106,23 @@ func TestEachOfTwoIsGivenAPart(t *testing.T) {
 		})
 	}
 }
+
+// TestStallIsNotToldOnHearsay has one of two auditors given the commit, and the
+// other all that came of it: the one that waits in vain asks the log before it
+// tells of a stall.
+func TestStallIsNotToldOnHearsay(t *testing.T) {
+	p := newPair(t)
+	p.commit()
+	p.given(p.one)
+	p.render(configMap("cm", "k", "v"))
+	p.apply()
+	p.given(p.other)
+	stop := bustest.Run(t, p.one.consumer)
+	p.within(p.one, func(ctx context.Context) ([]events.Draft, error) {
+		return p.one.pass(ctx, p.one.application("shared"), work{all: true}, time.Now().Add(time.Hour))
+	})
+	stop()
+	if got := story(p.heard()); got != "" {
+		t.Errorf("heard %q of a revision that is through", got)
+	}
+}
