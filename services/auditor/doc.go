@@ -11,7 +11,7 @@
 // last event on plumbline.v1.divergence.*.<cluster>.<application>.<key>, and
 // each transition is compare-and-set over that filter. What it keeps in memory
 // is derived again from the log and the cluster when it starts, and from the log
-where another auditor may have been given events in between.
+// where another auditor may have been given events in between.
 //
 // It writes nothing to the cluster, holds no right to (see [ReadOnlyRole]),
 // and heals nothing: the applier consumes divergence.detected.
