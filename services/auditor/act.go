@@ -18,18 +18,7 @@ import (
 func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.Time) (drafts []events.Draft, err error) {
 	defer func() { a.open.set(app.name, app.ledger.open(drafts)) }()
 	w.begun = time.Now()
-	if w.load || app.view.last == nil {
-		if err := a.load(ctx, app); err != nil {
-			return nil, err
-		}
-		w.all = true
-	} else if err := a.derive(ctx, app); err != nil {
-		return nil, err
-	}
-	if err := app.ledger.refresh(ctx, a.conn); err != nil {
-		return nil, err
-	}
-	if err := app.said.load(ctx, a.conn, app.ledger.at); err != nil {
+	if err := a.inform(ctx, app, &w, now); err != nil {
 		return nil, err
 	}
 	if a.fleet.withdrawn(app.name) {
@@ -60,6 +49,30 @@ func (a *Auditor) pass(ctx context.Context, app *application, w work, now time.T
 		err = nil
 	}
 	return drafts, err
+}
+
+// inform brings what is known of the application up to date; what is read anew
+// is looked at as a whole.
+func (a *Auditor) inform(ctx context.Context, app *application, w *work, now time.Time) error {
+	if w.load || app.view.last == nil {
+		if err := a.load(ctx, app); err != nil {
+			return err
+		}
+		w.load, w.all = true, true
+	} else if err := a.derive(ctx, app); err != nil {
+		return err
+	}
+	if err := app.ledger.refresh(ctx, a.conn); err != nil {
+		return err
+	}
+	if err := app.said.load(ctx, a.conn, app.ledger.at); err != nil {
+		return err
+	}
+	if w.load || !a.stalls(app, now) {
+		return nil
+	}
+	w.all = true
+	return a.loadAll(ctx, app)
 }
 
 // judge examines objects and returns the transitions of their divergences, and
@@ -180,6 +193,16 @@ func (app *application) step(key string, known Known, fresh events.Divergence, t
 	d := app.ledger.draft(key, known, data)
 	d.Revision, d.Begins = app.view.order(), breaks
 	return []events.Draft{d}
+}
+
+// stalls reports whether the newest revision that is known is about to be told
+// of as stalled. What it waits for may lie in the log, and wait behind what is
+// being worked on, or have been given to another auditor.
+func (a *Auditor) stalls(app *application, now time.Time) bool {
+	p := app.view.progress()
+	p.InPlace = app.standing()
+	v, _, _ := stalled(p, now)
+	return v.State == Differs && app.ledger.known[Key(a.cfg.Cluster, app.name, "")].Phase == Closed
 }
 
 // settled judges the application's newest revision.

@@ -12,6 +12,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
 // application is what is known of one application. It belongs to the
@@ -19,6 +20,7 @@ import (
 type application struct {
 	name   string
 	view   view
+	tenure bus.Tenure // in which the view was read and holds; zero: none
 	ledger ledger
 
 	manifests *events.Manifests // Git's newest bundle

@@ -10,7 +10,8 @@
 // audit.limited where it may not look. It owns no state: what is open is the
 // last event on plumbline.v1.divergence.*.<cluster>.<application>.<key>, and
 // each transition is compare-and-set over that filter. What it keeps in memory
-// is derived again from the log and the cluster when it starts.
+// is derived again from the log and the cluster when it starts, and from the log
+// where another auditor may have been given events in between.
 //
 // It writes nothing to the cluster, holds no right to (see [ReadOnlyRole]),
 // and heals nothing: the applier consumes divergence.detected.

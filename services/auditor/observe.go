@@ -41,10 +41,23 @@ func (a *Auditor) handleFor(ctx context.Context, in events.Event, w work) ([]eve
 		return nil, nil
 	}
 	app := a.application(in.Application)
+	tenure, known := bus.TenureOf(ctx)
+	if !known || tenure != app.tenure {
+		// Another auditor may have been given what came before, and the
+		// fleet's list too: what was read then says nothing now.
+		if err := a.fleet.load(ctx, a.conn); err != nil {
+			return nil, err
+		}
+		w.load = true
+	}
 	if !w.load && slices.Contains(viewed, in.Type.Name()) && !app.view.take(in) {
 		w.load = true
 	}
-	return a.pass(ctx, app, w, bus.Now(ctx))
+	drafts, err := a.pass(ctx, app, w, bus.Now(ctx))
+	if err == nil && w.load && known {
+		app.tenure = tenure
+	}
+	return drafts, err
 }
 
 // fleetChanged looks again at every application that came, changed or went.
