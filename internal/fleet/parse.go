@@ -299,15 +299,36 @@ func (r *Result) order() {
 		}
 		return a.Problems[0].Line - b.Problems[0].Line
 	})
-	ordered := make([]Rejection, len(at))
-	place := make([]int, len(at))
-	for to, from := range at {
-		ordered[to], place[from] = r.Rejections[from], to
+	// What has one name in one file has one key, and is told of as one.
+	var ordered []Rejection
+	place, known := make([]int, len(at)), map[string]int{}
+	for _, from := range at {
+		next := r.Rejections[from]
+		to, told := known[next.Key()]
+		if !told {
+			to = len(ordered)
+			known[next.Key()] = to
+			ordered = append(ordered, next)
+		} else {
+			ordered[to].join(next)
+		}
+		place[from] = to
 	}
 	r.Rejections = ordered
 	for i := range r.unread {
 		r.unread[i].rejection = place[r.unread[i].rejection]
 	}
+}
+
+// join adds the problems of another rejection of the same key, as far as an
+// event takes them: who has mended those is told of the next.
+func (r *Rejection) join(other Rejection) {
+	for _, p := range other.Problems {
+		if len(r.Problems) < events.MaxInline {
+			r.Problems = append(slices.Clip(r.Problems), p)
+		}
+	}
+	r.Holds = sorted(slices.Concat(r.Holds, other.Holds))
 }
 
 func sorted(names []string) []string {

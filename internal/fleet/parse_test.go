@@ -93,7 +93,15 @@ func golden(t *testing.T, dir string, show func(*testing.T, fleet.Result) string
 				}
 				files = append(files, fleet.File{Path: f.Name, Data: f.Data})
 			}
-			got := show(t, fleet.Parse(files))
+			result := fleet.Parse(files)
+			keys := map[string]bool{}
+			for _, r := range result.Rejections {
+				if keys[r.Key()] { // the one would be said, then the other, at every look
+					t.Errorf("two rejections are said on one subject: %s %s in %s", r.Kind, r.Name, r.File)
+				}
+				keys[r.Key()] = true
+			}
+			got := show(t, result)
 			if *update {
 				archive.Files = slices.DeleteFunc(archive.Files, func(f txtar.File) bool { return f.Name == want })
 				archive.Files = append(archive.Files, txtar.File{Name: want, Data: []byte(got)})
