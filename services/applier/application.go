@@ -28,7 +28,6 @@ type application struct {
 
 	// current is the event that the fence stands at; nil: not known yet.
 	current   *events.Event
-	kept      kept
 	forgotten map[string]bool
 	fights    map[string]*fight
 	// saidFailure and saidHold are what was published last, so that a retry

@@ -114,7 +114,7 @@ func (a *applier) claimObserved(ctx context.Context, t *task) error {
 	if err != nil || t.event.Epoch != log.Epoch {
 		return err
 	}
-	bundle, err := a.load(ctx, t.app, t.m)
+	bundle, err := a.load(ctx, t.m)
 	if _, _, terminal := fault.AsTerminal(err); terminal {
 		a.log.WarnContext(ctx, "it is not known what an application in mode observe declares", "application", t.app.name, "error", err)
 		return nil // the event is at fault, and nothing is published of it
@@ -152,7 +152,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		return nil, err
 	}
 	ctx, requests := count(ctx)
-	bundle, err := a.load(ctx, t.app, t.m)
+	bundle, err := a.load(ctx, t.m)
 	if err != nil {
 		return nil, err
 	}

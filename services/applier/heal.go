@@ -57,12 +57,11 @@ func (f *fight) heal(now, since time.Time) {
 // heal answers a divergence: the object is written again as the fence's bundle
 // declares it, if the application's policy says so. A divergence of an older
 // revision than the fence's is dropped: that revision has written the object
-// since, or will. One from the fence's own bundle is none of those, also in
-// another life of the log, in which nothing may be rendered yet.
+// since, or will.
 func (a *applier) heal(ctx context.Context, in events.Event, d *events.Divergence) ([]events.Draft, error) {
 	app := a.application(in.Application)
 	inv, found := a.inventories.get(app.name)
-	if d.Object == nil || !found || d.Digest != inv.Fence.Digest && (in.Epoch != inv.Fence.Epoch || in.Sequence < inv.Fence.Sequence) {
+	if d.Object == nil || !found || in.Epoch != inv.Fence.Epoch || in.Sequence < inv.Fence.Sequence && d.Digest != inv.Fence.Digest {
 		return nil, nil
 	}
 	e, err := a.atFence(ctx, app, inv)

@@ -30,31 +30,9 @@ const listInstead = 3
 // missingAgain is how soon a bundle that the store lost is looked for again.
 const missingAgain = 5 * time.Second
 
-// keptBundle is how large a bundle may be that stays in memory, in bytes.
-const keptBundle = 64 << 10
-
-// kept is the bundle that an application was driven to last, as it came from the
-// store: healing needs no store then, which may have lost it.
-type kept struct {
-	blob events.Blob
-	data []byte
-}
-
-// fetch reads a bundle, where it isn't the one that is kept.
-func (a *applier) fetch(ctx context.Context, app *application, b events.Blob) ([]byte, error) {
-	if app.kept.data != nil && app.kept.blob == b {
-		return app.kept.data, nil
-	}
-	data, err := a.bus.Blobs().Get(ctx, b)
-	if err == nil && len(data) <= keptBundle {
-		app.kept = kept{b, data}
-	}
-	return data, err
-}
-
 // load reads a bundle and where its objects come from, and verifies it.
-func (a *applier) load(ctx context.Context, app *application, m *events.Manifests) (manifest.Bundle, error) {
-	data, err := a.fetch(ctx, app, m.Bundle)
+func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundle, error) {
+	data, err := a.bus.Blobs().Get(ctx, m.Bundle)
 	if errors.Is(err, blob.ErrIntegrity) {
 		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle in the store is not the one that the event names; look now (plumbline sync) to have it rendered again", err)
 	}
