@@ -18,6 +18,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/cache"
 	"github.com/go-git/go-git/v5/storage/filesystem"
+	"github.com/go-git/go-git/v5/storage/filesystem/dotgit"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
@@ -144,6 +145,9 @@ func tipRef(commit plumbing.Hash) plumbing.ReferenceName {
 // tips are the commits that were fetched.
 func (m *mirror) tips() ([]plumbing.Hash, error) {
 	iter, err := m.store.IterReferences()
+	if errors.Is(err, dotgit.ErrEmptyRefFile) { // who wrote it was killed, or the disk was full
+		return nil, fmt.Errorf("%w: %w", errDamaged, err)
+	}
 	if err != nil {
 		return nil, fmt.Errorf("mirror: %w", err)
 	}
