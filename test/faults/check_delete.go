@@ -95,7 +95,7 @@ func (c *deleteCheck) deleted(i int, s State) {
 	n, _ := slices.BinarySearchFunc(list, s.Version, func(inv at[Inventory], version uint64) int {
 		return cmp.Compare(inv.value.Version, version)
 	})
-	for s.Listed && n > 1 && list[n-1].value.Gone {
+	for s.Listed && n > 1 && !list[n-1].value.holds(s.Key) {
 		n-- // a list says that it is gone, and not since when
 	}
 	if n == 0 || list[n-1].value.Gone {
@@ -124,6 +124,12 @@ func (c *deleteCheck) deleted(i int, s State) {
 		return
 	}
 	c.guard(i, s, list[:n])
+}
+
+// holds says that an inventory has an object.
+func (i Inventory) holds(key string) bool {
+	_, owned := i.Entries[key]
+	return owned && !i.Gone
 }
 
 // within says that an object is of what somebody took away as a whole.

@@ -328,6 +328,8 @@ func TestGoodHistories(t *testing.T) {
 			}
 			t.event(Event{Type: "application.withdrawn"})
 			t.version++
+			t.add(Record{Inventory: &Inventory{App: "shop", UID: "inv", Version: t.version, Fence: t.fence}})
+			t.version++
 			t.add(Record{Inventory: &Inventory{App: "shop", UID: "inv", Version: t.version, Gone: true}})
 			last.Version, last.Listed = t.version+1, true // that of the list
 			t.add(Record{Gone: &last})
