@@ -12,6 +12,23 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 )
 
+// loseAnswer loses the answer to the nth write of an application's inventory,
+// which takes effect, and counts those writes.
+func (r *rig) loseAnswer(application string, n int32) *atomic.Int32 {
+	var writes atomic.Int32
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(req)
+			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName(application)) || writes.Add(1) != n {
+				return response, err
+			}
+			response.Body.Close() //nolint:errcheck // it is not read
+			return nil, io.ErrUnexpectedEOF
+		})
+	}
+	return &writes
+}
+
 // The last write of a run takes effect, and its answer is lost: what was done is
 // said all the same, although nothing is left to be done.
 func TestSaysWhatItDidAlthoughTheLastAnswerIsLost(t *testing.T) {
@@ -20,17 +37,7 @@ func TestSaysWhatItDidAlthoughTheLastAnswerIsLost(t *testing.T) {
 	r.commit("shop", configMapYAML("one", "1"))
 	r.await("shop", "completed", 1)
 	stop()
-	var writes atomic.Int32
-	r.wrap = func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
-			response, err := next.RoundTrip(req)
-			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName("shop")) || writes.Add(1) != 2 {
-				return response, err
-			}
-			response.Body.Close() //nolint:errcheck // it is not read
-			return nil, io.ErrUnexpectedEOF
-		})
-	}
+	writes := r.loseAnswer("shop", 2)
 	r.start()
 	e := r.commit("shop", configMapYAML("one", "2"))
 	if applied := r.applied("shop", 2); applied.Digest != manifestsOf(e).Digest {
@@ -53,17 +60,7 @@ func TestSaysWhatBecameOfACommitThatChangesNothing(t *testing.T) {
 	r.commit("shop", configMapYAML("one", "1"))
 	r.await("shop", "completed", 1)
 	stop()
-	var writes atomic.Int32
-	r.wrap = func(next http.RoundTripper) http.RoundTripper {
-		return roundTripper(func(req *http.Request) (*http.Response, error) {
-			response, err := next.RoundTrip(req)
-			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName("shop")) || writes.Add(1) != 1 {
-				return response, err
-			}
-			response.Body.Close() //nolint:errcheck // it is not read
-			return nil, io.ErrUnexpectedEOF
-		})
-	}
+	writes := r.loseAnswer("shop", 1)
 	r.start()
 	c, p := r.observe("shop")
 	r.publish(c, &events.RenderFailed{Revision: p.Revision, Declaration: p.Declaration, Reason: events.ReasonSyntax, Message: "x"})

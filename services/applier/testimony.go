@@ -2,9 +2,7 @@
 
 package applier
 
-import (
-	"context"
-)
+import "context"
 
 // bearWitness tells the bus where a cluster was driven to a revision that its
 // log has not reached: it was put back from a backup, and nobody who was told of

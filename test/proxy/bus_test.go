@@ -160,9 +160,14 @@ func TestBusEndsWithWhatIsUnderWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for deadline := time.Now().Add(patience); p.Deliveries().Delivered == 0; time.Sleep(time.Millisecond) {
-		if time.Now().After(deadline) {
+	deadline, tick := time.NewTimer(patience), time.NewTicker(time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for p.Deliveries().Delivered == 0 {
+		select {
+		case <-deadline.C:
 			t.Fatal("nothing is under way")
+		case <-tick.C:
 		}
 	}
 	closed := make(chan error, 1)
