@@ -70,7 +70,7 @@ func (a *Auditor) fleetChanged(ctx context.Context, in events.Event) error {
 		return err
 	}
 	for _, application := range applications {
-		a.queue(application, events.Cause{ID: in.ID + "/" + application}, work{load: true})
+		a.backlog.queue(application, events.Cause{ID: in.ID + "/" + application}, work{load: true})
 	}
 	return nil
 }
@@ -110,42 +110,6 @@ func (a *Auditor) application(name string) *application {
 	return app
 }
 
-// queue puts work for one application behind what its queue has, or adds it to
-// what waits there already.
-func (a *Auditor) queue(application string, cause events.Cause, w work) {
-	a.mu.Lock()
-	waiting := a.pending[application]
-	if waiting == nil {
-		waiting = &work{}
-		a.pending[application] = waiting
-	}
-	first := waiting.empty()
-	waiting.add(w)
-	a.mu.Unlock()
-	if !first {
-		return
-	}
-	var taken *work
-	a.consumer.Observe(application, cause, func(ctx context.Context) ([]events.Draft, error) {
-		if taken == nil {
-			taken = a.take(application)
-		}
-		defer taken.finish()
-		return a.pass(ctx, a.application(application), *taken, bus.Now(ctx))
-	})
-}
-
-func (a *Auditor) take(application string) *work {
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	w := a.pending[application]
-	if w == nil {
-		w = &work{}
-	}
-	delete(a.pending, application)
-	return w
-}
-
 // wakeAt sets the application's timer.
 func (a *Auditor) wakeAt(app *application) {
 	a.mu.Lock()
@@ -159,7 +123,7 @@ func (a *Auditor) wakeAt(app *application) {
 	}
 	name, at := app.name, app.wake
 	a.timers[name] = time.AfterFunc(max(0, time.Until(at)), func() {
-		a.queue(name, events.Cause{ID: fmt.Sprintf("timer/%s/%s/%d", a.cfg.Cluster, name, at.UnixNano())}, work{all: true})
+		a.backlog.queue(name, events.Cause{ID: fmt.Sprintf("timer/%s/%s/%d", a.cfg.Cluster, name, at.UnixNano())}, work{all: true})
 	})
 }
 
@@ -171,7 +135,7 @@ const retryAfter = time.Second
 func (a *Auditor) again(ctx context.Context, application string, keys map[string]bool, why error) {
 	a.log.WarnContext(ctx, "some objects could not be compared; they are tried again", "application", application, "objects", len(keys), "error", why)
 	time.AfterFunc(retryAfter, func() {
-		a.queue(application, events.Cause{ID: fmt.Sprintf("again/%s/%s/%d", a.cfg.Cluster, application, time.Now().UnixNano())}, work{keys: keys})
+		a.backlog.queue(application, events.Cause{ID: fmt.Sprintf("again/%s/%s/%d", a.cfg.Cluster, application, time.Now().UnixNano())}, work{keys: keys})
 	})
 }
 
@@ -206,7 +170,7 @@ func (a *Auditor) page(ctx context.Context, s scope, objects []unstructured.Unst
 		all.Add(1)
 		var once sync.Once
 		w.done = func() { once.Do(all.Done) }
-		a.queue(application, events.Cause{ID: fmt.Sprintf("list/%s/%s/%d", s.kind, application, time.Now().UnixNano())}, *w)
+		a.backlog.queue(application, events.Cause{ID: fmt.Sprintf("list/%s/%s/%d", s.kind, application, time.Now().UnixNano())}, *w)
 	}
 	compared := make(chan struct{})
 	go func() { all.Wait(); close(compared) }()
@@ -252,7 +216,7 @@ func (a *Auditor) event(s scope, kind watch.EventType, o metav1.Object) {
 // touch has the application look that declares an object.
 func (a *Auditor) touch(key, cause string) {
 	if application := a.cache.claimedBy(key); application != "" {
-		a.queue(application, events.Cause{ID: cause}, work{keys: map[string]bool{key: true}})
+		a.backlog.queue(application, events.Cause{ID: cause}, work{keys: map[string]bool{key: true}})
 	}
 }
 
@@ -264,6 +228,6 @@ func (a *Auditor) state(s scope, is Reading) {
 		}
 	}
 	for _, application := range a.readers.state(s) {
-		a.queue(application, events.Cause{ID: fmt.Sprintf("read/%s/%s/%d/%d", s.kind, application, is, time.Now().UnixNano())}, work{all: true})
+		a.backlog.queue(application, events.Cause{ID: fmt.Sprintf("read/%s/%s/%d/%d", s.kind, application, is, time.Now().UnixNano())}, work{all: true})
 	}
 }

@@ -25,13 +25,13 @@ type Auditor struct {
 	cluster   *cluster
 	cache     *cache
 	readers   *readers
+	backlog   *backlog
 	fleet     *fleet
 	bundles   *bundles
 	digestKey seal.DigestKey
 
 	mu      sync.Mutex
 	apps    map[string]*application
-	pending map[string]*work // by application: what waits to be looked at
 	timers  map[string]*time.Timer
 	stopped bool
 	count   uint64 // of levels read, for their causes
@@ -76,13 +76,16 @@ func newAuditor(cfg Config, log *slog.Logger, conn *bus.Conn, cluster *cluster, 
 		cfg: cfg, log: log, conn: conn, cluster: cluster, cache: newCache(), digestKey: key,
 		fleet:   &fleet{cluster: cfg.Cluster},
 		bundles: &bundles{kept: map[string]keptBundle{}},
-		apps:    map[string]*application{}, pending: map[string]*work{}, timers: map[string]*time.Timer{},
+		apps:    map[string]*application{}, timers: map[string]*time.Timer{},
 	}
 	a.readers = &readers{
 		cluster: cluster, sink: a, every: cfg.FullCompare, timing: defaultTiming, secrets: !key.Zero(), log: log,
 		wants: map[string]map[want]bool{}, running: map[scope]*runningReader{}, news: map[string]bool{},
 	}
 	a.consumer = conn.Consumer("auditor-"+cfg.Cluster, a.handle, bus.Options{})
+	a.backlog = &backlog{consumer: a.consumer, waits: map[string]*work{}, look: func(ctx context.Context, name string, w work) ([]events.Draft, error) {
+		return a.pass(ctx, a.application(name), w, bus.Now(ctx))
+	}}
 	return a
 }
 
@@ -133,7 +136,7 @@ func (a *Auditor) level(why string, done func()) {
 		for _, application := range applications {
 			all.Add(1)
 			var each sync.Once
-			a.queue(application, events.Cause{ID: id + "/" + application}, work{load: true, done: func() { each.Do(all.Done) }})
+			a.backlog.queue(application, events.Cause{ID: id + "/" + application}, work{load: true, done: func() { each.Do(all.Done) }})
 		}
 		if done != nil {
 			once.Do(func() { go func() { all.Wait(); done() }() })

@@ -25,8 +25,6 @@ type listed struct {
 	body *unstructured.Unstructured // nil where only metadata was listed
 }
 
-func (w *work) empty() bool { return !w.load && !w.all && len(w.keys) == 0 && w.done == nil }
-
 // add joins other to w.
 func (w *work) add(other work) {
 	w.load, w.all = w.load || other.load, w.all || other.all
