@@ -8,6 +8,7 @@ import "github.com/plumbline-dev/plumbline/internal/compare"
 // of it. It holds as long as the object looks as it did then.
 type Comparison struct {
 	Digest      string // the object digest of what it was compared with
+	For         string // the application by whose declaration; two may declare one content
 	Signature   string // of the metadata that came with the body
 	Fields      string // hash of our entry then
 	Claimed     string // the digest that live carried then, and Application the label

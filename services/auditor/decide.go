@@ -181,7 +181,7 @@ func expected(d Desired, l Live) (digest string, wait bool) {
 // present judges an object that is there, against one digest.
 func present(d Desired, l Live, digest string) Verdict {
 	c := l.Compared
-	if c != nil && c.Digest != digest {
+	if c != nil && (c.Digest != digest || c.For != d.Application) {
 		c = nil
 	}
 	if c != nil && c.Signature == l.Signature() && c.Doubt == l.Doubt {

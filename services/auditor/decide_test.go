@@ -51,11 +51,24 @@ func look(l Live, v Verdict, differs bool) Live {
 		l.Gone = true
 		return l
 	}
-	l.Compared = &Comparison{Digest: v.Digest, Signature: l.Signature(), Fields: l.Ours.Fields, Claimed: l.Digest, Application: l.Application, Doubt: l.Doubt}
+	l.Compared = &Comparison{Digest: v.Digest, For: "shop-web", Signature: l.Signature(), Fields: l.Ours.Fields, Claimed: l.Digest, Application: l.Application, Doubt: l.Doubt}
 	if differs {
 		l.Compared.Differences = []Difference{{FieldDifference: events.FieldDifference{Path: "/spec/replicas"}}}
 	}
 	return l
+}
+
+// TestAssessForOneApplication hands an object from one application to another
+// that declares the same content: how it compared for the one, whose label it
+// then lacked, says nothing of the other.
+func TestAssessForOneApplication(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Before: "A", Settled: true}
+	l := Live{Listed: true, Exists: true, Doubt: 1, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web", Ours: Entry{Fields: "sha256:f"}}}
+	l = look(l, Verdict{Digest: "A"}, true)
+	l.Compared.For = "shop-old"
+	if v := assess(d, l); v.State != Look {
+		t.Errorf("the comparison for another application is taken for ours: %+v", v)
+	}
 }
 
 func TestAssessHoldsItsInvariants(t *testing.T) {

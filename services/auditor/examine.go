@@ -92,7 +92,7 @@ func (a *Auditor) compareBody(ctx context.Context, app *application, key string,
 	if !observe {
 		desired = compare.Stamped(desired, app.name, digest)
 	}
-	result := Comparison{Digest: digest, Result: compare.Bodies(desired, body.Object, compare.Comparing{
+	result := Comparison{Digest: digest, For: app.name, Result: compare.Bodies(desired, body.Object, compare.Comparing{
 		Owners: compare.OwnersOf(body.GetManagedFields()),
 		Intact: !observe && live.Ours.sameFields(app.learnt[key][digest]),
 		Secret: a.digestKey,
