@@ -31,8 +31,10 @@ type application struct {
 	forgotten map[string]bool
 	fights    map[string]*fight
 	// saidFailure and saidHold are what was published last, so that a retry
-	// that meets the same is quiet.
+	// that meets the same is quiet; saidFailure of the revision failedOf.
 	saidFailure string
+	failedOf    events.Order
+	hiding      string // the failure of the last try that may pass, and is not said yet
 	saidHold    string
 	retries     int
 	since       time.Time // when it began that its deletions wait for another application; zero: they don't
@@ -172,8 +174,9 @@ func (a *applier) recall(ctx context.Context, t *task, inv Inventory) error {
 		app.saidHold = held.Hold
 	}
 	newest := max(last["applied"].Stored, last["completed"].Stored, last["failed"].Stored, last["degraded"].Stored)
-	if newest != last["failed"].Stored {
-		app.saidFailure = ""
+	app.saidFailure, app.failedOf = "", events.Order{}
+	if failed, ok := last["failed"].Data.(*events.ConvergenceFailed); ok && last["failed"].Stored == newest {
+		app.saidFailure, app.failedOf = fingerprint(failed), order(last["failed"])
 	}
 	applied, ok := last["applied"].Data.(*events.ConvergenceApplied)
 	// What is said of a revision that leads to what is applied already, as after

@@ -95,8 +95,8 @@ const blockedAfter = 3
 func blocked(objs []events.Object) []failure {
 	list := make([]failure, len(objs))
 	for i, o := range objs {
-		list[i] = failure{events.ObjectFailure{Object: o, Message: fmt.Sprintf(
-			"%s is being deleted, and a finalizer keeps it; see metadata.finalizers of the object and the controller that is to remove them", o)}, events.ReasonDeletionBlocked}
+		list[i] = failure{reason: events.ReasonDeletionBlocked, ObjectFailure: events.ObjectFailure{Object: o, Message: fmt.Sprintf(
+			"%s is being deleted, and a finalizer keeps it; see metadata.finalizers of the object and the controller that is to remove them", o)}}
 	}
 	return list
 }

@@ -80,7 +80,10 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 				return nil, err
 			}
 			a.again(t, Plan{}, true)
-			return a.fail(t, []failure{{events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message}, refused.Reason}}), nil
+			return a.fail(t, []failure{{
+				ObjectFailure: events.ObjectFailure{APIReason: refused.APIReason, Message: refused.Message},
+				reason:        refused.Reason, passing: refused.Passing,
+			}}), nil
 		}
 		if err == nil {
 			drafts = a.overtake(t, drafts)

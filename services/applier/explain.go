@@ -25,7 +25,10 @@ type trouble struct {
 	Message   string
 	// Again says that the same request may be granted in a moment.
 	Again bool
-	Err   error
+	// Passing says that it is the API server's state rather than the object's:
+	// what else is wrong with the object is not known by it.
+	Passing bool
+	Err     error
 }
 
 func (t *trouble) Error() string { return fmt.Sprintf("%s: %s", t.Reason, t.Message) }
@@ -63,7 +66,7 @@ func explain(o events.Object, err error) error {
 		t.Reason, t.Message = events.ReasonForbidden, explainForbidden(o, s.Message)
 	case apierrors.IsConflict(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
 		apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err), s.Code >= 500:
-		t.Again = true
+		t.Again, t.Passing = true, true
 		t.Message = fmt.Sprintf("the API server can't take %s now (%s); it is tried again", o, s.Reason)
 	case apierrors.IsNotFound(err) && o.Namespace != "" && missingNamespace(s, o):
 		t.Message = fmt.Sprintf("the namespace %s doesn't exist: declare it, or set createNamespace of the application", o.Namespace)

@@ -32,7 +32,7 @@ func (a *applier) failures(ctx context.Context, done *outcome) ([]failure, error
 			f.File, f.Line = s.Target.File, s.Target.Line
 		}
 		if t := new(trouble); errors.As(r.Err, &t) {
-			f.reason, f.APIReason, f.Message = t.Reason, t.APIReason, t.Message
+			f.reason, f.APIReason, f.Message, f.passing = t.Reason, t.APIReason, t.Message, t.Passing
 		}
 		list = append(list, f)
 	}
@@ -46,7 +46,8 @@ func (a *applier) failures(ctx context.Context, done *outcome) ([]failure, error
 
 type failure struct {
 	events.ObjectFailure
-	reason events.Reason
+	reason  events.Reason
+	passing bool
 }
 
 // ready asks the API server whether it is; that it may not be asked counts as
@@ -66,15 +67,23 @@ func (a *applier) refuse(ctx context.Context, t *task, refused []Refusal) ([]eve
 	}
 	list := make([]failure, len(refused))
 	for i, r := range refused {
-		list[i] = failure{events.ObjectFailure{Object: r.Object, Message: cut(r.Message), File: r.File, Line: r.Line}, r.Reason}
+		list[i] = failure{
+			ObjectFailure: events.ObjectFailure{Object: r.Object, Message: cut(r.Message), File: r.File, Line: r.Line},
+			reason:        r.Reason,
+		}
 	}
 	drafts := a.fail(t, list)
 	a.again(t, Plan{}, true)
 	return drafts, nil
 }
 
-// fail says why a revision doesn't converge, once as long as it is the same.
+// fail says why a revision doesn't converge, once as long as it is the same,
+// whether its event or a look at the level brought it. What may pass, and hides
+// for one try whether the rest is as it was said to be, is said when it comes
+// twice in a row.
 func (a *applier) fail(t *task, list []failure) []events.Draft {
+	before := t.app.hiding
+	t.app.hiding = ""
 	if len(list) == 0 {
 		t.app.saidFailure = ""
 		return nil
@@ -92,11 +101,16 @@ func (a *applier) fail(t *task, list []failure) []events.Draft {
 		}
 		p.Failures = append(p.Failures, f.ObjectFailure)
 	}
-	said := fingerprint(p, t.m.DeclarationDigest)
-	if said == t.app.saidFailure && t.cause != causeRevision {
+	said, of := fingerprint(p), order(t.event)
+	known := t.app.saidFailure != "" && t.app.failedOf == of
+	if known && said == t.app.saidFailure {
 		return nil
 	}
-	t.app.saidFailure = said
+	if known && said != before && slices.ContainsFunc(list, func(f failure) bool { return f.passing }) {
+		t.app.hiding = said
+		return nil
+	}
+	t.app.saidFailure, t.app.failedOf = said, of
 	t.app.mu.Lock()
 	t.app.health = healthState{}
 	t.app.mu.Unlock()
@@ -106,13 +120,14 @@ func (a *applier) fail(t *task, list []failure) []events.Draft {
 // maxFailures is how many bytes of messages an event carries.
 const maxFailures = 24 << 10
 
-func fingerprint(p *events.ConvergenceFailed, declaration string) string {
-	q := *p
-	q.Cause, q.After = "", 0
-	data, err := json.Marshal(q)
+// fingerprint tells what was said of a failure from what else could be.
+func fingerprint(p *events.ConvergenceFailed) string {
+	data, err := json.Marshal(events.ConvergenceFailed{
+		Converging: events.Converging{Digest: p.Digest}, Reason: p.Reason, Message: p.Message, Failures: p.Failures, Failed: p.Failed,
+	})
 	if err != nil {
 		return "" // never said before
 	}
-	sum := sha256.Sum256(append(data, declaration...))
+	sum := sha256.Sum256(data)
 	return hex.EncodeToString(sum[:])
 }

@@ -56,10 +56,6 @@ func slim(e events.Event) events.Event {
 		q := *p
 		q.Objects = events.AppliedObjects{}
 		e.Data = &q
-	case *events.ConvergenceFailed:
-		q := *p
-		q.Failures = nil
-		e.Data = &q
 	case *events.ConvergenceDegraded:
 		q := *p
 		q.Failures = nil

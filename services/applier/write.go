@@ -77,7 +77,7 @@ func (r *run) unansweredWrite(ctx context.Context, s Step, err error) (Result, e
 	if !errors.Is(err, context.DeadlineExceeded) || r.ready(ctx) != nil {
 		return Result{}, err
 	}
-	return Result{Err: &trouble{Reason: events.ReasonRefused, Again: true, Err: err, Message: fmt.Sprintf(
+	return Result{Err: &trouble{Reason: events.ReasonRefused, Again: true, Passing: true, Err: err, Message: fmt.Sprintf(
 		"the API server didn't answer within %s for %s: an admission webhook may hang; it is tried again", r.timeout, s.Object)}}, nil
 }
 

@@ -52,8 +52,8 @@ func (s *stage) saidOnce(t *testing.T) {
 	}
 }
 
-// statementOf is type and reason of an event.
+// statementOf is type, reason and messages of an event.
 func statementOf(e events.Event) string {
 	s := said(e)
-	return s.event + " " + s.reason
+	return fmt.Sprintf("%s %s %.400q", s.event, s.reason, s.messages)
 }
