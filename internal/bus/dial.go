@@ -78,7 +78,7 @@ func dialOnce(cfg Config, key *keyFile, absence *absence, on callbacks) (*nats.C
 		nats.CustomReconnectDelay(reconnectDelay),
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
-		nats.PingInterval(10*time.Second),
+		nats.PingInterval(3*time.Second),
 		nats.MaxPingsOutstanding(2),
 		nats.NoEcho(),
 		nats.DisconnectErrHandler(func(nc *nats.Conn, err error) {

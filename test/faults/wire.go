@@ -21,7 +21,7 @@ var wireFaults = []Fault{
 		Inject: between(func(*rand.Rand) proxy.Fault { return proxy.Fault{Hold: proxy.Both} }),
 	},
 	{
-		Row: "F7", Name: "bus-one-way", About: "what some services send to the bus is lost, or what it answers; their connections stay half-open, until the client's pings find that, which it sends every 10 s: the third without an answer ends a connection", Weight: 3,
+		Row: "F7", Name: "bus-one-way", About: "what some services send to the bus is lost, or what it answers; their connections stay half-open, until the client's pings find that, which it sends every 3 s: the third without an answer ends a connection", Weight: 3,
 		Hold: Span{500 * time.Millisecond, 6 * time.Second}, Needs: NeedProxy,
 		Inject: between(func(rng *rand.Rand) proxy.Fault {
 			return proxy.Fault{Lose: []proxy.Direction{proxy.ToServer, proxy.ToClient, proxy.Both}[rng.IntN(3)]}
