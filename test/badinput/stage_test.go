@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait for one input: many times what it takes.
-const patience = 60 * time.Second
+const patience = 2 * time.Minute
 
 // grace is how long what is wanted is waited for once something else was said.
 const grace = 10 * time.Second
