@@ -10,22 +10,23 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus"
 )
 
-// Timeout is how long tests wait for what is to come.
-const Timeout = 30 * time.Second
+// Timeout is how long tests wait for what is to come: many times what it takes,
+// also where the machine does ten other things.
+const Timeout = 90 * time.Second
 
-// Eventually waits until ok says true.
+// Eventually waits until ok says true. It asks often at first, and the longer it
+// has waited the more seldom: what is asked may read a whole log.
 func Eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()
-	deadline := time.NewTimer(Timeout)
-	defer deadline.Stop()
-	tick := time.NewTicker(10 * time.Millisecond)
+	begun := time.Now()
+	tick := time.NewTimer(0)
 	defer tick.Stop()
 	for !ok() {
-		select {
-		case <-deadline.C:
+		if time.Since(begun) > Timeout {
 			tb.Fatalf("not within %s: %s", Timeout, what)
-		case <-tick.C:
 		}
+		tick.Reset(min(10*time.Millisecond+time.Since(begun)/16, 100*time.Millisecond))
+		<-tick.C
 	}
 }
 
