@@ -92,6 +92,15 @@ func (a *applier) fail(t *task, list []failure) []events.Draft {
 		}
 		p.Failures = append(p.Failures, f.ObjectFailure)
 	}
+	return a.sayFailure(t, p)
+}
+
+// failWhole says why nothing of a bundle can be applied, whatever is in it.
+func (a *applier) failWhole(t *task, reason events.Reason, message string) []events.Draft {
+	return a.sayFailure(t, &events.ConvergenceFailed{Converging: t.said, Reason: reason, Message: message})
+}
+
+func (a *applier) sayFailure(t *task, p *events.ConvergenceFailed) []events.Draft {
 	said := fingerprint(p, t.m.DeclarationDigest)
 	if said == t.app.saidFailure && t.cause != causeRevision {
 		return nil

@@ -126,5 +126,5 @@ func (a *applier) failed(in events.Event, reason events.Reason, message string) 
 		return nil
 	}
 	t := a.newTask(a.application(in.Application), in, causeRevision)
-	return []events.Draft{a.draft(t, &events.ConvergenceFailed{Converging: t.said, Reason: reason, Message: message})}
+	return a.failWhole(t, reason, message)
 }
