@@ -51,6 +51,7 @@ const (
 	ReasonNotPermitted     Reason = "not_permitted"
 	ReasonUnhealthy        Reason = "unhealthy"         // not healthy within the timeout
 	ReasonUnsealable       Reason = "unsealable"        // a sealed value doesn't open
+	ReasonBundleMissing    Reason = "bundle_missing"    // the store has lost what is to be applied
 	ReasonPruneGuard       Reason = "prune_guard"       // more would go than the guard lets
 	ReasonProtectedKind    Reason = "protected_kind"    // a Namespace, CRD, PV or PVC would go
 	ReasonWithdrawalGuard  Reason = "withdrawal_guard"  // more than 30 % of the fleet withdrawn at once

@@ -40,6 +40,8 @@ var (
 	ErrIntegrity = errors.New("blob does not fit its digest")
 	// ErrExists says that another body is there under the name.
 	ErrExists = errors.New("another blob has this name")
+	// ErrName says that what names a blob is no blob's name.
+	ErrName = errors.New("no blob's name")
 )
 
 // Wire is what a [Store] needs of a connection. Both wait for the bus, for as
@@ -150,7 +152,7 @@ func (s *Store) Has(ctx context.Context, b events.Blob) (bool, error) {
 	return err == nil && there == b, err
 }
 
-// Get returns a blob's bytes. Its error wraps [ErrMissing] or [ErrIntegrity].
+// Get returns a blob's bytes. Its error wraps [ErrMissing], [ErrIntegrity] or [ErrName].
 func (s *Store) Get(ctx context.Context, b events.Blob) ([]byte, error) {
 	data, err := s.get(ctx, b)
 	if err != nil {
@@ -224,11 +226,11 @@ func describedBy(name string, m *nats.Msg) (events.Blob, error) {
 func checkName(name string) error {
 	rest, ok := strings.CutPrefix(name, Root+".")
 	if !ok {
-		return fmt.Errorf("%q is no blob's name: want %s.<writer>...<name>", name, Root)
+		return fmt.Errorf("%q: %w: want %s.<writer>...<name>", name, ErrName, Root)
 	}
 	for token := range strings.SplitSeq(rest, ".") {
 		if token == "" || strings.ContainsFunc(token, func(r rune) bool { return !tokenRune(r) }) {
-			return fmt.Errorf("%q is no blob's name: want tokens of letters, digits, '-' and '_'", name)
+			return fmt.Errorf("%q: %w: want tokens of letters, digits, '-' and '_'", name, ErrName)
 		}
 	}
 	return nil

@@ -27,7 +27,8 @@ type Options struct {
 	// one, in the order of the log. Default: [ApplicationKey].
 	Key func(events.Event) string
 	// Failed returns what is published of an input that is at fault, or that
-	// failed too often (reason quarantined); nil or empty: a message.rejected.
+	// failed too often (reason quarantined). Nil: a message.rejected; empty, but
+	// not nil: nothing, as it was said before.
 	Failed func(in events.Event, reason events.Reason, message string) []events.Draft
 	// Settled, where set, is told what became of what is published.
 	Settled Settled

@@ -271,7 +271,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 			return err
 		}
 	}
-	if len(drafts) > 0 {
+	if drafts != nil {
 		err := w.publish(ctx, t, s, drafts, about)
 		if !errors.Is(err, events.ErrInvalid) && !errors.Is(err, events.ErrTooLarge) {
 			return err

@@ -75,6 +75,12 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
 			continue
 		}
+		switch reason, message, terminal := fault.AsTerminal(err); {
+		case errors.Is(err, errLacking):
+			drafts, err = a.lacking(t), nil
+		case terminal && t.cause != causeRevision: // the level is at fault, and nobody's message
+			drafts, err = a.failWhole(t, events.Reason(reason), message), nil
+		}
 		if refused := new(trouble); errors.As(err, &refused) { // of no object, but of them all
 			if err := a.ready(ctx); err != nil {
 				return nil, err

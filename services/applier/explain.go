@@ -191,12 +191,15 @@ func cut(s string) string {
 
 // outage wraps what says that the API server is not there at all: no answer,
 // none that is its own, or none but that it can't answer now. A refusal of an
-// object is none.
+// object is none, and neither is what an input is at fault for, or waits for.
 func outage(cluster string, err error) error {
 	if err == nil {
 		return nil
 	}
-	if _, already := fault.AsOutage(err); already {
+	_, already := fault.AsOutage(err)
+	_, _, terminal := fault.AsTerminal(err)
+	_, later := fault.Delay(err)
+	if already || terminal || later {
 		return err
 	}
 	var status apierrors.APIStatus

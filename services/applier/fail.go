@@ -77,15 +77,10 @@ func (a *applier) refuse(ctx context.Context, t *task, refused []Refusal) ([]eve
 	return drafts, nil
 }
 
-// fail says why a revision doesn't converge, once as long as it is the same,
-// whether its event or a look at the level brought it. What may pass, and hides
-// for one try whether the rest is as it was said to be, is said when it comes
-// twice in a row.
+// fail says which objects a revision doesn't converge for; none: it does.
 func (a *applier) fail(t *task, list []failure) []events.Draft {
-	before := t.app.hiding
-	t.app.hiding = ""
 	if len(list) == 0 {
-		t.app.saidFailure = ""
+		t.app.saidFailure, t.app.hiding = "", ""
 		return nil
 	}
 	first := list[0]
@@ -101,12 +96,27 @@ func (a *applier) fail(t *task, list []failure) []events.Draft {
 		}
 		p.Failures = append(p.Failures, f.ObjectFailure)
 	}
+	return a.sayFailure(t, p, slices.ContainsFunc(list, func(f failure) bool { return f.passing }))
+}
+
+// failWhole says why nothing of a bundle can be applied, whatever is in it.
+func (a *applier) failWhole(t *task, reason events.Reason, message string) []events.Draft {
+	return a.sayFailure(t, &events.ConvergenceFailed{Converging: t.said, Reason: reason, Message: message}, false)
+}
+
+// sayFailure says why a revision doesn't converge, once as long as it is the same,
+// whether its event or a look at the level brought it. What may pass, and hides
+// for one try whether the rest is as it was said to be, is said when it comes
+// twice in a row.
+func (a *applier) sayFailure(t *task, p *events.ConvergenceFailed, passing bool) []events.Draft {
+	before := t.app.hiding
+	t.app.hiding = ""
 	said, of := fingerprint(p), order(t.event)
 	known := t.app.saidFailure != "" && t.app.failedOf == of
 	if known && said == t.app.saidFailure {
 		return nil
 	}
-	if known && said != before && slices.ContainsFunc(list, func(f failure) bool { return f.passing }) {
+	if known && said != before && passing {
 		t.app.hiding = said
 		return nil
 	}

@@ -103,8 +103,8 @@ func (a *applier) settled(drafts []events.Draft, stored []events.Event) {
 			continue
 		}
 		switch app := a.application(d.Application); {
-		case stored == nil:
-			app.logged = logged{}
+		case stored == nil: // it may be there, and it may not
+			app.logged, app.saidFailure = logged{}, ""
 		case app.logged.last != nil:
 			app.logged.take(stored[i])
 		}

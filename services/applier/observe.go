@@ -4,12 +4,10 @@ package applier
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -17,68 +15,13 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/compare"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
 
 // listInstead is how many unknown objects of one kind and namespace are looked
 // up by one LIST instead of a GET each.
 const listInstead = 3
-
-// missingAgain is how soon a bundle that the store lost is looked for again.
-const missingAgain = 5 * time.Second
-
-// load reads a bundle and where its objects come from, and verifies it.
-func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundle, error) {
-	data, err := a.bus.Blobs().Get(ctx, m.Bundle)
-	if errors.Is(err, blob.ErrIntegrity) {
-		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle in the store is not the one that the event names; look now (plumbline sync) to have it rendered again", err)
-	}
-	if err != nil {
-		err = fmt.Errorf("read bundle %s: %w", m.Digest, err)
-		if errors.Is(err, blob.ErrMissing) { // the renderer sends it again: no fault of the event
-			err = fault.RetryAfter(err, missingAgain)
-		}
-		return manifest.Bundle{}, err
-	}
-	bundle, err := manifest.Decode(data)
-	if err == nil && bundle.Digest() != m.Digest {
-		err = fmt.Errorf("its digest is %s", bundle.Digest())
-	}
-	if err != nil {
-		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle is not the one that the event names", err)
-	}
-	places, err := a.places(ctx, m.Objects)
-	if err != nil {
-		return manifest.Bundle{}, err
-	}
-	for i := range bundle.Objects {
-		o := &bundle.Objects[i]
-		o.File, o.Line = places[o.Key()].File, places[o.Key()].Line
-	}
-	return bundle, nil
-}
-
-// places are the file and line of each object, by key.
-func (a *applier) places(ctx context.Context, list events.DeclaredObjects) (map[string]events.DeclaredObject, error) {
-	items := list.Items
-	if list.Blob != nil {
-		data, err := a.bus.Blobs().Get(ctx, *list.Blob)
-		if err != nil {
-			return nil, fmt.Errorf("read the list of objects: %w", err)
-		}
-		if err := json.Unmarshal(data, &items); err != nil {
-			return nil, fault.Terminal(events.ReasonIntegrity, "the list of the bundle's objects can't be read", err)
-		}
-	}
-	places := make(map[string]events.DeclaredObject, len(items))
-	for _, o := range items {
-		places[o.Key()] = o
-	}
-	return places, nil
-}
 
 // desire resolves a bundle to targets, and refuses what must not be written.
 // Its error is that of reading what the cluster serves.

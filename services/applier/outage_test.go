@@ -42,6 +42,8 @@ func TestWhatIsAnOutage(t *testing.T) {
 		"someone else was first":         {apierrors.NewConflict(maps, "one", errors.New("old")), false},
 		"the inventory was changed":      {errInventoryChanged, false},
 		"a kind that nobody serves":      {errUnknownKind, false},
+		"the event is at fault":          {fault.Terminal(events.ReasonIntegrity, "no", errors.New("x")), false},
+		"the store has lost the bundle":  {fault.RetryAfter(errLacking, missingAgain), false},
 		"the applier ends":               {context.Canceled, false},
 		"it is called an outage already": {fault.Outage("the bus", errors.New("gone")), true},
 	} {

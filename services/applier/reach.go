@@ -21,21 +21,29 @@ func (r reach) holds(o events.Object) bool {
 	return len(r) == 0 || o.Namespace != "" && slices.Contains(r, o.Namespace)
 }
 
-// scope is the namespace that o is watched in; empty: all of them.
+// scope is the namespace that o is watched in; empty: all of them. Secrets are
+// watched where they are declared alone, so that nobody has to grant the applier
+// those of the whole cluster.
 func (r reach) scope(o events.Object) string {
-	if len(r) == 0 {
+	if len(r) == 0 && !secret(o.Group, o.Kind) {
 		return ""
 	}
 	return o.Namespace
 }
 
+func secret(group, kind string) bool { return group == "" && kind == "Secret" }
+
 // lists are the namespaces in which a kind is listed one by one; one that is
-// empty stands for all of them.
-func (r reach) lists() []string {
-	if len(r) == 0 {
-		return []string{""}
+// empty stands for all of them. declared are those that the application whose
+// objects are looked for declares something in.
+func (r reach) lists(group, kind string, declared []string) []string {
+	switch {
+	case len(r) > 0:
+		return r
+	case secret(group, kind):
+		return append([]string{""}, declared...) // all of them, where that is granted
 	}
-	return r
+	return []string{""}
 }
 
 // deny says, for people, why o is out of reach and what to do.

@@ -42,6 +42,12 @@ func TestReach(t *testing.T) {
 			t.Errorf("%v of %q: held %v, watched in %q", c.reach, c.namespace, holds, scope)
 		}
 	}
+	for _, o := range []events.Object{{Kind: "Secret", Namespace: "a"}, {Group: "example.com", Kind: "Secret", Namespace: "a"}} {
+		want := map[bool]string{true: "a"}[o.Group == ""]
+		if scope := reach(nil).scope(o); scope != want {
+			t.Errorf("%s of %q is watched in %q, want %q", o.Kind, o.Group, scope, want)
+		}
+	}
 	for _, namespaces := range [][]string{{""}, {"shop", ""}, {systemNamespace}} {
 		cfg := Config{Cluster: "local", Resync: syncTimeout, Namespaces: namespaces}
 		if _, err := cfg.withDefaults(); err == nil || !strings.Contains(err.Error(), "--namespaces") {
@@ -51,7 +57,8 @@ func TestReach(t *testing.T) {
 }
 
 // grant applies the accounts and rights of a kustomization, as shipped, and
-// returns what the applier's service account connects with.
+// returns what the applier's service account connects with. What names no
+// namespace is put into the test's where it is of one.
 func (r *rig) grant(folder string) *rest.Config {
 	r.Helper()
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), "../../deploy/kubernetes/"+folder)
@@ -76,6 +83,9 @@ func (r *rig) grant(folder string) *rest.Config {
 			body, err := shipped.Map()
 			r.must(err)
 			o := &unstructured.Unstructured{Object: body}
+			if o.GetNamespace() == "" && (k.kind == "Role" || k.kind == "RoleBinding") {
+				o.SetNamespace(r.namespace)
+			}
 			_, err = r.client(k.resource, o.GetNamespace()).Apply(r.Context(), o.GetName(), o, metav1.ApplyOptions{FieldManager: "test", Force: true})
 			r.must(err)
 			if o.GetNamespace() == "" && k.kind != "Namespace" { // not for the next test
@@ -265,4 +275,35 @@ subjects: [{kind: ServiceAccount, namespace: `+own+`, name: default}]
 	})
 	r.sync()
 	r.await("lever", "completed", 1)
+}
+
+// With the rights of the overlay cluster-wide a Secret goes where that is granted,
+// and nowhere else; it is pruned, and its inventory rebuilt, by that right alone.
+func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
+	r := newRig(t)
+	identity, _, err := seal.EnsureIdentity(filepath.Join(t.TempDir(), "age.key"))
+	r.must(err)
+	r.identity = &identity
+	as := r.grant("overlays/cluster-wide")
+	stop := r.startOn(as)
+
+	const secretYAML = "apiVersion: v1\nkind: Secret\nmetadata: {name: web}\nstringData: {password: horse}\n---\n"
+	wants(t, r.refused("web", secretYAML+configMapYAML("one", "1")).Message, "Secret in the namespace "+r.namespace, "grant")
+	r.commit("beside", configMapYAML("beside", "1"))
+	r.await("beside", "completed", 1)
+
+	r.grant("secrets")
+	r.sync()
+	r.await("web", "completed", 1)
+	r.edit(secrets, "web", `{"stringData":{"password":"cow"}}`)
+	r.sync()
+	if healed := r.applied("web", 2); healed.Counts.Configured != 1 {
+		t.Errorf("got %+v", healed.Counts)
+	}
+
+	stop()
+	r.must(r.admin.Resource(configMaps_).Namespace(systemNamespace).Delete(r.Context(), inventoryName("web"), metav1.DeleteOptions{}))
+	r.commit("web", configMapYAML("one", "1"))
+	r.startOn(as)
+	r.eventually("the Secret is pruned: "+r.story("web"), func() bool { return r.get(secrets, "web") == nil })
 }

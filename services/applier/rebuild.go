@@ -33,6 +33,7 @@ func (a *applier) rebuild(ctx context.Context, inv Inventory, desired Desired) (
 	if err != nil && !discovery.IsGroupDiscoveryFailedError(err) {
 		return inv, fmt.Errorf("read which kinds the cluster serves: %w", err)
 	}
+	declared := namespacesOf(desired)
 	inv.Entries = map[string]Entry{}
 	for _, list := range discovery.FilteredBy(discovery.SupportsAllVerbs{Verbs: []string{"list", "patch", "delete"}}, lists) {
 		gv, err := schema.ParseGroupVersion(list.GroupVersion)
@@ -40,7 +41,7 @@ func (a *applier) rebuild(ctx context.Context, inv Inventory, desired Desired) (
 			continue // of a broken aggregated API
 		}
 		for _, r := range list.APIResources {
-			if err := a.rebuildKind(ctx, inv, gv, r); err != nil {
+			if err := a.rebuildKind(ctx, inv, gv, r, declared); err != nil {
 				return inv, err
 			}
 		}
@@ -52,17 +53,29 @@ func (a *applier) rebuild(ctx context.Context, inv Inventory, desired Desired) (
 	return inv, a.watchAll(ctx, objs)
 }
 
+// namespacesOf are the namespaces of what is declared.
+func namespacesOf(desired Desired) []string {
+	var list []string
+	for _, t := range desired.Objects {
+		if t.Namespace != "" {
+			list = append(list, t.Namespace)
+		}
+	}
+	slices.Sort(list)
+	return slices.Compact(list)
+}
+
 // derivedKinds are made by controllers, which copy the labels of what they are
 // made of.
 var derivedKinds = map[string]bool{
 	"/Endpoints": true, "discovery.k8s.io/EndpointSlice": true, "apps/ControllerRevision": true, "/Event": true, "events.k8s.io/Event": true,
 }
 
-func (a *applier) rebuildKind(ctx context.Context, inv Inventory, gv schema.GroupVersion, r metav1.APIResource) error {
+func (a *applier) rebuildKind(ctx context.Context, inv Inventory, gv schema.GroupVersion, r metav1.APIResource, declared []string) error {
 	if derivedKinds[gv.Group+"/"+r.Kind] {
 		return nil
 	}
-	for _, namespace := range a.reach().lists() {
+	for _, namespace := range a.reach().lists(gv.Group, r.Kind, declared) {
 		if namespace != "" && !r.Namespaced {
 			return nil
 		}

@@ -119,12 +119,16 @@ func (a *applier) handle(ctx context.Context, in events.Event) ([]events.Draft, 
 	return nil, nil
 }
 
-// failed is what is published of a bundle that is at fault.
+// failed is what is published of a bundle that is at fault, if a look at the level
+// hasn't said it already.
 func (a *applier) failed(in events.Event, reason events.Reason, message string) []events.Draft {
 	m := manifestsOf(in)
 	if m == nil {
 		return nil
 	}
 	t := a.newTask(a.application(in.Application), in, causeRevision)
-	return []events.Draft{a.draft(t, &events.ConvergenceFailed{Converging: t.said, Reason: reason, Message: message})}
+	if drafts := a.failWhole(t, reason, message); drafts != nil {
+		return drafts
+	}
+	return []events.Draft{}
 }

@@ -140,11 +140,11 @@ func (r *renderer) store(ctx context.Context, a events.Address, res result, d ev
 	}
 	k := &known{digest: b.Digest(), objects: declared(b)}
 	if v.good != nil && v.good.Digest == k.digest && v.good.Declaration.Recipient == d.Recipient {
-		has, err := r.conn.Blobs().Has(ctx, v.good.Bundle)
+		sound, err := r.sound(ctx, v.good)
 		if err != nil {
 			return nil, err
 		}
-		if has {
+		if sound {
 			k.bundle = v.good.Bundle
 			return k, nil
 		}

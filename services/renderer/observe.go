@@ -5,13 +5,10 @@ package renderer
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/seal"
 )
@@ -100,22 +97,13 @@ func (r *renderer) look(ctx context.Context, in events.Event, thorough bool) (vi
 		v.add(e)
 	}
 	if thorough && v.good != nil && v.previous.phase != phaseFailed {
-		v.previous.lost, err = r.lost(ctx, v.good)
-	}
-	return v, err
-}
-
-// lost reports whether a blob of a bundle's event is gone.
-func (r *renderer) lost(ctx context.Context, m *events.Manifests) (bool, error) {
-	for _, b := range []*events.Blob{&m.Bundle, m.Objects.Blob} {
-		if b == nil {
-			continue
+		sound, err := r.sound(ctx, v.good)
+		if err != nil {
+			return v, err
 		}
-		if has, err := r.conn.Blobs().Has(ctx, *b); err != nil || !has {
-			return err == nil, err
-		}
+		v.previous.lost = !sound
 	}
-	return false, nil
+	return v, nil
 }
 
 // bySequence orders outcomes: what is of the epoch comes after all that
@@ -165,27 +153,4 @@ func (r *renderer) tree(ctx context.Context, c *events.CommitObserved) (*tree, e
 		return nil, fail(events.ReasonIntegrity, "", 0, "the source of this commit is not the tree %s, or not all of it", printable(c.Revision.Tree, 64))
 	}
 	return t, err
-}
-
-// objects returns the object list of a bundle's event; none where it has been
-// swept.
-func (r *renderer) objects(ctx context.Context, m *events.Manifests) ([]events.DeclaredObject, error) {
-	if m == nil {
-		return nil, nil
-	}
-	if m.Objects.Blob == nil {
-		return m.Objects.Items, nil
-	}
-	data, err := r.conn.Blobs().Get(ctx, *m.Objects.Blob)
-	if errors.Is(err, blob.ErrMissing) {
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	var list []events.DeclaredObject
-	if err := json.Unmarshal(data, &list); err != nil {
-		return nil, fmt.Errorf("read object list %s: %w", m.Objects.Blob.Name, err)
-	}
-	return list, nil
 }

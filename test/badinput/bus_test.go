@@ -37,6 +37,7 @@ import (
 //	edit: prefix-member TEXT  behind the first brace
 //	edit: base64              data becomes data_base64
 //	replace: TOKEN TEXT…      in body and headers, generated as in [Input.Tree]
+//	then: sync                everything is asked to look now, once it is published
 func driveBus(t *testing.T, s *stage, inputs []Input) {
 	carriers := s.listenForBaggage(t)
 	for _, in := range inputs {
@@ -56,6 +57,9 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 				return
 			}
 			if err != nil {
+				t.Fatal(err)
+			}
+			if err := s.then(t.Context(), in); err != nil {
 				t.Fatal(err)
 			}
 			if in.Want.Event == "none" {
@@ -78,10 +82,10 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 					return ok && d.Revision.Commit == commit && d.RecoveredFrom != 0
 				})
 			case events.ReasonIntegrity:
-				s.newer(t, in, func(e rig.Seen, commit string) bool {
-					d, ok := e.Data.(*events.ConvergenceCompleted)
-					return ok && d.Revision.Commit == commit
-				})
+				s.goesOn(t, in, since)
+			}
+			if in.Want.Event == "convergence.completed" {
+				s.goesOn(t, in, since)
 			}
 			s.live(t, in)
 		})
@@ -156,6 +160,34 @@ func (s *stage) silent(t *testing.T, inputs []Input) {
 	}
 }
 
+// goesOn shows of an application of which a bundle was forged that a newer
+// revision, which renders to what was converged before, is what it converges to:
+// by its own bundle, or by that of the revision before, put right meanwhile.
+func (s *stage) goesOn(t *testing.T, in Input, since moment) {
+	t.Helper()
+	var digest string
+	s.newer(t, in, func(e rig.Seen, commit string) bool {
+		switch d := e.Data.(type) {
+		case *events.ManifestsRendered:
+			digest = d.Digest
+			return d.Revision.Commit == commit
+		case *events.ManifestsUnchanged:
+			digest = d.Digest
+			return d.Revision.Commit == commit
+		}
+		return false
+	})
+	ctx, cancel := context.WithTimeout(s.alive, patience)
+	defer cancel()
+	_, err := s.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool {
+		d, ok := e.Data.(*events.ConvergenceCompleted)
+		return ok && e.Application == in.ID() && d.Digest == digest
+	})
+	if err != nil {
+		t.Errorf("it doesn't converge any more: %v", err)
+	}
+}
+
 // newer shows that a newer revision gets through: that it lifts a quarantine, and
 // isn't shut out by what was forged.
 func (s *stage) newer(t *testing.T, in Input, through func(e rig.Seen, commit string) bool) {
@@ -206,6 +238,38 @@ func (s *stage) publish(ctx context.Context, in Input) (uint64, error) {
 	return ack.Sequence, nil
 }
 
+// then asks everything to look now, where an input's message says so.
+func (s *stage) then(ctx context.Context, in Input) error {
+	if !strings.Contains(in.Parts["message"], "then: sync\n") {
+		return nil
+	}
+	conn, err := s.Connect("operator")
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	e := events.Event{
+		Type: events.TypeNamed("sync.requested"), Address: events.Address{Application: in.ID()}, ID: in.ownID() + "-sync", Time: time.Now(),
+		Source: events.Source("operator", ""), Data: &events.SyncRequested{By: "nobody"},
+	}
+	headers, body, err := events.Encode(e)
+	if err != nil {
+		return err
+	}
+	js, err := jetstream.New(conn)
+	if err != nil {
+		return err
+	}
+	m := &nats.Msg{Subject: e.Type.Subject(e.Address), Header: nats.Header{}, Data: body}
+	for key, values := range headers {
+		m.Header[key] = values
+	}
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	_, err = js.PublishMsg(ctx, m)
+	return err
+}
+
 // compose writes an input's message.
 func (s *stage) compose(in Input, m *nats.Msg) (user string, err error) {
 	var subject string
@@ -226,6 +290,7 @@ func (s *stage) compose(in Input, m *nats.Msg) (user string, err error) {
 			m.Data, err = s.edit(m.Data, value)
 		case "replace":
 			replace = append(replace, value)
+		case "then": // see [stage.then]
 		default:
 			err = fmt.Errorf("message: unknown key %q", key)
 		}

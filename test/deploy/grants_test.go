@@ -65,6 +65,10 @@ func granted(overlay string, who identity, c cell) bool {
 		return true // its inventories
 	}
 	wide := overlay == overlays[1]
+	secret := c.group == "" && c.resource == "secrets"
+	if secret && c.namespace != tenants {
+		return false // of no other namespace, Plumbline's own least of all
+	}
 	listed := slices.Contains(declared[c.group], c.resource) && (wide || c.namespace == tenants) ||
 		slices.Contains(ofTheCluster[c.group], c.resource) && wide
 	switch {
@@ -73,7 +77,6 @@ func granted(overlay string, who identity, c cell) bool {
 	case who == applier:
 		return slices.Contains(converges, c.verb)
 	case who == auditor:
-		secret := c.group == "" && c.resource == "secrets"
 		return slices.Contains(reads, c.verb) && !(secret && wide)
 	}
 	return false

@@ -48,7 +48,8 @@ func TestPrivileges(t *testing.T) {
 			d := deployed(t, overlay)
 			t.Run("every kind", func(t *testing.T) { d.everyKind(t, overlay) })
 			t.Run("no way to more", d.noWayToMore)
-			t.Run("tokens of others", func(t *testing.T) { d.secretsOf(t, overlay) })
+			t.Run("tokens of others", func(t *testing.T) { d.secretsOf(t) })
+			t.Run("its own namespace", func(t *testing.T) { d.ownNamespace(t, overlay) })
 		})
 	}
 }
@@ -92,7 +93,7 @@ func deployed(t *testing.T, overlay string) deployment {
 	if d.host, err = url.Parse(config.Host); err != nil {
 		t.Fatal(err)
 	}
-	objects := namespacesFirst(render(t, overlay))
+	objects := namespacesFirst(shipped(t, overlay))
 	d.namespaces(t, append(slices.Clone(objects), placed(tenants), placed(foreign)))
 	for _, o := range append(objects, parse(t, widget)...) {
 		if err := d.apply(t.Context(), o); err != nil {
@@ -101,6 +102,16 @@ func deployed(t *testing.T, overlay string) deployment {
 	}
 	d.summed(t, overlay)
 	return d
+}
+
+// shipped is an overlay with what it grants in the namespace of applications.
+func shipped(t *testing.T, overlay string) []*unstructured.Unstructured {
+	t.Helper()
+	objects := render(t, overlay)
+	if overlay == overlays[1] {
+		objects = append(objects, render(t, overlay+"/secrets/"+tenants)...)
+	}
+	return objects
 }
 
 func placed(namespace string) *unstructured.Unstructured {
