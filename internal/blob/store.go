@@ -67,6 +67,25 @@ func (s *Store) Put(ctx context.Context, prefix string, data []byte) (events.Blo
 	return s.PutNamed(ctx, prefix+"."+hex.EncodeToString(sum[:]), data)
 }
 
+// PutNew is [Store.Put] of what is most likely not there yet: it is sent without
+// being looked for. What is there stays: it was sent in vain then,
+// at most a chunk of it.
+func (s *Store) PutNew(ctx context.Context, prefix string, data []byte) (events.Blob, error) {
+	sum := sha256.Sum256(data)
+	name := prefix + "." + hex.EncodeToString(sum[:])
+	if len(data) > ChunkSize {
+		return s.PutNamed(ctx, name, data)
+	}
+	if err := checkName(name); err != nil {
+		return events.Blob{}, err
+	}
+	b := describe(name, data)
+	if err := s.putChunk(ctx, b, 0, data); err != nil {
+		return events.Blob{}, fmt.Errorf("put blob %s: %w", name, err)
+	}
+	return b, nil
+}
+
 // PutNamed writes data under a name that stands for its content, such as an
 // HMAC of it: what is there under the name stays, and if it is whole it is
 // returned and nothing is sent. Its error wraps [ErrExists] where a part of

@@ -40,6 +40,9 @@ func TestRoundTrip(t *testing.T) {
 			if again, err := renderer.Put(t.Context(), prefix, data); err != nil || again != b {
 				t.Errorf("put again: %+v, %v; want %+v", again, err, b)
 			}
+			if again, err := renderer.PutNew(t.Context(), prefix, data); err != nil || again != b {
+				t.Errorf("put again as if it were new: %+v, %v; want %+v", again, err, b)
+			}
 			if got, err := applier.Get(t.Context(), b); err != nil || !bytes.Equal(got, data) {
 				t.Errorf("Get = %d bytes, %v", len(got), err)
 			}
@@ -50,6 +53,32 @@ func TestRoundTrip(t *testing.T) {
 				t.Errorf("Stat = %+v, %v", got, err)
 			}
 		})
+	}
+}
+
+// unread is a wire over which nothing may be asked.
+type unread struct {
+	*testing.T
+	sent int
+}
+
+func (w *unread) Write(context.Context, *nats.Msg) (bool, error) {
+	w.sent++
+	return false, nil
+}
+
+func (w *unread) Read(_ context.Context, _, subject string) (*nats.Msg, error) {
+	w.Errorf("asked for %s", subject)
+	return nil, nil
+}
+
+func TestWhatIsNewIsSentWithoutAQuestion(t *testing.T) {
+	w := &unread{T: t}
+	if _, err := blob.New(w).PutNew(t.Context(), prefix, body(100)); err != nil || w.sent != 1 {
+		t.Errorf("%d messages were sent, %v", w.sent, err)
+	}
+	if _, err := blob.New(w).PutNew(t.Context(), "elsewhere.>", body(100)); err == nil {
+		t.Error("a name that is none was taken")
 	}
 }
 

@@ -85,7 +85,7 @@ func TestSaysWhatAnotherApplierApplied(t *testing.T) {
 	r.nats.Idle(r, "applier-local")
 	c, p := r.observe("shop")
 	m := r.render(p, configMapYAML("one", "1")+configMapYAML("two", "1"))
-	other := newInventories(r.admin, nil)
+	other := newInventories(r.core, nil)
 	inv, _ := r.inventory("shop")
 	inv.Fence.Sequence, inv.Fence.Digest, inv.Fence.Declaration = c.Sequence, m.Digest, m.DeclarationDigest
 	_, err := other.write(r.Context(), inv)

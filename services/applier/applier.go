@@ -75,7 +75,11 @@ func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config
 		return nil, fmt.Errorf("connect to cluster %s: %w", cfg.Cluster, err)
 	}
 	a.scopes = newScopes(a.discovery, a.meter)
-	a.inventories = newInventories(a.dynamic, a.rewound)
+	inventories, err := inventoryClient(rc)
+	if err != nil {
+		return nil, fmt.Errorf("connect to cluster %s: %w", cfg.Cluster, err)
+	}
+	a.inventories = newInventories(inventories, a.rewound)
 	a.observer = &observer{
 		metadata: a.metadata, dynamic: a.dynamic, log: log, told: a.told, rewound: a.rewound,
 		root: ctx, reach: cfg.Namespaces, kinds: map[watchScope]*kindWatch{},

@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"fmt"
+	"log/slog"
 	"strings"
 	"testing"
 
@@ -13,6 +14,7 @@ import (
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumbline-dev/plumbline/events"
 )
@@ -46,9 +48,9 @@ func TestABrokenInventoryCountsAsLost(t *testing.T) {
 	}
 	for _, field := range []string{keyFence, keyPolicy, keyApplication} {
 		broken := body.DeepCopy()
-		broken.Object["data"].(map[string]any)[field] = "{"
+		broken.Data[field] = "{"
 		s := newInventories(nil, nil)
-		s.keep(broken.GetName(), decodeInventory(broken))
+		s.keep(broken.Name, decodeInventory(broken))
 		if inv, found := s.get("a"); found || len(inv.Entries) > 0 {
 			t.Errorf("%s: found %+v", field, inv)
 		}
@@ -120,4 +122,31 @@ func TestOneLookAtTheLevelWaitsAtATime(t *testing.T) {
 	a.application("shop").asked.Store(true)
 	a.resyncOne("shop", events.Event{}) // there is no consumer to put another one into
 	a.poke("shop")
+}
+
+// The watch tells of each write of our own, too: only what another has written is
+// read.
+func TestOnlyNewsOfAnInventoryIsRead(t *testing.T) {
+	body, err := encodeInventory(Inventory{Application: "a", ResourceVersion: "5", UID: "u"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := newInventories(nil, nil)
+	s.keep(body.Name, decodeInventory(body))
+	w := newInventoryWatch(&applier{inventories: s, log: slog.New(slog.DiscardHandler)})
+	for _, c := range []struct {
+		version, uid string
+		known        bool
+	}{{"5", "u", true}, {"6", "u", false}, {"5", "another", false}} {
+		s.keep(body.Name, decodeInventory(body))
+		told := body.DeepCopy()
+		told.ResourceVersion, told.UID = c.version, types.UID(c.uid)
+		told.Data[keyFence] = "{"
+		if err := w.Update(told); err != nil {
+			t.Fatal(err)
+		}
+		if _, found := s.get("a"); found != c.known {
+			t.Errorf("version %s of %s: found %t", c.version, c.uid, found)
+		}
+	}
 }

@@ -263,7 +263,7 @@ func (a *applier) makeNamespace(ctx context.Context, d events.Declaration, plan 
 	if !needed {
 		return nil
 	}
-	if err := createNamespace(ctx, a.dynamic, d.Namespace); err != nil {
+	if err := createNamespace(ctx, a.inventories.client, d.Namespace); err != nil {
 		return explain(events.Object{Version: "v1", Kind: "Namespace", Name: d.Namespace}, err)
 	}
 	return nil

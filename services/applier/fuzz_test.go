@@ -5,7 +5,6 @@ package applier
 import (
 	"bytes"
 	"compress/gzip"
-	"encoding/base64"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -18,9 +17,9 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/util/validation/field"
 
@@ -88,13 +87,12 @@ func gzipped(t testing.TB, data []byte) []byte {
 }
 
 // configMapOf is the ConfigMap of the application shop with those parts.
-func configMapOf(fence, policy string, entries []byte) *unstructured.Unstructured {
-	return &unstructured.Unstructured{Object: map[string]any{
-		"apiVersion": "v1", "kind": "ConfigMap",
-		"metadata":   map[string]any{"name": inventoryName(app), "namespace": systemNamespace},
-		"data":       map[string]any{keyApplication: app, keyFence: fence, keyPolicy: policy},
-		"binaryData": map[string]any{keyEntries: base64.StdEncoding.EncodeToString(entries)},
-	}}
+func configMapOf(fence, policy string, entries []byte) *corev1.ConfigMap {
+	return &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Name: inventoryName(app), Namespace: systemNamespace},
+		Data:       map[string]string{keyApplication: app, keyFence: fence, keyPolicy: policy},
+		BinaryData: map[string][]byte{keyEntries: entries},
+	}
 }
 
 // FuzzMergeInventory: through plans of which any request may fail, an

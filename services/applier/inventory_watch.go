@@ -6,8 +6,8 @@ import (
 	"context"
 	"sync/atomic"
 
+	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
@@ -27,9 +27,9 @@ func newInventoryWatch(a *applier) *inventoryWatch {
 }
 
 func (w *inventoryWatch) run(ctx context.Context) {
-	client := w.dynamic.Resource(configMapResource).Namespace(systemNamespace)
-	source := listWatch(w.dynamic, &w.inventories.past, labelInventory,
-		func(ctx context.Context, o metav1.ListOptions) (*unstructured.UnstructuredList, error) {
+	client := w.inventories.client.ConfigMaps(systemNamespace)
+	source := listWatch(client, &w.inventories.past, labelInventory,
+		func(ctx context.Context, o metav1.ListOptions) (*corev1.ConfigMapList, error) {
 			list, err := client.List(ctx, o)
 			w.away.Store(err != nil)
 			return list, err
@@ -64,24 +64,24 @@ func (w *inventoryWatch) Add(obj any) error { return w.Update(obj) }
 
 // Update is called by the reflector for an inventory that changes.
 func (w *inventoryWatch) Update(obj any) error {
-	if u, ok := obj.(*unstructured.Unstructured); ok {
-		w.inventories.keep(u.GetName(), w.decode(u))
+	if c, ok := obj.(*corev1.ConfigMap); ok && !w.inventories.has(c) {
+		w.inventories.keep(c.Name, w.decode(c))
 	}
 	return nil
 }
 
-func (w *inventoryWatch) decode(u *unstructured.Unstructured) stored {
-	e := decodeInventory(u)
+func (w *inventoryWatch) decode(c *corev1.ConfigMap) stored {
+	e := decodeInventory(c)
 	if e.broken != nil {
-		w.log.Warn("an inventory can't be read: it counts as lost", "inventory", u.GetName(), "error", e.broken)
+		w.log.Warn("an inventory can't be read: it counts as lost", "inventory", c.Name, "error", e.broken)
 	}
 	return e
 }
 
 // Delete is called by the reflector for an inventory that is gone.
 func (w *inventoryWatch) Delete(obj any) error {
-	if u, ok := obj.(*unstructured.Unstructured); ok {
-		w.inventories.forget(u.GetName(), string(u.GetUID()))
+	if c, ok := obj.(*corev1.ConfigMap); ok {
+		w.inventories.forget(c.Name, string(c.UID))
 	}
 	return nil
 }
@@ -90,8 +90,8 @@ func (w *inventoryWatch) Delete(obj any) error {
 func (w *inventoryWatch) Replace(list []any, resourceVersion string) error {
 	listed := make(map[string]stored, len(list))
 	for _, obj := range list {
-		if u, ok := obj.(*unstructured.Unstructured); ok {
-			listed[u.GetName()] = w.decode(u)
+		if c, ok := obj.(*corev1.ConfigMap); ok {
+			listed[c.Name] = w.decode(c)
 		}
 	}
 	back, found := w.inventories.replace(listed, resourceVersion)

@@ -101,7 +101,7 @@ func TestANewLogIsAcceptedAndAnOldOneIsNot(t *testing.T) {
 	again.namespace = r.namespace
 	inv := before
 	inv.ResourceVersion, inv.UID = "", ""
-	_, err := newInventories(r.admin, nil).write(r.Context(), inv) // the new rig has cleaned it away
+	_, err := newInventories(r.core, nil).write(r.Context(), inv) // the new rig has cleaned it away
 	again.must(err)
 	again.start()
 	again.commit("shop", manyConfigMaps(5, "1"))

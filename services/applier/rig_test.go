@@ -19,6 +19,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/client-go/dynamic"
+	corev1client "k8s.io/client-go/kubernetes/typed/core/v1"
 	"k8s.io/client-go/rest"
 	"k8s.io/client-go/tools/clientcmd"
 
@@ -53,6 +54,7 @@ type rig struct {
 	auditor   *bus.Conn
 	reader    *bus.Conn
 	admin     dynamic.Interface
+	core      corev1client.CoreV1Interface // for inventories
 	namespace string
 	declared  map[string]events.Declaration
 	invalid   []string // applications whose declaration was never valid
@@ -100,6 +102,8 @@ func rigWith(t testing.TB, lab *kubelab.Cluster, s *bustest.Server) *rig {
 	r.must(err)
 	rc.QPS = -1
 	r.admin, err = dynamic.NewForConfig(rc)
+	r.must(err)
+	r.core, err = inventoryClient(rc)
 	r.must(err)
 	r.clean()
 	t.Cleanup(r.clean)
@@ -430,12 +434,12 @@ func (r *rig) edit(gvr schema.GroupVersionResource, name, patch string) {
 // inventory reads an application's inventory from the cluster.
 func (r *rig) inventory(name string) (Inventory, bool) {
 	r.Helper()
-	u, err := r.admin.Resource(configMaps_).Namespace(systemNamespace).Get(context.Background(), inventoryName(name), metav1.GetOptions{})
+	c, err := r.core.ConfigMaps(systemNamespace).Get(context.Background(), inventoryName(name), metav1.GetOptions{})
 	if apierrors.IsNotFound(err) {
 		return Inventory{}, false
 	}
 	r.must(err)
-	e := decodeInventory(u)
+	e := decodeInventory(c)
 	r.must(e.broken)
 	return e.Inventory, true
 }

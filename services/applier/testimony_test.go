@@ -24,7 +24,7 @@ func TestTheClusterKnowsThatTheLogWasPutBack(t *testing.T) {
 	inv := before
 	inv.ResourceVersion, inv.UID = "", ""
 	inv.Fence.Epoch, inv.Fence.Sequence = epoch, 1000
-	_, err := newInventories(r.admin, nil).write(r.Context(), inv) // the new rig has cleaned it away
+	_, err := newInventories(r.core, nil).write(r.Context(), inv) // the new rig has cleaned it away
 	again.must(err)
 	again.start()
 	again.commit("shop", configMapYAML("one", "2"))

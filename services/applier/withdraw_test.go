@@ -176,7 +176,7 @@ func withdrawInANewLog(t *testing.T, obstruct func(*rig)) {
 	r := rigOn(t, before.lab) // another log, the same cluster
 	r.namespace = before.namespace
 	for _, inv := range kept {
-		_, err := newInventories(r.admin, nil).write(r.Context(), inv) // the new rig has cleaned it away
+		_, err := newInventories(r.core, nil).write(r.Context(), inv) // the new rig has cleaned it away
 		r.must(err)
 	}
 	r.start()

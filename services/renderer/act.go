@@ -165,7 +165,7 @@ func (r *renderer) put(ctx context.Context, a events.Address, b manifest.Bundle,
 		return events.Blob{}, err
 	}
 	ctx, span := telemetry.Start(ctx, "bundle put", attribute.Int("plumbline.bytes", len(data)), attribute.Int("plumbline.objects", len(b.Objects)))
-	stored, err := r.conn.Blobs().Put(ctx, prefix(a.Cluster), data)
+	stored, err := r.conn.Blobs().PutNew(ctx, prefix(a.Cluster), data) // its digest is new
 	telemetry.End(span, err, "bus")
 	return stored, err
 }

@@ -22,6 +22,8 @@ type build struct {
 	root string
 	read []string          // files, in the order in which they were read
 	data map[string][]byte // and what they hold
+	// places are what a file declares, of those that were looked at for it.
+	places map[string][]place
 	// spent says that a file sets kustomize's OpenAPI schema, which is global
 	// to the process and stays.
 	spent bool
@@ -31,7 +33,7 @@ type build struct {
 // with its default restrictions: files in or below each kustomization's own
 // folder, bases anywhere in the tree, no plugins, nothing remote, no Helm.
 func (c *client) kustomize(root string) reply {
-	b := &build{root: root, data: map[string][]byte{}}
+	b := &build{root: root, data: map[string][]byte{}, places: map[string][]place{}}
 	b.fs = &treeFS{client: c, replace: map[string][]byte{}, seen: b.seen}
 	wanted := b.traceOrigins()
 	options := krusty.MakeDefaultOptions()
@@ -85,17 +87,11 @@ func (b *build) traceOrigins() (wanted bool) {
 
 const originAnnotation = "config.kubernetes.io/origin"
 
-// object takes an object out of kustomize's result.
+// object takes an object out of kustomize's result: out of its nodes, since
+// kustomize makes JSON of them by way of their YAML, which takes several times
+// as long.
 func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error) {
-	origin, err := r.GetOrigin()
-	if err != nil {
-		origin = nil
-	}
-	data, err := r.MarshalJSON()
-	if err != nil {
-		return nil, fail(events.ReasonKustomize, b.kustomization(), 0, "kustomize makes a %s that can't be written as JSON", printable(r.GetKind(), 63))
-	}
-	body, err := manifest.DecodeBody(data)
+	body, err := manifest.DecodeNode(r.YNode())
 	if err != nil {
 		why := "it is no object"
 		if f, ok := failureOf(err); ok {
@@ -103,6 +99,7 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 		}
 		return nil, fail(events.ReasonKustomize, b.kustomization(), 0, "kustomize makes a %s that can't be taken: %s; see it with `kustomize build %s`", printable(r.GetKind(), 63), why, b.root)
 	}
+	origin := originOf(body)
 	if !keepOrigin {
 		dropAnnotation(body, originAnnotation)
 	}
@@ -122,6 +119,19 @@ func (b *build) object(r *resource.Resource, keepOrigin bool) ([]rendered, error
 		out = append(out, e)
 	}
 	return out, nil
+}
+
+// originOf is what kustomize says of where an object comes from; nil where that
+// is nothing.
+func originOf(body map[string]any) *resource.Origin {
+	meta, _ := body["metadata"].(map[string]any)
+	annotations, _ := meta["annotations"].(map[string]any)
+	text, ok := annotations[originAnnotation].(string)
+	var origin resource.Origin
+	if !ok || yaml.Unmarshal([]byte(text), &origin) != nil {
+		return nil
+	}
+	return &origin
 }
 
 func dropAnnotation(body map[string]any, key string) {
@@ -192,7 +202,12 @@ func (b *build) locate(origin *resource.Origin, kind, name string) (string, int)
 	if generated {
 		return file, best(generators(data), "", name)
 	}
-	return file, best(declarations(data), kind, name)
+	places, ok := b.places[file]
+	if !ok {
+		places = declarations(data)
+		b.places[file] = places
+	}
+	return file, best(places, kind, name)
 }
 
 // place is where a file declares something.
