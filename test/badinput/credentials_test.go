@@ -35,7 +35,7 @@ func TestCredentialsAreNoticed(t *testing.T) {
 	if !s.atHome.Load() || s.sawAuth.Load() {
 		t.Errorf("at home %v, elsewhere %v, want at home alone", s.atHome.Load(), s.sawAuth.Load())
 	}
-	ask("http://" + s.other.Addr().String() + "/x.git")
+	ask("http://" + s.other.Addr().String() + "/" + in.ID() + ".git")
 	if !s.sawAuth.Load() {
 		t.Error("credentials at another host are not noticed")
 	}

@@ -177,12 +177,9 @@ func (r *script) change() error {
 }
 
 func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
-	if req.Host == s.other.Addr().String() {
-		if req.Header.Get("Authorization") != "" {
-			s.sawAuth.Store(true)
-		}
-		http.Error(w, "nothing here", http.StatusNotFound)
-		return
+	elsewhere := req.Host == s.other.Addr().String()
+	if elsewhere && req.Header.Get("Authorization") != "" {
+		s.sawAuth.Store(true)
 	}
 	name, rest, _ := strings.Cut(strings.TrimPrefix(req.URL.Path, "/"), ".git/")
 	r, ok := s.repos[name]
@@ -190,7 +187,7 @@ func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		http.NotFound(w, req)
 		return
 	}
-	if user, password, ok := req.BasicAuth(); ok && user == gitUser && password == gitPassword {
+	if user, password, ok := req.BasicAuth(); ok && !elsewhere && user == gitUser && password == gitPassword {
 		s.atHome.Store(true)
 	}
 	what, answer := "pack", r.packed
@@ -199,6 +196,9 @@ func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		r.listed.Add(1)
 	}
 	for _, step := range r.of(what) {
+		if elsewhere {
+			break // it serves what it is asked for, so that whoever comes goes on asking
+		}
 		if s.misbehave(w, req, r, step) {
 			return
 		}

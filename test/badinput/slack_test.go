@@ -34,6 +34,8 @@ const secretToken = "xoxb-canary-token" //nolint:gosec // it opens nothing
 //
 //	refuse CODE | html | status N | hang | lose | too-many SECONDS
 //	redirect CODE | body TYPE TEXT…   generated as in [Input.Tree]
+//	tls FAULT                         its first connections, before it has the right
+//	                                  certificate; of [frontOf]
 //
 // in/message, where it is given, is the message of the event that is told.
 func driveSlack(t *testing.T, _ *stage, inputs []Input) {
@@ -55,6 +57,7 @@ type slackStage struct {
 	notifier *rig.Process
 	seen     *rig.Subscriber
 	leaked   atomic.Bool // the token reached another host
+	front    *front      // nil: it is spoken to in the clear
 	text     string
 	count    int
 }
@@ -84,9 +87,13 @@ func newSlackStage(t *testing.T, in Input) *slackStage {
 	if err := os.WriteFile(token, []byte(secretToken+"\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	s.notifier = &rig.Process{Name: "notifier", Path: filepath.Join(programs, "notifier"), Dir: dir, Args: []string{
+	address, trust := s.slack.URL(), []string(nil)
+	if s.front != nil {
+		address, trust = s.front.url, []string{"SSL_CERT_FILE=" + s.front.authority}
+	}
+	s.notifier = &rig.Process{Env: trust, Name: "notifier", Path: filepath.Join(programs, "notifier"), Dir: dir, Args: []string{
 		"--nats-url", s.bus.URL(), "--nats-creds", s.bus.Config("notifier").Creds,
-		"--slack-url", s.slack.URL(), "--slack-token-file", token, "--slack-channel", "ops",
+		"--slack-url", address, "--slack-token-file", token, "--slack-channel", "ops",
 	}}
 	if err := s.notifier.Start(); err != nil {
 		t.Fatal(err)
@@ -125,6 +132,8 @@ func (s *slackStage) faults(t *testing.T) ([]slackserver.Fault, error) {
 			faults = append(faults, slackserver.Lose())
 		case "too-many":
 			faults = append(faults, slackserver.TooMany(time.Duration(number)*time.Second))
+		case "tls":
+			s.front = frontOf(t, s.slack.URL(), step.Args[0])
 		case "redirect":
 			faults = append(faults, slackserver.Redirect(number, s.other(t)))
 		case "body":
@@ -233,6 +242,9 @@ func (s *slackStage) check(t *testing.T) {
 	if err != nil {
 		t.Fatalf("%v; last said: %s; calls %v; the notifier says\n%s", err, heard, s.slack.Calls(), s.notifier.Tail(8))
 	}
+	if s.leaked.Load() {
+		t.Error("the token followed a redirect")
+	}
 	want := s.in.Want
 	if want.Event == "alert.delivered" {
 		messages := s.slack.Messages()
@@ -251,8 +263,8 @@ func (s *slackStage) check(t *testing.T) {
 			t.Errorf("Slack makes something of %q", found)
 		}
 	}
-	if s.leaked.Load() {
-		t.Error("the token followed a redirect")
+	if s.front != nil && (s.front.met.Load() <= impostors || s.front.served.Load() > 0) {
+		t.Errorf("of %d connections %d impostors, which were sent %d requests", s.front.met.Load(), impostors, s.front.served.Load())
 	}
 	if !s.notifier.Running() {
 		t.Errorf("the notifier has ended:\n%s", s.notifier.Tail(20))
