@@ -188,7 +188,7 @@ func cut(s string) string {
 
 // outage wraps what says that the API server is not there at all: no answer,
 // none that is its own, or none but that it can't answer now. A refusal of an
-// object is none.
+// object is none, nor is anything of the bus.
 func outage(cluster string, err error) error {
 	if err == nil {
 		return nil
@@ -197,7 +197,12 @@ func outage(cluster string, err error) error {
 		return err
 	}
 	var status apierrors.APIStatus
+	_, _, terminal := fault.AsTerminal(err)
 	switch {
+	case errors.As(err, new(busError)):
+		return later(err)
+	case terminal:
+		return err
 	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind), errors.As(err, new(*trouble)):
 		return err
 	case errors.As(err, &status):

@@ -9,7 +9,6 @@ import (
 	"fmt"
 	"maps"
 	"sync"
-	"time"
 
 	"golang.org/x/sync/errgroup"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -27,21 +26,14 @@ import (
 // up by one LIST instead of a GET each.
 const listInstead = 3
 
-// missingAgain is how soon a bundle that the store lost is looked for again.
-const missingAgain = 5 * time.Second
-
 // load reads a bundle and where its objects come from, and verifies it.
 func (a *applier) load(ctx context.Context, m *events.Manifests) (manifest.Bundle, error) {
 	data, err := a.bus.Blobs().Get(ctx, m.Bundle)
 	if errors.Is(err, blob.ErrIntegrity) {
 		return manifest.Bundle{}, fault.Terminal(events.ReasonIntegrity, "the bundle in the store is not the one that the event names; look now (plumbline sync) to have it rendered again", err)
 	}
-	if err != nil {
-		err = fmt.Errorf("read bundle %s: %w", m.Digest, err)
-		if errors.Is(err, blob.ErrMissing) { // the renderer sends it again: no fault of the event
-			err = fault.RetryAfter(err, missingAgain)
-		}
-		return manifest.Bundle{}, err
+	if err != nil { // one that is missing the renderer sends again
+		return manifest.Bundle{}, fmt.Errorf("read bundle %s: %w", m.Digest, err)
 	}
 	bundle, err := manifest.Decode(data)
 	if err == nil && bundle.Digest() != m.Digest {
