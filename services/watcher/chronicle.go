@@ -147,12 +147,16 @@ func (c *chronicle) keeps(subject string) bool { return c.kept == nil || c.kept[
 
 // take notes what became of a revision.
 func (c *chronicle) take(e events.Event) {
-	after, seen := rendered, past{}
-	if m := manifestsOf(e); m != nil {
+	var seen past
+	after := rendered
+	m := manifestsOf(e)
+	failure, ok := e.Data.(*events.RenderFailed)
+	switch {
+	case m != nil:
 		seen = past{Commit: m.Revision.Commit, Digest: m.DeclarationDigest, Declaration: &m.Declaration}
-	} else if d, ok := e.Data.(*events.RenderFailed); ok {
-		after, seen = failed, past{Commit: d.Revision.Commit, Digest: fleet.Digest(d.Declaration)}
-	} else {
+	case ok:
+		after, seen = failed, past{Commit: failure.Revision.Commit, Digest: fleet.Digest(failure.Declaration)}
+	default:
 		return
 	}
 	c.mu.Lock()
