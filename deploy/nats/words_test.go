@@ -2,7 +2,10 @@
 
 package natsconfig_test
 
-import "slices"
+import (
+	"slices"
+	"strings"
+)
 
 // What is meant, in the design's words, and written by hand: the files in users
 // say what is granted. Whoever widens a file, or adds a user, an event or a
@@ -46,9 +49,9 @@ var told = map[string]struct {
 	"fleet.observed":         {"watcher", []string{"watcher", "renderer", "notifier"}},
 	"fleet.rejected":         {"watcher", []string{"watcher", "notifier"}},
 	"application.withdrawn":  {applier, []string{"watcher", "notifier"}},
-	"manifests.rendered":     {"renderer", []string{"renderer", "notifier"}},
-	"manifests.unchanged":    {"renderer", []string{"renderer", "notifier"}},
-	"render.failed":          {"renderer", []string{"renderer", "notifier"}},
+	"manifests.rendered":     {"renderer", []string{"watcher", "renderer", "notifier"}},
+	"manifests.unchanged":    {"renderer", []string{"watcher", "renderer", "notifier"}},
+	"render.failed":          {"renderer", []string{"watcher", "renderer", "notifier"}},
 	"convergence.applied":    {applier, []string{"notifier"}},
 	"convergence.completed":  {applier, []string{"notifier"}},
 	"convergence.failed":     {applier, []string{"notifier"}},
@@ -171,11 +174,20 @@ var heard = []string{
 	"v1.>", "v1.*.*.*.*", "_INBOX.>", "_INBOX_nobody.>", "_R_.>", "_GR_.>",
 }
 
-// hears says who may listen to subjects with wildcards: what lies below the
-// log's root, where nothing else is.
+// watched are the events that the watcher hears as they are stored: what became
+// of the revisions that it says.
+var watched = []string{"manifests.rendered", "manifests.unchanged", "render.failed"}
+
+// hears says who may listen to subjects: what lies below the log's root, where
+// nothing else is, wildcards included.
 func hears(subject string) []string {
-	if len(subject) >= len("plumbline.v1.") && subject[:len("plumbline.v1.")] == "plumbline.v1." {
-		return []string{operator, reader}
+	name, below := strings.CutPrefix(subject, "plumbline.v1.")
+	if !below {
+		return nil
 	}
-	return nil
+	may := []string{operator, reader}
+	if tokens := strings.Split(name, "."); len(tokens) == 4 && slices.Contains(watched, tokens[0]+"."+tokens[1]) {
+		may = append(may, "watcher")
+	}
+	return may
 }

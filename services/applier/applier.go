@@ -24,7 +24,7 @@ import (
 // the application's own queue of the bus; what they share is guarded here.
 type applier struct {
 	cluster  string
-	bus      *bus.Conn
+	bus      lookups
 	consumer *bus.Consumer
 	log      *slog.Logger
 	identity *seal.Identity
@@ -56,7 +56,7 @@ type applier struct {
 // newApplier connects to a cluster.
 func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger) (*applier, error) {
 	a := &applier{
-		cluster: cfg.Cluster, bus: conn, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, patience: cfg.patience, ctx: ctx,
+		cluster: cfg.Cluster, bus: lookups{conn}, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, patience: cfg.patience, ctx: ctx,
 		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{}, waiting: map[string]string{},
 	}
 	rc = rest.CopyConfig(rc)

@@ -7,7 +7,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
@@ -15,9 +14,6 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
-
-// missingAgain is how soon a body that the store lost is looked for again.
-const missingAgain = 5 * time.Second
 
 // errLacking says that the store lost a body that an event names.
 var errLacking = errors.New("the store has lost it")

@@ -226,9 +226,8 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 		return false, err
 	}
 	var newest events.Order
-	if !t.stands(inv) {
-		address := a.address(t.app.name)
-		newest, err = a.bus.Newest(ctx, t.event, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
+	if subjects := t.overtaken(inv, a.address(t.app.name)); len(subjects) > 0 {
+		newest, err = a.bus.Newest(ctx, t.event, subjects...)
 		if err != nil {
 			return false, err
 		}
@@ -243,6 +242,23 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 		t.admission = Admission{By: a.fleetStored()}
 	}
 	return !t.admission.OK, nil
+}
+
+// overtaken are the subjects on which a newer revision would supersede a task:
+// none where it keeps what is applied.
+//
+// In a new life of the log, what the fence stands at is said again where the
+// newest commit can't be rendered, and that commit after it. Its failure is no
+// reason to leave the fence in a life in which no divergence is answered.
+func (t *task) overtaken(inv Inventory, a events.Address) []string {
+	bundles := []string{typeRendered.Subject(a), typeUnchanged.Subject(a)}
+	switch f := inv.Fence; {
+	case t.stands(inv):
+		return nil
+	case f.Epoch != "" && f.Epoch != t.event.Epoch && f.Digest == t.m.Digest && f.Declaration == t.m.DeclarationDigest:
+		return bundles
+	}
+	return append(bundles, typeFailed.Subject(a))
 }
 
 // stands says that a task leads to where the fence stands: it keeps what is

@@ -191,19 +191,21 @@ func cut(s string) string {
 
 // outage wraps what says that the API server is not there at all: no answer,
 // none that is its own, or none but that it can't answer now. A refusal of an
-// object is none, and neither is what an input is at fault for, or waits for.
+// object is none, nor is anything of the bus, nor what an input is at fault for,
+// or waits for.
 func outage(cluster string, err error) error {
 	if err == nil {
 		return nil
 	}
 	_, already := fault.AsOutage(err)
 	_, _, terminal := fault.AsTerminal(err)
-	_, later := fault.Delay(err)
-	if already || terminal || later {
-		return err
-	}
+	_, asked := fault.Delay(err)
 	var status apierrors.APIStatus
 	switch {
+	case already, terminal, asked:
+		return err
+	case errors.As(err, new(busError)):
+		return later(err)
 	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind), errors.As(err, new(*trouble)):
 		return err
 	case errors.As(err, &status):

@@ -16,6 +16,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
@@ -46,6 +47,10 @@ func TestWhatIsAnOutage(t *testing.T) {
 		"the store has lost the bundle":  {fault.RetryAfter(errLacking, missingAgain), false},
 		"the applier ends":               {context.Canceled, false},
 		"it is called an outage already": {fault.Outage("the bus", errors.New("gone")), true},
+		"the bus lost a bundle":          {ofBus(blob.ErrMissing), false},
+		"the bus doesn't let us":         {ofBus(errors.New("permissions violation")), false},
+		"the bus is slow":                {ofBus(context.DeadlineExceeded), false},
+		"the input is at fault":          {fault.Terminal(events.ReasonIntegrity, "x", nil), false},
 	} {
 		if _, got := fault.AsOutage(outage("local", fmt.Errorf("read the inventory: %w", c.err))); got != c.want {
 			t.Errorf("%s: an outage: %t", name, got)
@@ -53,6 +58,36 @@ func TestWhatIsAnOutage(t *testing.T) {
 	}
 	if outage("local", nil) != nil {
 		t.Error("nothing is an outage")
+	}
+}
+
+// What the bus has lost of one application is asked for again, and neither counts
+// against its input nor keeps the others waiting.
+func TestABundleThatIsInNoStoreKeepsNobodyElseBack(t *testing.T) {
+	for what, lose := range map[string]func(*events.ManifestsRendered){
+		"the bundle": func(m *events.ManifestsRendered) { m.Bundle.Name += "0" },
+		"the list of its objects": func(m *events.ManifestsRendered) {
+			m.Objects.Items, m.Objects.Blob = nil, &events.Blob{Name: m.Bundle.Name + "1", Digest: m.Bundle.Digest, Size: m.Bundle.Size}
+		},
+	} {
+		t.Run(what, func(t *testing.T) {
+			r := newRig(t)
+			r.declare("shop")
+			r.declare("lost")
+			r.fleet()
+			r.start()
+			c, p := r.observe("lost")
+			m := r.render(p, configMapYAML("two", "1"))
+			lose(m)
+			r.publish(c, m)
+			for i := range 3 { // each comes before the lost one is tried again
+				r.commit("shop", configMapYAML("one", fmt.Sprint(i)))
+				r.await("shop", "completed", i+1)
+			}
+			if list := r.events("lost", "failed"); len(list) > 0 {
+				t.Errorf("it counts against the bundle:%s", r.story("lost"))
+			}
+		})
 	}
 }
 

@@ -17,7 +17,7 @@ func BenchmarkSurvey(b *testing.B) {
 	s := bustest.Start(b)
 	watcher, conn := s.Connect(b, "watcher"), s.Connect(b, "applier-local")
 	f := &fleetList{entries: map[string]events.FleetEntry{}}
-	a := &applier{cluster: "local", bus: conn, applications: map[string]*application{}}
+	a := &applier{cluster: "local", bus: lookups{conn}, applications: map[string]*application{}}
 	mine := claims{line: line{"mono", "refs/heads/main"}, commit: "c"}
 	for i := range others {
 		name := fmt.Sprintf("app-%04d", i)

@@ -102,16 +102,33 @@ func (p *pass) place(ctx context.Context, all []ready) ([]ready, []bus.Posted) {
 	}
 	all = slices.DeleteFunc(all, func(r ready) bool {
 		a, ok := assigned[r.subject()]
-		return !ok || !sameAssignment(a, r.assignment)
+		return !ok || !sameAssignment(a, r.by)
 	})
 	if len(all) == 0 {
 		return nil, nil
 	}
+	p.writeDown(ctx, all)
 	posts := make([]bus.Post, len(all))
 	for i, r := range all {
 		posts[i] = r.post
 	}
 	return all, p.hub.ledger.PublishEach(ctx, posts)
+}
+
+// writeDown writes down what is about to be published, but for what is said
+// again.
+func (p *pass) writeDown(ctx context.Context, all []ready) {
+	var list []saying
+	for _, r := range all {
+		if r.verdict.action != revive {
+			list = append(list, saying{r.subject(), past{
+				Commit: r.tip.String(), Digest: r.digest, FleetCommit: r.fleetCommit, Declaration: &r.declaration,
+			}})
+		}
+	}
+	if err := p.hub.chronicle.say(list); err != nil {
+		p.hub.logger.WarnContext(ctx, "what is said is not written down: if the bus is lost after this process, it is not known what is in force while a newest commit can't be rendered", "error", err)
+	}
 }
 
 // took takes note of what became of a revision that was to be published. Its
@@ -136,6 +153,10 @@ func (p *pass) took(ctx context.Context, r ready, posted bus.Posted) error {
 	m := remember(out, time.Now())
 	m.checked = true
 	p.last[r.subject()] = m
+	p.hub.outcomes.askedAt(r.subject(), m.read) // its outcome is most often heard
+	if r.verdict.action == revive {
+		p.revived(r.finding, out.Stored)
+	}
 	p.hub.logger.InfoContext(ctx, "revision", "application", r.declaration.Application, "commit", r.tip.String(),
 		"cause", r.verdict.cause, "forced", r.verdict.forced, "trigger", p.trigger, "sequence", out.Stored)
 	return nil
@@ -212,6 +233,10 @@ func clean(s string) string {
 // reject says once that a commit is refused; the revision before it stays.
 func (p *pass) reject(ctx context.Context, r ready, why *sourceError) error {
 	f, c := r.finding, r.commit
+	if f.verdict.action == revive {
+		p.revived(f, 0)
+		return nil
+	}
 	if p.rejected[f.subject()] == f.tip.String() {
 		return nil
 	}
@@ -235,5 +260,8 @@ func (p *pass) reject(ctx context.Context, r ready, why *sourceError) error {
 	}
 	p.hub.logger.WarnContext(ctx, "commit rejected", "application", f.declaration.Application, "commit", f.tip.String(), "reason", why.reason, "error", why)
 	p.rejected[f.subject()] = f.tip.String()
+	if f.last.published == nil {
+		p.look(byPoll) // the revision before it may have to be said
+	}
 	return nil
 }

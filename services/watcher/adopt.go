@@ -51,6 +51,7 @@ func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
 	if err := h.dismiss(wanted); err != nil {
 		return err
 	}
+	h.keepDeclared(ctx, now.memory.State)
 	if len(now.memory.State.Rejections) > 0 {
 		return nil // what is refused may be a repository: unknown is not undeclared
 	}
@@ -58,6 +59,19 @@ func (h *hub) adopt(ctx context.Context, now *inForce, trigger string) error {
 		h.logger.WarnContext(ctx, "outages of repositories that are no longer declared are not over; said at the next list of the fleet", "error", err)
 	}
 	return nil
+}
+
+// keepDeclared forgets the revisions of what is no longer declared.
+func (h *hub) keepDeclared(ctx context.Context, s fleet.State) {
+	subjects := map[string]bool{}
+	for _, e := range s.Applications {
+		if e.Declaration != nil {
+			subjects[assignment{declaration: *e.Declaration}.subject()] = true
+		}
+	}
+	if err := h.chronicle.keep(subjects, s.Complete); err != nil {
+		h.logger.WarnContext(ctx, "revisions of what is no longer declared are not forgotten on disk", "error", err)
+	}
 }
 
 // declarations reads those of this fleet.

@@ -48,6 +48,37 @@ type sighting struct {
 	reentered bool
 	// remembered says that it was published to an earlier life of the log.
 	remembered bool
+	// rejected says that the tip can't be said: it was rejected.
+	rejected bool
+	// outcome is what became of last, bundled that some revision of this life of
+	// the log was rendered. Neither is known where the tip is known to have been.
+	outcome outcome
+	bundled bool
+	// past says that a revision is known that was said before the tip, may be
+	// rendered, and was not tried in this life of the log.
+	past bool
+	// revived says that last was said for being that, and waited that its outcome
+	// was waited for long enough.
+	revived bool
+	waited  bool
+}
+
+// said says that the application has a revision in this life of the log.
+func (s sighting) said() bool { return s.last != nil && s.last.epoch == s.epoch }
+
+// lost says that this life of the log holds no bundle, and won't by the tip: what
+// is in force is to be said again.
+func (s sighting) lost() bool {
+	unsayable := s.tip == "" || s.rejected
+	switch {
+	case !s.past || s.bundled:
+		return false
+	case !s.said():
+		return unsayable
+	case s.outcome != broken:
+		return false
+	}
+	return unsayable || s.last.commit == s.tip && s.last.digest == s.digest && !s.reentered
 }
 
 // action is what to do about a sighting.
@@ -58,7 +89,9 @@ const (
 	keepLast              // the ref is gone: the last good state stays
 	listAgain             // the tip may be stale: another watcher published what it lacks
 	readFleetAgain        // the declaration may be stale
-	publish
+	await                 // what is in force was said again, and has no outcome yet
+	publish               // the tip
+	revive                // the revision before the tip that may be in force
 )
 
 // verdict is what was decided.
@@ -72,6 +105,13 @@ type verdict struct {
 
 // decide says whether a sighting is a new revision. It is pure.
 func decide(s sighting) verdict {
+	if s.lost() {
+		v := verdict{action: revive, cause: causeLog}
+		if s.last != nil {
+			v.previous, v.expect = s.last.commit, s.last.stored
+		}
+		return v
+	}
 	if s.tip == "" {
 		return verdict{action: keepLast}
 	}
@@ -88,6 +128,9 @@ func decide(s sighting) verdict {
 	if !moved && !declared && !restored {
 		return verdict{action: nothing}
 	}
+	if s.revived && s.outcome == pending && !s.waited {
+		return verdict{action: await}
+	}
 	if sameRef && moved && !s.descends && !s.confirmed {
 		return verdict{action: listAgain}
 	}
@@ -96,7 +139,7 @@ func decide(s sighting) verdict {
 	}
 	v := verdict{action: publish, cause: causeDeclaration, previous: s.last.commit, expect: s.last.stored}
 	switch {
-	case restored:
+	case restored, s.revived && !declared:
 		v.cause = causeLog
 	case sameRef && moved:
 		v.cause = causeCommit

@@ -25,12 +25,16 @@ func sightings() []sighting {
 	var all []sighting
 	for _, last := range lasts {
 		for _, tip := range []string{"", "A", "B"} {
-			for bits := range 32 {
+			for bits := range 1 << 10 {
 				bit := func(i int) bool { return bools[bits>>i&1] }
-				all = append(all, sighting{
-					epoch: "e2", last: last, repository: "shop", ref: "main", tip: tip, digest: "d2",
-					descends: bit(0), confirmed: bit(1), fleetBehind: bit(2), reentered: bit(3), remembered: bit(4),
-				})
+				for _, became := range []outcome{pending, broken, bundled} {
+					all = append(all, sighting{
+						epoch: "e2", last: last, repository: "shop", ref: "main", tip: tip, digest: "d2",
+						descends: bit(0), confirmed: bit(1), fleetBehind: bit(2), reentered: bit(3), remembered: bit(4),
+						rejected: bit(5) && tip != "", outcome: became, bundled: bit(6) || became == bundled, past: bit(7),
+						revived: bit(8) && last != nil && last.epoch == "e2", waited: bit(9),
+					})
+				}
 			}
 		}
 	}
@@ -44,8 +48,15 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 			t.Helper()
 			t.Fatalf("%s: %+v (last %+v) gives %+v", rule, s, s.last, v)
 		}
+		if v.action == revive {
+			checkRevival(s, v, fail)
+			continue
+		}
 		if (s.tip == "") != (v.action == keepLast) {
 			fail("a ref that is gone, and it alone, keeps the last revision")
+		}
+		if v.action == await && (!s.revived || s.outcome != pending || s.waited) {
+			fail("nothing is waited for but the outcome of what was said again")
 		}
 		if v.action != publish {
 			if v.cause != "" || v.forced || v.expect != 0 {
@@ -69,16 +80,141 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 			fail("a tip that the last revision is not in is listed again first")
 		case s.last.digest != s.digest && s.fleetBehind:
 			fail("a declaration that may be older than the last one is read again first")
-		case (v.cause == causeLog) != (s.last.epoch != s.epoch):
-			fail("the cause log is another epoch")
+		case s.revived && s.outcome == pending && !s.waited:
+			fail("the tip overtakes what is in force")
+		case (v.cause == causeLog) != (s.last.epoch != s.epoch || s.revived && s.last.digest == s.digest && !s.reentered):
+			fail("the cause log is another epoch, or follows what was said again in it")
 		case !moved && s.last.digest == s.digest && !s.reentered && s.last.epoch == s.epoch && sameRef:
 			fail("nothing changed")
 		}
 		after := s
 		after.last = &published{8, s.epoch, s.repository, s.ref, s.tip, s.digest, "f2"}
-		after.reentered, after.descends = false, true
+		after.reentered, after.descends, after.revived, after.rejected, after.outcome = false, true, false, false, pending
 		if again := decide(after); again.action != nothing {
 			fail("published once, it is published again")
+		}
+	}
+}
+
+// checkRevival demands what is to be so where the revision before the tip is said.
+func checkRevival(s sighting, v verdict, fail func(string)) {
+	unsayable := s.tip == "" || s.rejected
+	said := s.last != nil && s.last.epoch == s.epoch
+	switch {
+	case !s.past || s.bundled:
+		fail("what is in force is not lost, or not known")
+	case said && s.outcome != broken:
+		fail("the last revision may be rendered yet")
+	case said && !unsayable && (s.last.commit != s.tip || s.last.digest != s.digest):
+		fail("the tip was not said")
+	case !said && !unsayable:
+		fail("the tip comes first: most often it renders")
+	case v.cause != causeLog || v.forced:
+		fail("it is said for the log alone")
+	case s.last == nil && (v.expect != 0 || v.previous != ""):
+		fail("the first revision follows none")
+	case s.last != nil && (v.expect != s.last.stored || v.previous != s.last.commit):
+		fail("a revision follows the last one, by compare-and-set")
+	}
+}
+
+// A log is lost, and what was said before is known so far: whatever can be
+// rendered, however outcomes come, is late or lost, and wherever the watcher is
+// restarted, the log ends with the tip, and holds a bundle of the newest revision
+// that can be rendered, and of none before it.
+func TestEveryLostLogTellsOfWhatIsInForce(t *testing.T) {
+	for seed := range uint64(5000) {
+		random := rand.New(rand.NewPCG(seed, 2))
+		renders := map[string]bool{}
+		var list []past // oldest first; the last is the tip
+		for i := range 1 + random.IntN(4) {
+			p := past{Commit: string(rune('A' + i)), Digest: "d"}
+			renders[p.Commit] = random.IntN(3) == 0
+			p.Good = i == 0 && renders[p.Commit]
+			list = append(list, p)
+		}
+		tip := list[len(list)-1].Commit
+		want := ""
+		for _, p := range list {
+			if renders[p.Commit] {
+				want = p.Commit
+			}
+		}
+		gone, rejected := random.IntN(6) == 0, random.IntN(6) == 0
+		if gone || rejected {
+			want = ""
+			for _, p := range list[:len(list)-1] {
+				if renders[p.Commit] {
+					want = p.Commit
+				}
+			}
+			list = list[:len(list)-1] // a tip that can't be said never was
+		}
+		s := sighting{epoch: "e2", repository: "shop", ref: "main", tip: tip, digest: "d", descends: true, confirmed: true, rejected: rejected}
+		if gone {
+			s.tip = ""
+		}
+		tried := revival{tried: map[[2]string]bool{}}
+		bundle := ""
+		answer := func() {
+			if s.last == nil || s.outcome != pending {
+				return
+			}
+			seen := past{Commit: s.last.commit, Digest: "d"}
+			s.outcome, list = broken, failed(list, seen)
+			if renders[seen.Commit] {
+				s.outcome, s.bundled, list = bundled, true, rendered(list, seen)
+				if bundle == "" {
+					bundle = seen.Commit
+				}
+			}
+		}
+		steps := 0
+		for quiet := 0; quiet < 3; steps++ {
+			if steps > 200 {
+				t.Fatalf("seed %d: it doesn't end", seed)
+			}
+			if random.IntN(2) == 0 || steps > 100 {
+				answer()
+			}
+			if random.IntN(10) == 0 && steps < 100 { // a restart
+				tried, s.revived = revival{tried: map[[2]string]bool{}}, false
+			}
+			var before []past
+			for _, p := range slices.Backward(list) {
+				if p.Commit != s.tip {
+					before = append(before, p)
+				}
+			}
+			next := tried.next(before, func(past) bool { return true })
+			s.past, s.waited = next != nil, steps < 100 && random.IntN(8) == 0
+			if s.revived && s.waited && s.outcome == pending {
+				tried.tried[[2]string{s.last.commit, "d"}] = false
+			}
+			v := decide(s)
+			said := ""
+			switch {
+			case v.action == revive:
+				said, s.revived = next.Commit, true
+				tried.tried[[2]string{next.Commit, "d"}] = true
+			case v.action == publish && !rejected:
+				said, s.revived = tip, false
+			}
+			if said == "" {
+				if s.last == nil || s.outcome != pending {
+					quiet++
+				}
+				continue
+			}
+			quiet = 0
+			s.last = &published{uint64(steps + 1), "e2", "shop", "main", said, "d", "f"}
+			s.outcome = pending
+		}
+		switch {
+		case bundle != want:
+			t.Fatalf("seed %d: of %v, which render %v, the log tells of %q, want %q", seed, list, renders, bundle, want)
+		case !gone && !rejected && s.last.commit != tip:
+			t.Fatalf("seed %d: the log ends with %s", seed, s.last.commit)
 		}
 	}
 }

@@ -8,7 +8,8 @@
 // fetch into a bare mirror of what is new.
 //
 // Consumes: sync.requested ("look now"), and POST /webhook/<repository>, which
-// means the same.
+// means the same. It hears manifests.rendered, manifests.unchanged and
+// render.failed, by which it knows what is in force.
 //
 // Emits: commit.observed for each application with a new revision, those whose
 // path changed first; commit.rejected for a commit over a limit;
@@ -30,7 +31,11 @@
 // point compares them again. Publishing is a compare-and-set on the
 // application's own subject; two watchers by mistake are one watcher with
 // more traffic. A log that is lost begins a new epoch, in which everything is
-// published again with the cause "log". The mirrors may be lost at any time.
+// published again with the cause "log". Where an application's newest commit
+// can't be rendered, the last revision that can is said before it, and the newest
+// once more after that: what was said since an application was rendered is
+// written down before it is published (see chronicle), beside the mirrors. The
+// mirrors may be lost at any time.
 // What the fleet declared before, which holds an application whose declaration
 // is now invalid, is kept beside the mirrors, and is read from the bus, or
 // from the history of the fleet, where it is lost.

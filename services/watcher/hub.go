@@ -35,7 +35,12 @@ type hub struct {
 	ledger ledger
 	blobs  *blob.Store
 	log    logState
-	heavy  *semaphore.Weighted
+
+	chronicle *chronicle // opened by run
+	outcomes  outcomes
+	revivals  revivals
+
+	heavy *semaphore.Weighted
 
 	// inForce is written by the fleet reader alone.
 	inForce atomic.Pointer[inForce]
@@ -67,6 +72,7 @@ type inForce struct {
 func newHub(s settings, l ledger, blobs *blob.Store, log *slog.Logger) *hub {
 	return &hub{
 		settings: s, logger: log, ledger: l, blobs: blobs, heavy: semaphore.NewWeighted(heavyWork),
+		outcomes: outcomes{bySaid: map[string]rendering{}}, revivals: revivals{bySaid: map[string]revival{}},
 		readers: map[string]*reader{}, looked: make(chan struct{}),
 		meters: newMeters(s.Bus.Telemetry), started: time.Now(),
 	}

@@ -28,6 +28,8 @@ const (
 type ledger interface {
 	Log(ctx context.Context) (bus.Log, error)
 	Last(ctx context.Context, subject string) (events.Event, error)
+	LastOfEach(ctx context.Context, subjects ...string) ([]events.Event, error)
+	Hear(fn func(events.Event), filters ...string) (stop func(), err error)
 	Subjects(ctx context.Context, filter string) ([]string, error)
 	Publish(ctx context.Context, cause events.Cause, drafts ...events.Draft) ([]events.Event, error)
 	PublishEach(ctx context.Context, posts []bus.Post) []bus.Posted

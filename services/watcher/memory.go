@@ -81,9 +81,13 @@ func (m *memory) save(dir string) error {
 
 // cleanMemory removes what a killed process left of a memory in the making.
 func cleanMemory(dir string) error {
-	left, err := filepath.Glob(filepath.Join(dir, memoryFile+".*"))
-	for _, path := range left {
-		err = errors.Join(err, os.Remove(path))
+	var failed error
+	for _, file := range []string{memoryFile, journalFile} {
+		left, err := filepath.Glob(filepath.Join(dir, file+".*"))
+		for _, path := range left {
+			err = errors.Join(err, os.Remove(path))
+		}
+		failed = errors.Join(failed, err)
 	}
-	return err
+	return failed
 }

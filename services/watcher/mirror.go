@@ -50,6 +50,8 @@ var errDamaged = errors.New("the mirror is damaged")
 type mirror struct {
 	root  string
 	store *filesystem.Storage
+	// keep are commits that are kept while they are not at a ref any more.
+	keep map[plumbing.Hash]bool
 	// received counts the bytes of all packs that came.
 	received int64
 }
@@ -228,6 +230,9 @@ func (m *mirror) renew(ctx context.Context, s session, l listing, all []target) 
 	store := storage(temp)
 	n, err := receive(ctx, store, s, l, all, nil)
 	m.received += n
+	if err == nil {
+		err = m.carry(store)
+	}
 	if err = errors.Join(err, store.Close()); err != nil {
 		return errors.Join(err, os.RemoveAll(temp))
 	}

@@ -34,7 +34,11 @@ type finding struct {
 	last    remembered
 	verdict verdict
 	changed bool // what is under its path differs from the revision before
+	gone    bool // it has no tip
 	spoilt  bool // its tip is there and can't be read
+	// by is the assignment in force; what is said is as the embedded one has it.
+	by   assignment
+	past *past // what is said in place of the tip
 }
 
 // maxPasses bounds how often one look begins anew: for a listing that is made
@@ -194,6 +198,7 @@ func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 			}
 		}
 	}
+	p.mirror.keep = p.hub.chronicle.commits(subjectsOf(*p.assigned.Load()))
 	if err := p.timeFetch(ctx, func() error { return p.mirror.fetch(ctx, p.session, p.listing, all) }); err != nil {
 		if len(unlisted) == 0 || ctx.Err() != nil {
 			return false, fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
@@ -202,6 +207,11 @@ func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 		p.confirm = p.confirmed
 		p.hub.logger.WarnContext(ctx, "commits at no ref not fetched; trying without them", "repository", p.name, "commits", len(unlisted), "error", err)
 		return true, nil
+	}
+	for commit := range p.mirror.keep {
+		if p.mirror.known(commit) {
+			tips[commit] = true
+		}
 	}
 	return false, p.mirror.settle(tips)
 }
@@ -216,21 +226,21 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 		if err != nil {
 			return false, err
 		}
+		switch {
+		case f.spoilt:
+			spoilt[a.ref()] = append(spoilt[a.ref()], a.declaration.Application)
+		case f.gone:
+			gone[a.ref()] = append(gone[a.ref()], a.declaration.Application)
+		}
 		switch f.verdict.action {
-		case keepLast:
-			missing := gone
-			if f.spoilt {
-				missing = spoilt
-			}
-			missing[a.ref()] = append(missing[a.ref()], a.declaration.Application)
 		case listAgain:
 			p.confirm = true
 		case readFleetAgain:
 			// Where the fleet can't be read, the last revision stays.
 			fleetAgain = !p.asked
-		case publish:
+		case publish, revive:
 			found = append(found, f)
-		case nothing:
+		case nothing, keepLast, await:
 		}
 	}
 	p.trouble = troubleOf(gone, spoilt)

@@ -266,3 +266,11 @@ func backoff(interval time.Duration, n int) time.Duration {
 	}
 	return min(d, most)
 }
+
+func subjectsOf(all []assignment) []string {
+	subjects := make([]string, len(all))
+	for i, a := range all {
+		subjects[i] = a.subject()
+	}
+	return subjects
+}

@@ -70,9 +70,19 @@ func Run(ctx context.Context, env process.Env, cfg Config) error {
 }
 
 // run is the watcher on a bus.
-func (h *hub) run(ctx context.Context, consume func(context.Context) error, listener net.Listener) error {
+func (h *hub) run(ctx context.Context, consume func(context.Context) error, listener net.Listener) (err error) {
+	if h.chronicle, err = openChronicle(h.Mirrors); err != nil {
+		return errors.Join(fmt.Errorf("--mirrors: %w", err), closeListener(listener))
+	}
+	defer func() { err = errors.Join(err, h.chronicle.close()) }()
+	deaf, err := h.ledger.Hear(h.outcomeHeard, filtersOf(outcomeTypes)...)
+	if err != nil {
+		return errors.Join(fmt.Errorf("listen to the renderer: %w", err), closeListener(listener))
+	}
+	defer deaf()
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return h.serve(ctx, listener) })
+	group.Go(func() error { h.chronicle.run(ctx, h.logger); return nil })
 	group.Go(func() error {
 		if err := h.begin(ctx); err != nil {
 			return err
@@ -83,7 +93,7 @@ func (h *hub) run(ctx context.Context, consume func(context.Context) error, list
 		h.work.Wait()
 		return nil
 	})
-	err := group.Wait()
+	err = group.Wait()
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
 		return nil
 	}

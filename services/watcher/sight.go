@@ -27,25 +27,57 @@ func (p *pass) sight(ctx context.Context, a assignment) (finding, error) {
 		p.hub.logger.WarnContext(ctx, "a commit can't be read as the server sends it", "repository", p.name, "ref", a.ref(), "error", err)
 		p.damage.spoil(t.commit)
 	}
-	return finding{assignment: a, spoilt: true, verdict: verdict{action: keepLast}}, nil
+	f, err := p.without(ctx, a)
+	f.spoilt = true
+	return f, err
+}
+
+// without decides where there is no tip that could be said.
+func (p *pass) without(ctx context.Context, a assignment) (f finding, err error) {
+	f = finding{assignment: a, by: a, gone: true}
+	s := sighting{repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed}
+	if len(p.hub.chronicle.before(a.subject(), "", "")) == 0 {
+		f.verdict = decide(s)
+		return f, nil
+	}
+	if f.last, err = p.lastOf(ctx, a); err != nil {
+		return f, err
+	}
+	s.epoch, s.last = p.hub.log.epoch(), f.last.published
+	return f, p.conclude(ctx, &f, &s)
+}
+
+// conclude decides, with what the past tells. What is in force is said again by
+// what the log holds now alone: an outcome may not have been heard.
+func (p *pass) conclude(ctx context.Context, f *finding, s *sighting) error {
+	for _, anew := range []bool{false, true} {
+		if err := p.past(ctx, f, s, anew); err != nil {
+			return err
+		}
+		if f.verdict = decide(*s); f.verdict.action != revive || !s.said() {
+			break
+		}
+	}
+	if f.verdict.action == revive {
+		f.revive()
+	}
+	return nil
 }
 
 // see gathers what decide has to know of one application, and decides.
 func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
-	f := finding{assignment: a}
+	f := finding{assignment: a, by: a}
 	s := sighting{
 		repository: a.declaration.Source.Repository, ref: a.ref(), digest: a.digest, confirmed: p.confirmed,
 	}
 	t, ok := p.find(a.ref())
 	if !ok || !p.lookup.known(t.commit) {
-		f.verdict = decide(s)
-		return f, nil
+		return p.without(ctx, a)
 	}
 	commit, err := p.lookup.commit(t.commit)
 	var none *sourceError
 	if errors.As(err, &none) { // a tag of something else
-		f.verdict = decide(s)
-		return f, nil
+		return p.without(ctx, a)
 	}
 	if err != nil {
 		return f, err
@@ -55,10 +87,10 @@ func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 		return f, err
 	}
 	s.epoch, s.last, s.descends, f.changed = p.hub.log.epoch(), f.last.published, true, true
+	s.rejected = p.rejected[a.subject()] == s.tip
 	if s.last == nil {
 		s.remembered = p.hub.log.lostEarlier() && a.entered.Epoch != s.epoch
-		f.verdict = decide(s)
-		return f, nil
+		return f, p.conclude(ctx, &f, &s)
 	}
 	before := plumbing.NewHash(s.last.commit)
 	if s.last.commit != s.tip {
@@ -68,7 +100,9 @@ func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 	}
 	s.fleetBehind = s.last.fleetCommit != a.fleetCommit && !p.hub.fleetListedAfter(f.last.read)
 	s.reentered = f.last.withdrawn > s.last.stored || a.entered.Epoch == s.last.epoch && s.last.stored <= a.entered.Sequence
-	f.verdict = decide(s)
+	if err := p.conclude(ctx, &f, &s); err != nil {
+		return f, err
+	}
 	if f.verdict.action == publish {
 		f.changed, err = p.pathChanged(before, f.tip, a.declaration.Source.Path)
 		return f, err

@@ -4,9 +4,11 @@ package e2e
 
 import (
 	"os"
+	"strings"
 	"testing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/test/rig"
 )
 
 // The whole JetStream directory is lost while the server is stopped. The log
@@ -74,5 +76,63 @@ func (s *scene) afterLoss(epoch, before string) {
 	after := s.versions()
 	if a, b := withoutItem0(before), withoutItem0(after); a != b {
 		s.t.Errorf("objects were written that were right already: %s became %s", a, b)
+	}
+}
+
+// The whole store is lost while an application's newest commit can't be rendered,
+// and who remembers anything of it but the watcher ends: what is edited by hand
+// while no auditor runs is found, and put back, while that commit is still broken
+// and still the newest.
+func TestStoreLostWhileTheNewestCommitIsBroken(t *testing.T) {
+	s := play(t, "storebroken", one("good"))
+	s.settled()
+	epoch := s.epoch()
+	mark := s.Bus.Mark()
+	broken := s.commit(map[string]string{"deploy/cm.yaml": "apiVersion: v1\nkind: [\n"})
+	s.await(mark, "render.failed", rig.Of("render.failed", s.app))
+
+	if err := s.Process("nats").Stop(); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"watcher", "renderer", "applier", "auditor"} {
+		if err := s.Kill(service); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.loseStore()
+	if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+		t.Fatal(err)
+	}
+	mark = s.Bus.Mark()
+	if err := s.StartNATS(s.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	for _, service := range []string{"watcher", "renderer", "applier", "auditor"} {
+		if err := s.Start(service); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s.eventually("cm", "good")
+
+	// And what is edited from then on.
+	s.await(mark, "the newest commit once more", func(e seen) bool {
+		c, ok := e.Data.(*events.RenderFailed)
+		return ok && e.Epoch != epoch && c.Revision.Commit == broken && c.Revision.Previous != "" && c.Revision.Previous != broken
+	})
+	mark = s.Bus.Mark()
+	if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
+		t.Fatal(err)
+	}
+	s.await(mark, "divergence.resolved", rig.Of("divergence.resolved", s.app))
+	s.eventually("cm", "good")
+
+	out := s.cli("status", "--output", "json", s.app)
+	if !strings.Contains(out, broken) || !strings.Contains(out, "failed") {
+		t.Errorf("status doesn't show the broken commit %s as the newest:\n%s", broken, out)
+	}
+	for _, e := range s.Bus.Since(0) {
+		if c, ok := e.Data.(*events.ConvergenceApplied); ok && c.Counts.Pruned > 0 {
+			t.Errorf("%d objects pruned", c.Counts.Pruned)
+		}
 	}
 }
