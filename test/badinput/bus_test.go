@@ -243,6 +243,11 @@ func (s *stage) then(ctx context.Context, in Input) error {
 	if !strings.Contains(in.Parts["message"], "then: sync\n") {
 		return nil
 	}
+	return s.lookNow(ctx, in)
+}
+
+// lookNow asks everything to look at an input's application.
+func (s *stage) lookNow(ctx context.Context, in Input) error {
 	conn, err := s.Connect("operator")
 	if err != nil {
 		return err

@@ -27,6 +27,8 @@ import (
 //	create FILE                         the objects of a file below in/
 //	patch RESOURCE [NS/]NAME TEXT       a JSON merge patch; TEXT may be generated: text GENERATOR…
 //	delete RESOURCE [NS/]NAME
+//	sync                                everything is asked to look at the application now
+//	mutate PATCH                        a webhook that changes each ConfigMap of the namespace
 //	commit                              a new commit of the application, which is to converge,
 //	                                    or to fail where that is wanted
 //	await TYPE                          an event of the application since the last line before
@@ -42,7 +44,7 @@ func driveCluster(t *testing.T, s *stage, inputs []Input) {
 			h := hand{stage: s, in: in, manager: "somebody", since: s.now()}
 			begun := h.since
 			for line := range strings.Lines(in.Parts["cluster"]) {
-				if err := h.do(t.Context(), strings.TrimSpace(line)); err != nil {
+				if err := h.do(t.Context(), t, strings.TrimSpace(line)); err != nil {
 					t.Fatalf("%.200s: %v", line, err)
 				}
 			}
@@ -65,7 +67,11 @@ type hand struct {
 	commits int
 }
 
-func (h *hand) do(ctx context.Context, line string) error {
+func (h *hand) do(ctx context.Context, t *testing.T, line string) error {
+	t.Helper()
+	if patch, ok := strings.CutPrefix(line, "mutate "); ok {
+		return h.mutate(ctx, t, patch)
+	}
 	words, err := words(line)
 	if err != nil || len(words) == 0 {
 		return err
@@ -92,6 +98,8 @@ func (h *hand) do(ctx context.Context, line string) error {
 	case op == "delete" && len(words) == 3:
 		client, name := h.client(words[1], words[2])
 		return client.Delete(ctx, name, metav1.DeleteOptions{})
+	case op == "sync":
+		return h.lookNow(ctx, h.in)
 	case op == "commit":
 		return h.commit(ctx)
 	case op == "await" && len(words) == 2:

@@ -60,6 +60,8 @@ func said(e events.Event) statement {
 		say(d.Reason, d.Message)
 	case *events.MessageRejected:
 		say(d.Reason, d.Message)
+	case *events.DivergencePersisted:
+		say(events.Reason(d.Kind), "")
 	case *events.AlertFailed:
 		say(d.Reason, d.Message)
 	}

@@ -58,6 +58,7 @@ func raise(t *testing.T, inputs []Input) *stage {
 		Args: map[string][]string{
 			// A render that would go on for ever is cut soon.
 			"renderer": {"--timeout", "10s", "--memory", "400MiB"},
+			"auditor":  {"--full-compare", "10s"}, // what no field's owner tells of is seen in time
 			"watcher":  {"--git-timeout", "3s", "--git-credentials", filepath.Join(dir, "credentials")},
 		},
 	})
