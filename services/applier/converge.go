@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
@@ -30,6 +31,7 @@ type task struct {
 	admission Admission
 	said      events.Converging
 	asked     bool // the log, what was said of the application
+	raced     bool // another applier has written the inventory meanwhile
 }
 
 func (a *applier) newTask(app *application, e events.Event, cause string) *task {
@@ -73,6 +75,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 			t.app.recalled, t.app.logged = false, logged{}
 		}
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
+			t.raced = true
 			continue
 		}
 		if refused := new(trouble); errors.As(err, &refused) { // of no object, but of them all
@@ -218,9 +221,7 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 	}
 	var newest events.Order
 	if !t.stands(inv) {
-		address := a.address(t.app.name)
-		newest, err = a.bus.Newest(ctx, t.event, typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address))
-		if err != nil {
+		if newest, err = a.bus.Newest(ctx, t.event, a.rivals(ctx, t)...); err != nil {
 			return false, err
 		}
 	}
@@ -234,6 +235,17 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 		t.admission = Admission{By: a.fleetStored()}
 	}
 	return !t.admission.OK, nil
+}
+
+// rivals are the subjects on which a revision newer than the task's may lie. Of
+// bundles, which come in this very queue, the first attempt knows that there is
+// none behind its own; a failure to render is asked for.
+func (a *applier) rivals(ctx context.Context, t *task) []string {
+	address := a.address(t.app.name)
+	if t.cause == causeRevision && !t.raced && bus.Latest(ctx) {
+		return []string{typeFailed.Subject(address)}
+	}
+	return []string{typeRendered.Subject(address), typeUnchanged.Subject(address), typeFailed.Subject(address)}
 }
 
 // stands says that a task leads to where the fence stands: it keeps what is
