@@ -4,6 +4,7 @@ package bus
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -14,6 +15,7 @@ type call struct {
 	received time.Time
 	tenure   Tenure // zero: none
 	outlook  Outlook
+	latest   bool
 	stored   []func([]events.Event)
 }
 
@@ -72,6 +74,11 @@ const (
 // OutlookOf is the outlook of ctx's input, as its handler was called.
 func OutlookOf(ctx context.Context) Outlook { return callOf(ctx).outlook }
 
+// Latest says that ctx's input, as its handler was called, was the last that the
+// consumer is given about its address, whatever their types: there was none when
+// it last heard of the log. False says nothing.
+func Latest(ctx context.Context) bool { return callOf(ctx).latest }
+
 // Stored has fn called with what the handler's call led to, once that is stored
 // and before the input is acknowledged. It is not called where nothing was
 // published, something failed, or an event was there already: who stored that
@@ -97,7 +104,7 @@ func (c *Consumer) tenure() Tenure {
 func (w *worker) callFor(t *task) *call {
 	c := &call{received: t.received}
 	if t.observation == nil && t.latest().count == 1 {
-		c.tenure, c.outlook = w.tenure(), t.outlook
+		c.tenure, c.outlook, c.latest = w.tenure(), t.outlook, t.last
 	}
 	return c
 }
@@ -126,4 +133,12 @@ func (s *schedule) outlook(t *task) Outlook {
 		return OutlookNewest
 	}
 	return OutlookUnknown
+}
+
+// last says that nothing about the address of t, whose outlook is known, waits
+// behind it.
+func (s *schedule) last(t *task) bool {
+	return t.outlook == OutlookNewest && !slices.ContainsFunc(s.queues.byKey[t.key].tasks, func(o *task) bool {
+		return o.observation == nil && o.in.Address == t.in.Address && o.in.Stored > t.in.Stored
+	})
 }

@@ -5,6 +5,7 @@ package bus_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"sync"
 	"testing"
 	"time"
@@ -99,6 +100,51 @@ func TestOutlook(t *testing.T) {
 	}
 	if got[1] != bus.OutlookSuperseded || got[2] != bus.OutlookNewest || got[3] != bus.OutlookNewest || got[0] == bus.OutlookSuperseded {
 		t.Errorf("outlooks %v", got)
+	}
+}
+
+func TestTheLatestAboutAnAddress(t *testing.T) {
+	s := bustest.Start(t)
+	watcher, operator, renderer := s.Connect(t, "watcher"), s.Connect(t, "operator"), s.Connect(t, "renderer")
+	gate, begun := make(chan struct{}), make(chan struct{}, 9)
+	type said struct {
+		kind, app string
+		outlook   bus.Outlook
+		latest    bool
+	}
+	var mu sync.Mutex
+	var got []said
+	handler := func(ctx context.Context, in events.Event) ([]events.Draft, error) {
+		mu.Lock()
+		got = append(got, said{in.Type.Name(), in.Application, bus.OutlookOf(ctx), bus.Latest(ctx)})
+		mu.Unlock()
+		begun <- struct{}{}
+		<-gate
+		return nil, nil
+	}
+	bustest.Run(t, renderer.Consumer("renderer", handler, bus.Options{Key: func(events.Event) string { return "one" }}))
+	publish(t, watcher, commit("shop", "1"))
+	<-begun
+	publish(t, watcher, commit("shop", "2"), commit("web", "1"))
+	publish(t, operator, events.Draft{Data: &events.SyncRequested{By: "test"}, Address: events.Address{Cluster: "local", Application: "shop"}})
+	bustest.Eventually(t, "all are in hand", func() bool {
+		info, err := s.JetStream(t).Consumer(t.Context(), natsconfig.StreamEvents, "renderer")
+		return err == nil && info.CachedInfo().NumPending == 0
+	})
+	if _, err := renderer.Log(t.Context()); err != nil { // as in TestOutlook
+		t.Fatal(err)
+	}
+	close(gate)
+	s.Idle(t, "renderer")
+	want := []said{
+		{"commit.observed", "shop", bus.OutlookNewest, false}, // the sync waits
+		{"commit.observed", "web", bus.OutlookNewest, true},
+		{"sync.requested", "shop", bus.OutlookNewest, true},
+	}
+	mu.Lock()
+	defer mu.Unlock()
+	if len(got) != 4 || !slices.Equal(got[1:], want) {
+		t.Errorf("got %v, want %v", got, want)
 	}
 }
 

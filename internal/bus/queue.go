@@ -25,6 +25,7 @@ type task struct {
 	observation *observation // nil for a message
 	published   bool         // something that it led to was published, or tried to be
 	outlook     Outlook      // as its work began
+	last        bool         // of those about its address, then
 
 	mu       sync.Mutex
 	delivery *delivery // the latest one of the message

@@ -199,6 +199,7 @@ func (s *schedule) dispatch(ctx context.Context) {
 func (s *schedule) start(ctx context.Context, t *task) {
 	s.working++
 	t.outlook = s.outlook(t)
+	t.last = s.last(t)
 	s.group.Go(func() { s.results <- s.worker.work(ctx, t) })
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
@@ -30,6 +31,7 @@ type task struct {
 	admission Admission
 	said      events.Converging
 	asked     bool // the log, what was said of the application
+	raced     bool // another applier has written the inventory meanwhile
 }
 
 func (a *applier) newTask(app *application, e events.Event, cause string) *task {
@@ -73,6 +75,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 			t.app.recalled, t.app.logged = false, logged{}
 		}
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
+			t.raced = true
 			continue
 		}
 		switch reason, message, terminal := fault.AsTerminal(err); {
@@ -226,9 +229,8 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 		return false, err
 	}
 	var newest events.Order
-	if subjects := t.overtaken(inv, a.address(t.app.name)); len(subjects) > 0 {
-		newest, err = a.bus.Newest(ctx, t.event, subjects...)
-		if err != nil {
+	if subjects := a.rivals(ctx, t, inv); len(subjects) > 0 {
+		if newest, err = a.bus.Newest(ctx, t.event, subjects...); err != nil {
 			return false, err
 		}
 	}
@@ -244,21 +246,28 @@ func (a *applier) admit(ctx context.Context, t *task, inv Inventory) (superseded
 	return !t.admission.OK, nil
 }
 
-// overtaken are the subjects on which a newer revision would supersede a task:
-// none where it keeps what is applied.
+// rivals are the subjects on which a revision newer than the task's may lie, and
+// would supersede it: none where it keeps what is applied. Of bundles, which come
+// in this very queue, the first attempt knows whether there is one behind its own;
+// a failure to render is asked for.
 //
 // In a new life of the log, what the fence stands at is said again where the
 // newest commit can't be rendered, and that commit after it. Its failure is no
 // reason to leave the fence in a life in which no divergence is answered.
-func (t *task) overtaken(inv Inventory, a events.Address) []string {
-	bundles := []string{typeRendered.Subject(a), typeUnchanged.Subject(a)}
-	switch f := inv.Fence; {
-	case t.stands(inv):
+func (a *applier) rivals(ctx context.Context, t *task, inv Inventory) []string {
+	if t.stands(inv) {
 		return nil
-	case f.Epoch != "" && f.Epoch != t.event.Epoch && f.Digest == t.m.Digest && f.Declaration == t.m.DeclarationDigest:
-		return bundles
 	}
-	return append(bundles, typeFailed.Subject(a))
+	var subjects []string
+	address := a.address(t.app.name)
+	if t.cause != causeRevision || t.raced || !bus.Latest(ctx) {
+		subjects = append(subjects, typeRendered.Subject(address), typeUnchanged.Subject(address))
+	}
+	f := inv.Fence
+	if known := f.Epoch != "" && f.Epoch != t.event.Epoch && f.Digest == t.m.Digest && f.Declaration == t.m.DeclarationDigest; !known {
+		subjects = append(subjects, typeFailed.Subject(address))
+	}
+	return subjects
 }
 
 // stands says that a task leads to where the fence stands: it keeps what is
