@@ -61,36 +61,6 @@ func TestWhatIsAnOutage(t *testing.T) {
 	}
 }
 
-// What the bus has lost of one application is asked for again, and neither counts
-// against its input nor keeps the others waiting.
-func TestABundleThatIsInNoStoreKeepsNobodyElseBack(t *testing.T) {
-	for what, lose := range map[string]func(*events.ManifestsRendered){
-		"the bundle": func(m *events.ManifestsRendered) { m.Bundle.Name += "0" },
-		"the list of its objects": func(m *events.ManifestsRendered) {
-			m.Objects.Items, m.Objects.Blob = nil, &events.Blob{Name: m.Bundle.Name + "1", Digest: m.Bundle.Digest, Size: m.Bundle.Size}
-		},
-	} {
-		t.Run(what, func(t *testing.T) {
-			r := newRig(t)
-			r.declare("shop")
-			r.declare("lost")
-			r.fleet()
-			r.start()
-			c, p := r.observe("lost")
-			m := r.render(p, configMapYAML("two", "1"))
-			lose(m)
-			r.publish(c, m)
-			for i := range 3 { // each comes before the lost one is tried again
-				r.commit("shop", configMapYAML("one", fmt.Sprint(i)))
-				r.await("shop", "completed", i+1)
-			}
-			if list := r.events("lost", "failed"); len(list) > 0 {
-				t.Errorf("it counts against the bundle:%s", r.story("lost"))
-			}
-		})
-	}
-}
-
 func TestAKindThatIsNotServedForAMomentIsTriedAgainInTheSameRun(t *testing.T) {
 	r := newRig(t)
 	transport := &counted{}

@@ -5,6 +5,7 @@ package badinput
 import (
 	"bytes"
 	"compress/gzip"
+	"compress/zlib"
 	"errors"
 	"io"
 	"testing"
@@ -39,5 +40,17 @@ func TestZerosInflate(t *testing.T) {
 	}
 	if n != size {
 		t.Errorf("it inflates to %d bytes, want %d", n, size)
+	}
+}
+
+func TestDeflatedZeros(t *testing.T) {
+	const n = 5<<20 + 7
+	r, err := zlib.NewReader(bytes.NewReader(deflatedZeros(n)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := io.ReadAll(r) // which looks at the sum too
+	if err != nil || !bytes.Equal(got, make([]byte, n)) {
+		t.Errorf("%d bytes, %v", len(got), err)
 	}
 }

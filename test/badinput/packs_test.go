@@ -4,6 +4,7 @@ package badinput
 
 import (
 	"bytes"
+	"compress/flate"
 	"compress/zlib"
 	"crypto/sha1" // Git's own
 	"encoding/binary"
@@ -20,6 +21,38 @@ func withEntry(o objects, entry []byte) []byte {
 // withBlob adds a blob that says size and has data.
 func withBlob(o objects, size int, data []byte) []byte {
 	return withEntry(o, append(packHeader(3, size), deflate(data)...))
+}
+
+// withZeros adds a blob that says size, and has n bytes.
+func withZeros(o objects, size, n int) []byte {
+	return withEntry(o, append(packHeader(3, size), deflatedZeros(n)...))
+}
+
+// deflatedZeros is what n zeros, of two mebibytes or more, are in zlib's format
+// (RFC 1950): one piece again and again, as the race detector would have each
+// byte of a hundred million cost ten.
+func deflatedZeros(n int) []byte {
+	const piece = 1 << 20
+	zeros := make([]byte, piece)
+	b := bytes.NewBuffer([]byte{0x78, 0x9c})
+	w, err := flate.NewWriter(b, flate.DefaultCompression)
+	if err != nil {
+		panic(err) // the level is one
+	}
+	add := func(data []byte) {
+		_, _ = w.Write(data) // a buffer takes all
+		_ = w.Flush()
+	}
+	add(zeros)
+	first := b.Len()
+	add(zeros)
+	again := bytes.Clone(b.Bytes()[first:])
+	for range n/piece - 2 {
+		b.Write(again)
+	}
+	add(zeros[:n%piece])
+	_ = w.Close()
+	return binary.BigEndian.AppendUint32(b.Bytes(), uint32(n%65521)<<16|1) //nolint:gosec // Adler-32 of zeros: 1, and their number
 }
 
 // withDelta adds a delta of an object by its id.
@@ -42,7 +75,7 @@ func deltaBomb(o objects) []byte {
 	const steps = 6
 	size := 1<<24 - 1 // the most that one copy takes
 	data := make([]byte, size)
-	p := append(o.pack(), append(packHeader(3, size), deflate(data)...)...)
+	p := append(o.pack(), append(packHeader(3, size), deflatedZeros(size)...)...)
 	id := sha1.Sum(append(fmt.Appendf(nil, "blob %d\x00", size), data...)) //nolint:gosec // see the import
 	base := id[:]
 	for range steps {

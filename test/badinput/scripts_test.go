@@ -56,10 +56,13 @@ type script struct {
 	steps   []Step // Path is refs, pack, tree, …
 	objects objects
 	commit  string
-	tip     string        // what the branch is at
-	packed  func() []byte // pack, once: some take long to make
-	listed  atomic.Int64
-	packs   atomic.Int64
+	tip     string // what the branch is at
+	// refs and packed are listing and pack, made once and before they are asked
+	// for: some take
+	// longer than who asks waits.
+	refs, packed func() []byte
+	listed       atomic.Int64
+	packs        atomic.Int64
 }
 
 func serveScripts(inputs []Input) (*scripts, error) {
@@ -137,7 +140,9 @@ func newScript(in Input) (*script, error) {
 	if step, ok := r.step("refs", "id"); ok {
 		r.tip = step.Args[0]
 	}
-	r.packed = sync.OnceValue(r.pack)
+	r.refs, r.packed = sync.OnceValue(r.listing), sync.OnceValue(r.pack)
+	go r.refs()
+	go r.packed()
 	return r, r.change()
 }
 
@@ -192,7 +197,7 @@ func (s *scripts) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	}
 	what, answer := "pack", r.packed
 	if strings.HasSuffix(rest, "info/refs") {
-		what, answer = "refs", r.listing
+		what, answer = "refs", r.refs
 		r.listed.Add(1)
 	}
 	for _, step := range r.of(what) {
@@ -358,7 +363,7 @@ func (r *script) pack() []byte {
 			return done(summed(withOffset(r.objects)))
 		case "inflate":
 			n, _ := strconv.Atoi(step.Args[0])
-			return done(summed(withBlob(r.objects, 10, make([]byte, n))))
+			return done(summed(withZeros(r.objects, 10, n)))
 		case "huge":
 			n, _ := strconv.Atoi(step.Args[0])
 			return done(summed(withBlob(r.objects, n, []byte("few"))))
