@@ -127,6 +127,25 @@ func (r *Recorder) behind(view *gitView) string {
 	return ""
 }
 
+// owed says which revision the applier has in hand and has said nothing of yet,
+// or "". It may have nothing to do with live, which a newer one that can't be
+// rendered leaves as it was: a deletion waits for other applications. Where an
+// applier was ended with it, or a newer one stands for it, it owes nothing; only
+// the books can tell that.
+func (r *Recorder) owed(view *gitView) string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range slices.Sorted(maps.Keys(view.declared)) {
+		e, ever := r.last["manifests.rendered "+name]
+		newer := r.last["manifests.unchanged "+name]
+		stood := newer.Log == e.Log && newer.Sequence > e.Sequence && newer.Digest == e.Digest
+		if ever && e.Log == r.epoch && !r.outcome[orderOf(e)] && !stood {
+			return fmt.Sprintf("%s: revision %d was rendered, and nothing came of it yet", name, e.Sequence)
+		}
+	}
+	return ""
+}
+
 // change is closed with the next record.
 func (r *Recorder) change() <-chan struct{} {
 	r.mu.Lock()

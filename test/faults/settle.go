@@ -21,7 +21,10 @@ const (
 	// holdLook is how long something that should be gone may stay before it is
 	// looked at whether it waits for an approval, and approveAgain how long
 	// after one the next is given.
-	holdLook     = time.Second
+	holdLook = time.Second
+	// owedWithin is how long rest waits for what the applier has in hand. What it
+	// says nothing of by then, the books judge.
+	owedWithin   = 10 * time.Second
 	approveAgain = 4 * time.Second
 )
 
@@ -42,7 +45,8 @@ func (w *World) settle(ctx context.Context, view *gitView, lifting time.Time) (Q
 		} else if q.Recovery < 0 {
 			q.Recovery = time.Since(lifting)
 		}
-		if len(problems) == 0 && behind == "" {
+		owes := time.Since(from) < owedWithin && w.record.owed(view) != ""
+		if len(problems) == 0 && behind == "" && !owes {
 			live, err := w.atRest(ctx, view)
 			// What was told while the last input was worked off counts too.
 			if err == nil && w.record.behind(view) == "" {
