@@ -19,6 +19,33 @@ func (r *rig) lose() {
 	r.fleet()
 }
 
+// loseUnder has the bus lose everything once an application has converged and the
+// applier has ended, and returns what the inventory is then.
+func (r *rig) loseUnder(name, yaml string) Inventory {
+	r.Helper()
+	stop := r.start()
+	r.commit(name, yaml)
+	r.await(name, "completed", 1)
+	stop()
+	inv, there := r.inventory(name)
+	if !there || inv.Fence.Digest == "" {
+		r.Fatalf("%s converged, and its inventory is %+v", name, inv)
+	}
+	r.lose()
+	return inv
+}
+
+// value is data.key of a ConfigMap that is there.
+func (r *rig) value(name string) any {
+	r.Helper()
+	data, there, err := nestedMap(r.get(configMaps_, name), "data")
+	r.must(err)
+	if !there {
+		r.Fatalf("%s has no data", name)
+	}
+	return data["key"]
+}
+
 // broken publishes a revision that can't be rendered.
 func (r *rig) broken(name string) {
 	r.Helper()
@@ -31,51 +58,35 @@ func (r *rig) broken(name string) {
 // nothing, takes it up, and what somebody edits then is put back.
 func TestTakesUpWhatIsInForceInANewLifeOfTheLog(t *testing.T) {
 	r := newRig(t)
-	stop := r.start()
-	r.commit("shop", configMapYAML("one", "1"))
-	r.await("shop", "completed", 1)
-	stop()
-	before, _ := r.inventory("shop")
-	r.lose()
+	before := r.loseUnder("shop", configMapYAML("one", "1"))
 	e := r.commit("shop", configMapYAML("one", "1"))
 	r.broken("shop")
 	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
 	r.start()
 	r.eventually("the fence is in the new life of the log", func() bool {
-		inv, _ := r.inventory("shop")
-		return inv.Fence.Epoch == e.Epoch && inv.Fence.Sequence == e.Sequence && inv.Fence.Digest == before.Fence.Digest
+		inv, there := r.inventory("shop")
+		return there && inv.Fence.Epoch == e.Epoch && inv.Fence.Sequence == e.Sequence && inv.Fence.Digest == before.Fence.Digest
 	})
-	r.eventually("the edit is put back", func() bool {
-		data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
-		return data["key"] == "1"
-	})
+	r.eventually("the edit is put back", func() bool { return r.value("one") == "1" })
 	r.edit(configMaps_, "one", `{"data":{"key":"by hand again"}}`)
 	r.diverged(e, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"})
-	r.eventually("what is edited then is put back", func() bool {
-		data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
-		return data["key"] == "1"
-	})
+	r.eventually("what is edited then is put back", func() bool { return r.value("one") == "1" })
 }
 
 // Another bundle than the one in force is overtaken by the failure, as in any
 // life of the log.
 func TestAnotherBundleThanTheOneInForceIsOvertakenInANewLife(t *testing.T) {
 	r := newRig(t)
-	stop := r.start()
-	r.commit("shop", configMapYAML("one", "1"))
-	r.await("shop", "completed", 1)
-	stop()
-	before, _ := r.inventory("shop")
-	r.lose()
+	before := r.loseUnder("shop", configMapYAML("one", "1"))
 	r.commit("shop", configMapYAML("one", "0"))
 	r.broken("shop")
 	superseded := len(r.events("shop", "superseded"))
 	r.start()
 	r.await("shop", "superseded", superseded+1)
-	if inv, _ := r.inventory("shop"); !inv.Fence.equal(before.Fence) {
+	if inv, there := r.inventory("shop"); !there || !inv.Fence.equal(before.Fence) {
 		t.Errorf("the fence went on to %+v", inv.Fence)
 	}
-	if data, _, _ := nestedMap(r.get(configMaps_, "one"), "data"); data["key"] != "1" {
-		t.Errorf("live is %v", data)
+	if live := r.value("one"); live != "1" {
+		t.Errorf("live is %v", live)
 	}
 }
