@@ -10,7 +10,6 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/blob"
 	"github.com/plumbline-dev/plumbline/internal/bus"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // missingAgain is how soon what the bus lost, or can't give now, is asked for
@@ -29,17 +28,6 @@ func ofBus(err error) error {
 		return err
 	}
 	return busError{err}
-}
-
-// later has an input that the bus is at fault for come again: nothing else waits
-// for it, and it isn't counted.
-func later(err error) error {
-	_, asked := fault.Delay(err)
-	_, _, terminal := fault.AsTerminal(err)
-	if asked || terminal {
-		return err
-	}
-	return fault.RetryAfter(err, missingAgain)
 }
 
 // lookups is the bus, with what it answers marked as its own.

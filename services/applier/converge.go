@@ -65,7 +65,7 @@ const raceLimit = 5
 // converge drives one application to the bundle of an event.
 func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error) {
 	if t.m.Declaration.Converge.Mode == events.ModeObserve {
-		return nil, outage(a.cluster, a.onlyObserve(ctx, t))
+		return nil, a.blame(ctx, t.app, a.onlyObserve(ctx, t))
 	}
 	for race := 0; ; race++ {
 		drafts, err := a.convergeOnce(ctx, t)
@@ -84,6 +84,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 		case terminal && t.cause != causeRevision: // the level is at fault, and nobody's message
 			drafts, err = a.failWhole(t, events.Reason(reason), message), nil
 		}
+		err = a.blame(ctx, t.app, err)
 		if refused := new(trouble); errors.As(err, &refused) { // of no object, but of them all
 			if err := a.ready(ctx); err != nil {
 				return nil, err
@@ -101,7 +102,7 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 		if len(drafts) > 0 {
 			t.app.recalled = false // what became of them is told by then, see settled
 		}
-		return drafts, outage(a.cluster, err)
+		return drafts, err
 	}
 }
 

@@ -3,10 +3,8 @@
 package applier
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"regexp"
 	"strings"
 	"unicode/utf8"
@@ -15,7 +13,6 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // trouble is why a request for an object was not granted, for people.
@@ -59,6 +56,9 @@ func explain(o events.Object, err error) error {
 		t.Message = explainUntyped(o, s.Message)
 	case apierrors.IsInvalid(err):
 		t.Reason, t.Message = explainInvalid(o, s)
+	case strings.Contains(s.Message, "not allowed while custom resource definition is terminating"):
+		t.Reason, t.Again = events.ReasonUnknownKind, true
+		t.Message = fmt.Sprintf("the CRD of %s is being deleted; %s is applied when it is there again. If that never comes, see which finalizers hold the CRD", o.Kind, o)
 	case apierrors.IsForbidden(err) && strings.Contains(s.Message, "error looking up service account"):
 		t.Again = true
 		t.Message = fmt.Sprintf("the service account of %s is not there yet", o)
@@ -187,38 +187,4 @@ func cut(s string) string {
 		n--
 	}
 	return s[:n] + "…"
-}
-
-// outage wraps what says that the API server is not there at all: no answer,
-// none that is its own, or none but that it can't answer now. A refusal of an
-// object is none, nor is anything of the bus, nor what an input is at fault for,
-// or waits for.
-func outage(cluster string, err error) error {
-	if err == nil {
-		return nil
-	}
-	_, already := fault.AsOutage(err)
-	_, _, terminal := fault.AsTerminal(err)
-	_, asked := fault.Delay(err)
-	var status apierrors.APIStatus
-	switch {
-	case already, terminal, asked:
-		return err
-	case errors.As(err, new(busError)):
-		return later(err)
-	case errors.Is(err, context.Canceled), errors.Is(err, errInventoryChanged), errors.Is(err, errUnknownKind), errors.As(err, new(*trouble)):
-		return err
-	case errors.As(err, &status):
-		code := status.Status().Code
-		if !apierrors.IsUnauthorized(err) && code != http.StatusTooManyRequests && code < http.StatusInternalServerError {
-			return err
-		}
-	}
-	return fault.Outage("the API server of cluster "+cluster, err)
-}
-
-// unanswered says that a request got no answer of the API server.
-func unanswered(err error) bool {
-	var status apierrors.APIStatus
-	return err != nil && !errors.As(err, &status) && !errors.Is(err, errUnknownKind)
 }

@@ -12,10 +12,7 @@ import (
 	"maps"
 	"slices"
 
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
-
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // failures are the objects that failed, or an outage: an API server that is
@@ -48,16 +45,6 @@ type failure struct {
 	events.ObjectFailure
 	reason  events.Reason
 	passing bool
-}
-
-// ready asks the API server whether it is; that it may not be asked counts as
-// yes.
-func (a *applier) ready(ctx context.Context) error {
-	err := a.discovery.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
-	if err == nil || apierrors.IsForbidden(err) || apierrors.IsNotFound(err) {
-		return nil
-	}
-	return fault.Outage("the API server of cluster "+a.cluster, err)
 }
 
 // refuse says that a bundle is not applied at all: nothing was written.

@@ -115,10 +115,17 @@ func (s *scopes) find(ctx context.Context, o events.Object, versions ...string) 
 	if err != nil {
 		return resource{}, fmt.Errorf("read which kinds the cluster serves: %w", err)
 	}
-	if len(served.Verbs) > 0 && !(slices.Contains(served.Verbs, "list") && slices.Contains(served.Verbs, "patch")) {
+	if len(served.Verbs) > 0 && !keeps(served.Verbs) {
 		return resource{}, fmt.Errorf("%s %s: %w", o.Kind, apiVersion(o), errNotKept)
 	}
 	return resource{mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace}, nil
+}
+
+// keeps says whether objects of a kind with these verbs are kept. While a CRD is
+// being deleted nothing of its kind can be written any more, but what there is
+// can be seen and removed.
+func keeps(verbs metav1.Verbs) bool {
+	return slices.Contains(verbs, "list") && (slices.Contains(verbs, "patch") || slices.Contains(verbs, "delete"))
 }
 
 // served is what the API server says of a resource, or otherwise, where it

@@ -4,6 +4,7 @@ package applier
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -76,11 +77,25 @@ func (w *kindWatch) await(ctx context.Context) error {
 			return fmt.Errorf("watch %s: %w", w.kind, errUnknownKind)
 		}
 		if err != nil && time.Now().After(deadline) {
-			return fmt.Errorf("watch %s: %w", w.kind, err)
+			return fmt.Errorf("watch %s: %w", w.kind, w.unlisted(err))
 		}
 		if err := sleep(ctx, 5*time.Millisecond); err != nil {
 			return fmt.Errorf("watch %s: %w", w.kind, err)
 		}
+	}
+}
+
+// unlisted explains an API server that answers, and can't list the kind. Another
+// error is returned as it is.
+func (w *kindWatch) unlisted(err error) error {
+	var status apierrors.APIStatus
+	if !errors.As(err, &status) {
+		return err
+	}
+	reason := string(status.Status().Reason)
+	return &trouble{
+		Reason: events.ReasonRefused, APIReason: reason, Again: true, Passing: true, Err: err,
+		Message: fmt.Sprintf("the API server can't list %s (%s): see whether what converts or serves it is up. It is tried again", w.kind, reason),
 	}
 }
 

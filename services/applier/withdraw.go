@@ -52,7 +52,7 @@ func (a *applier) withdraw(ctx context.Context, app *application, approved strin
 		if errors.Is(err, errInventoryChanged) && race < raceLimit {
 			continue
 		}
-		return drafts, outage(a.cluster, err)
+		return drafts, a.blame(ctx, app, err)
 	}
 }
 
