@@ -101,7 +101,7 @@ func (a *Auditor) derive(ctx context.Context, app *application) error {
 	targets := make(map[string]declared, len(list))
 	wants := map[want]bool{}
 	for _, o := range list {
-		resolved, err := a.resolve(o.Object, manifests.Declaration.Namespace)
+		resolved, err := a.resolve(ctx, o.Object, manifests.Declaration.Namespace)
 		if err != nil {
 			return err
 		}
@@ -174,8 +174,8 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 // resolve finds out whether a kind is namespaced and fills in the namespace
 // that objects default to. A kind that is not served yet is taken for
 // namespaced.
-func (a *Auditor) resolve(o events.Object, namespace string) (events.Object, error) {
-	_, namespaced, err := a.cluster.resource(schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
+func (a *Auditor) resolve(ctx context.Context, o events.Object, namespace string) (events.Object, error) {
+	_, namespaced, err := a.cluster.resource(ctx, schema.GroupKind{Group: o.Group, Kind: o.Kind}, o.Version)
 	switch {
 	case errors.Is(err, errUnserved):
 	case err != nil:

@@ -31,6 +31,7 @@ type cluster struct {
 	name   string
 	bodies dynamic.Interface
 	heads  metadata.Interface
+	kinds  discovery.DiscoveryInterface
 	mapper meta.ResettableRESTMapper
 
 	mu         sync.Mutex
@@ -62,7 +63,7 @@ func newClusterFor(name string, config *rest.Config, client *http.Client) (*clus
 		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(resources))
-	return &cluster{name: name, bodies: bodies, heads: heads, mapper: mapper}, nil
+	return &cluster{name: name, bodies: bodies, heads: heads, kinds: resources, mapper: mapper}, nil
 }
 
 // errUnserved says that the API server doesn't know a kind.
@@ -70,13 +71,13 @@ var errUnserved = errors.New("kind is not served")
 
 // resource finds the resource of a kind and whether it is namespaced. Its
 // error wraps errUnserved where the API server doesn't know the kind.
-func (c *cluster) resource(kind schema.GroupKind, version string) (schema.GroupVersionResource, bool, error) {
+func (c *cluster) resource(ctx context.Context, kind schema.GroupKind, version string) (schema.GroupVersionResource, bool, error) {
 	mapping, err := c.mapper.RESTMapping(kind, version)
 	if meta.IsNoMatchError(err) {
 		return schema.GroupVersionResource{}, false, fmt.Errorf("%s: %w", kind, errUnserved)
 	}
 	if err != nil {
-		return schema.GroupVersionResource{}, false, c.failed("discover "+kind.String(), err)
+		return schema.GroupVersionResource{}, false, c.failed(ctx, "discover "+kind.String(), err)
 	}
 	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
@@ -96,10 +97,10 @@ func (c *cluster) rediscover(since time.Time) {
 // none, or if the API server does not know its kind, asked at since or later.
 func (c *cluster) get(ctx context.Context, o events.Object, since time.Time) (*unstructured.Unstructured, error) {
 	kind := schema.GroupKind{Group: o.Group, Kind: o.Kind}
-	resource, _, err := c.resource(kind, o.Version)
+	resource, _, err := c.resource(ctx, kind, o.Version)
 	if errors.Is(err, errUnserved) { // perhaps it has come since we asked
 		c.rediscover(since)
-		resource, _, err = c.resource(kind, o.Version)
+		resource, _, err = c.resource(ctx, kind, o.Version)
 	}
 	if errors.Is(err, errUnserved) {
 		return nil, nil
@@ -112,14 +113,18 @@ func (c *cluster) get(ctx context.Context, o events.Object, since time.Time) (*u
 		return nil, nil
 	}
 	if err != nil {
-		return nil, c.failed("get "+o.String(), err)
+		return nil, c.failed(ctx, "get "+o.String(), err)
 	}
 	return live, nil
 }
 
-// failed classifies an error of the API server: unless it answered that it
-// won't, it is out.
-func (c *cluster) failed(operation string, err error) error {
+// readyTimeout bounds the question whether the API server is there.
+const readyTimeout = 10 * time.Second
+
+// failed classifies an error of the API server. Unless it answered that it won't,
+// it may be out, which stops the audit of every application: it is asked whether
+// it is there. If so, one application is alone with what it can't read.
+func (c *cluster) failed(ctx context.Context, operation string, err error) error {
 	err = fmt.Errorf("%s: %w", operation, err)
 	if errors.Is(err, context.Canceled) {
 		return err
@@ -131,5 +136,17 @@ func (c *cluster) failed(operation string, err error) error {
 			return err
 		}
 	}
+	if c.ready(ctx) {
+		return err
+	}
 	return fault.Outage("the API server of cluster "+c.name, err)
+}
+
+// ready asks the API server whether it is; that it may not be asked counts as
+// yes.
+func (c *cluster) ready(ctx context.Context) bool {
+	ctx, cancel := context.WithTimeout(ctx, readyTimeout)
+	defer cancel()
+	err := c.kinds.RESTClient().Get().AbsPath("/readyz").Do(ctx).Error()
+	return err == nil || apierrors.IsForbidden(err) || apierrors.IsNotFound(err)
 }

@@ -3,6 +3,7 @@
 package auditor
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -251,3 +252,38 @@ func TestWhatIsDeniedIsAskedForAgain(t *testing.T) {
 		t.Errorf("after %s it is still asked for every %s", at, backoff)
 	}
 }
+
+// What one application alone gets no answer to, with the API server there, stops
+// the audit of no other one.
+func TestWhatOneApplicationAloneGetsNoAnswerToIsNoOutage(t *testing.T) {
+	r := newRig(t)
+	var cut atomic.Bool
+	cut.Store(true)
+	var asked atomic.Int64
+	r.killable(func(c *rest.Config, _ *timing) {
+		c.Wrap(func(next http.RoundTripper) http.RoundTripper {
+			return roundTrip(func(q *http.Request) (*http.Response, error) {
+				if strings.HasSuffix(q.URL.Path, "/configmaps/one") && cut.Load() {
+					asked.Add(1)
+					return nil, errors.New("the proxy takes offence") // which is not tried again within the request
+				}
+				return next.RoundTrip(q)
+			})
+		})
+	})
+	a, b := r.app("cut"), r.app("whole")
+	a.converge(configMap("one", "k", "v"))
+	b.converge(configMap("two", "k", "v"))
+	a.quiet("")
+	b.quiet("")
+	r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	bustest.Eventually(t, "it is looked at again and again", func() bool { return asked.Load() > 2 })
+	r.patch(configMaps, "two", `[{"op":"replace","path":"/data/k","value":"x"}]`)
+	b.hears("detected ConfigMap/two changed")
+	cut.Store(false)
+	a.hears("detected ConfigMap/one changed")
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(q *http.Request) (*http.Response, error) { return f(q) }

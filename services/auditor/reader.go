@@ -156,7 +156,7 @@ func (r *reader) run(ctx context.Context) {
 }
 
 func (r *reader) listAndWatch(ctx context.Context) error {
-	resource, namespaced, err := r.cluster.resource(r.kind, r.version)
+	resource, namespaced, err := r.cluster.resource(ctx, r.kind, r.version)
 	if err != nil {
 		return err
 	}
