@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
@@ -103,4 +104,40 @@ func (r *rig) verbs(plural string) metav1.Verbs {
 		}
 	}
 	return nil
+}
+
+// What fails is tried again ever more rarely. A heal that fails, too, meanwhile
+// makes that no rarer, and a new revision begins anew.
+func TestFailuresAreTriedAgainByTheirOwnClock(t *testing.T) {
+	r := newRig(t)
+	a, _ := r.open()
+	app := a.application("shop")
+	wait := func(cause string) time.Duration {
+		a.again(&task{app: app, cause: cause}, Plan{}, true)
+		app.mu.Lock()
+		defer app.mu.Unlock()
+		return time.Until(app.retryAt)
+	}
+	fire := func() {
+		app.mu.Lock()
+		defer app.mu.Unlock()
+		app.retryAt = time.Time{}
+	}
+	wait(causeRevision)
+	fire()
+	if d := wait(causeResync); d <= retryFirst || d > 2*retryFirst {
+		t.Errorf("the second time after %s", d)
+	}
+	for range 8 {
+		if d := wait(causeHeal); d > 2*retryFirst {
+			t.Fatalf("heals put it off to %s", d)
+		}
+	}
+	fire()
+	if d := wait(causeResync); d > 4*retryFirst {
+		t.Errorf("and then after %s", d)
+	}
+	if d := wait(causeRevision); d > retryFirst {
+		t.Errorf("a new revision after %s", d)
+	}
 }

@@ -200,15 +200,32 @@ func (a *applier) again(t *task, plan Plan, unfinished bool) {
 	}
 	switch {
 	case unfinished:
-		delay := min(retryFirst<<min(t.app.retries, 10), retryMost)
-		t.app.retries++
-		a.later(t.app.name, delay)
+		a.retry(t)
 	case !soonest.IsZero():
 		a.later(t.app.name, time.Until(soonest))
 	}
 	if !unfinished {
 		t.app.retries = 0
 	}
+}
+
+// retry has the application converged again, ever more rarely, counted from its
+// newest revision. An attempt that something else brought forward, as a heal
+// does, counts for nothing: a flood of them would put off the next for minutes.
+func (a *applier) retry(t *task) {
+	app := t.app
+	app.mu.Lock()
+	waits := time.Now().Before(app.retryAt)
+	app.mu.Unlock()
+	switch {
+	case t.cause == causeRevision:
+		app.retries = 0
+	case waits:
+		return
+	}
+	delay := min(retryFirst<<min(app.retries, 10), retryMost)
+	app.retries++
+	a.later(app.name, delay)
 }
 
 const (

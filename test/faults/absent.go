@@ -12,6 +12,8 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/types"
 
 	"github.com/plumbline-dev/plumbline/test/rig"
 )
@@ -19,7 +21,7 @@ import (
 // absentFaults take away what objects need to be there at all.
 var absentFaults = []Fault{
 	{
-		Row: "F20", Name: "crd-gone", About: "a CRD deleted with all its objects; what discovery said of the kind is out of date, and again when the CRD is back", Weight: 2,
+		Row: "F20", Name: "crd-gone", About: "a CRD deleted with all its objects, at once or held in its end by a finalizer; what discovery said of the kind is out of date, and again when the CRD is back", Weight: 2,
 		Hold: Span{time.Second, 4 * time.Second}, Shape: (*Script).widgets, Inject: deleteKind,
 	},
 	{
@@ -64,10 +66,22 @@ func (s *Script) gadgets() {
 	s.forNow(app, r, "declare gadgets, and what they are", first, second)
 }
 
-// deleteKind deletes the CRD of the widgets; lifted, it is installed again.
-func deleteKind(ctx context.Context, w *World, _ *rand.Rand) (Lift, error) {
+// deleteKind deletes the CRD of the widgets, one of which may have a finalizer;
+// lifted, that is gone, and then the CRD is installed again.
+func deleteKind(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	for _, namespace := range w.Plan.Namespaces {
 		w.record.add(Record{Hand: &HandDone{Hand: Hand{Kind: "Widget", Namespace: namespace}, Whole: true}})
+	}
+	widgets := w.Kube.Dynamic.Resource(kinds["Widget"].resource).Namespace(w.Plan.Namespaces[0])
+	held := rng.IntN(2) == 0
+	if held {
+		_, err := widgets.Create(ctx, &unstructured.Unstructured{Object: map[string]any{
+			"apiVersion": widgetGroup + "/v1", "kind": "Widget",
+			"metadata": map[string]any{"name": "keeper", "finalizers": []any{"example.com/keep"}},
+		}}, metav1.CreateOptions{})
+		if err != nil {
+			return nil, fmt.Errorf("hold the CRD: %w", err)
+		}
 	}
 	crds := w.Kube.Dynamic.Resource(kinds["CustomResourceDefinition"].resource)
 	name := "widgets." + widgetGroup
@@ -77,6 +91,12 @@ func deleteKind(ctx context.Context, w *World, _ *rand.Rand) (Lift, error) {
 	return func(ctx context.Context) error {
 		ctx, cancel := context.WithTimeout(ctx, time.Minute)
 		defer cancel()
+		if held {
+			_, err := widgets.Patch(ctx, "keeper", types.MergePatchType, []byte(`{"metadata":{"finalizers":null}}`), metav1.PatchOptions{})
+			if err != nil {
+				return fmt.Errorf("let the CRD go: %w", err)
+			}
+		}
 		err := rig.Until(ctx, func(ctx context.Context) (bool, error) {
 			_, err := crds.Get(ctx, name, metav1.GetOptions{})
 			return apierrors.IsNotFound(err), nil // its end may take a while
