@@ -20,21 +20,19 @@ import (
 // they are given opens nothing.
 func driveKubeconfig(t *testing.T, s *stage, inputs []Input) {
 	ca := authority(t, s)
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			text, err := in.Text("kubeconfig")
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(t.TempDir(), "kubeconfig")
-			if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "${ca}", ca)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			for _, service := range []string{"applier", "auditor"} {
-				s.refuses(t, in, service, file)
-			}
-		})
-	}
+	s.each(t, inputs, func(t *testing.T, in Input) {
+		text, err := in.Text("kubeconfig")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "kubeconfig")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "${ca}", ca)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, service := range []string{"applier", "auditor"} {
+			s.refuses(t, in, service, file)
+		}
+	})
 }
 
 // authority is the cluster's certificate authority in base64.
@@ -55,7 +53,7 @@ func authority(t *testing.T, s *stage) string {
 // wanted.
 func (s *stage) refuses(t *testing.T, in Input, service, file string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.alive, patience)
 	defer cancel()
 	creds := filepath.Join(filepath.Dir(file), "seed")
 	args := []string{"--nats-url", "nats://127.0.0.1:1", "--nats-creds", creds, "--kubeconfig", file}

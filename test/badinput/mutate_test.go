@@ -67,8 +67,9 @@ func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 // inForce waits until the webhook is asked, which is some moments after it is
 // there.
 func (h *hand) inForce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	client, _ := h.client("configmaps", "probe")
-	deadline := time.Now().Add(patience)
 	for {
 		probe := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "probe"}, "data": map[string]any{"a": "b"},
@@ -77,8 +78,8 @@ func (h *hand) inForce(ctx context.Context) error {
 		if err == nil && got.GetAnnotations()["example.com/mutated"] != "" {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the webhook is never asked: %w", err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the webhook is never asked: %w (%v)", context.Cause(ctx), err)
 		}
 	}
 }

@@ -38,15 +38,13 @@ const secretToken = "xoxb-canary-token" //nolint:gosec // it opens nothing
 //	                                  certificate; of [frontOf]
 //
 // in/message, where it is given, is the message of the event that is told.
-func driveSlack(t *testing.T, _ *stage, inputs []Input) {
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			t.Parallel()
-			s := newSlackStage(t, in)
-			s.tell(t, "first")
-			s.check(t)
-		})
-	}
+func driveSlack(t *testing.T, corpus *stage, inputs []Input) {
+	corpus.each(t, inputs, func(t *testing.T, in Input) {
+		t.Parallel()
+		s := newSlackStage(t, in)
+		s.tell(t, "first")
+		s.check(corpus.alive, t)
+	})
 }
 
 // slackStage is one notifier between a bus and a Slack.
@@ -227,9 +225,9 @@ func (s *stage) slackIsSafe(t *testing.T) {
 }
 
 // check awaits what is wanted, and looks at what Slack holds in the end.
-func (s *slackStage) check(t *testing.T) {
+func (s *slackStage) check(ctx context.Context, t *testing.T) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(ctx, patience)
 	defer cancel()
 	var heard statement
 	_, err := s.seen.Wait(ctx, 0, func(e rig.Seen) bool {
