@@ -32,7 +32,7 @@ var advisories = []advisory{
 	{
 		class: "C3", what: "arguments or commands injected by a URL, a ref or a path",
 		ids:   "go-git 2025-21613, 2026-45570; go-getter 2024-3817, 2024-6257; git 2020-5260; Flux 2021-41254",
-		stand: "four transports by name, no shell on this side, one quoted word on the other; file:// runs `git upload-pack` and only where the fleet itself is a directory",
+		stand: "four transports by name, no shell on this side, one quoted word on the other; file:// runs `git upload-pack` and only where the fleet itself is a directory; whatever a host's name resolves to, no link-local address and none where a cloud serves credentials is dialled",
 	},
 	{
 		class: "C4", what: "a malicious Git server exhausts its client",
