@@ -24,13 +24,13 @@ var mutatingWebhooks = schema.GroupVersionResource{Group: "admissionregistration
 // writes it, by a JSON patch, until the test ends.
 func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 	t.Helper()
-	authority := newIssuer(t)
+	authority := newAuthority(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: mutator(patch), TLSConfig: &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{authority.issue(t, "127.0.0.1", time.Hour)},
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{issue(t, authority, "127.0.0.1", time.Hour)},
 	}}
 	go func() { _ = server.ServeTLS(l, "", "") }() // ends with Close
 	t.Cleanup(func() { _ = server.Close() })
@@ -39,7 +39,7 @@ func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 		"metadata": map[string]any{"name": h.in.ID()},
 		"webhooks": []any{map[string]any{
 			"name": h.in.Name + ".example.com", "admissionReviewVersions": []any{"v1"}, "sideEffects": "None", "failurePolicy": "Fail",
-			"clientConfig":      map[string]any{"url": "https://" + l.Addr().String() + "/", "caBundle": authority.pem},
+			"clientConfig":      map[string]any{"url": "https://" + l.Addr().String() + "/", "caBundle": authority.PEM},
 			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": h.in.ID()}},
 			"rules":             []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CREATE", "UPDATE"}, "resources": []any{"configmaps"}}},
 		}},
