@@ -5,6 +5,8 @@ package badinput
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,6 +38,8 @@ import (
 //	push FILE…                          a new commit of the application, with files of in/ in deploy/;
 //	                                    what becomes of it is awaited by the next line
 //	beside                              the healthy application is to converge meanwhile
+//	writes RESOURCE NAME N              Plumbline writes the object at most N times in each minute
+//	                                    begun, from the first line to this one
 //	await TYPE                          an event of the application since the last line before,
 //	                                    about the last commit where there is one
 //
@@ -46,16 +50,16 @@ func driveCluster(t *testing.T, s *stage, inputs []Input) {
 		if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, time.Now()}, rig.Of("convergence.completed", in.ID())); err != nil {
 			t.Fatal(err)
 		}
-		h := hand{stage: s, in: in, manager: "somebody", since: s.now()}
-		begun := h.since
+		h := hand{stage: s, in: in, manager: "somebody", begun: s.now()}
+		h.since = h.begun
 		for line := range strings.Lines(in.Parts["cluster"]) {
 			if err := h.do(s.alive, t, strings.TrimSpace(line)); err != nil {
 				t.Fatalf("%.200s: %v", line, err)
 			}
 		}
 		if in.Want.Event == "none" {
-			s.silences.add(in, begun.mark, 0)
-		} else if err := s.await(in, begun, func(e rig.Seen) bool { return e.Application == in.ID() && e.Type.Name() == in.Want.Event }); err != nil {
+			s.silences.add(in, h.begun.mark, 0)
+		} else if err := s.await(in, h.begun, func(e rig.Seen) bool { return e.Application == in.ID() && e.Type.Name() == in.Want.Event }); err != nil {
 			t.Error(err)
 		}
 		h.lives(t)
@@ -67,6 +71,7 @@ type hand struct {
 	*stage
 	in      Input
 	manager string
+	begun   moment // the first line
 	since   moment
 	commits int
 	commit  string // the last one; empty: none
@@ -105,6 +110,8 @@ func (h *hand) do(ctx context.Context, t *testing.T, line string) error {
 		return client.Delete(ctx, name, metav1.DeleteOptions{})
 	case op == "gone" && len(words) == 3:
 		return h.gone(ctx, words[1], words[2])
+	case op == "writes" && len(words) == 4:
+		return h.writes(words[1], words[2], words[3])
 	case op == "sync":
 		return h.lookNow(ctx, h.in)
 	case op == "commit":
@@ -181,6 +188,32 @@ func (h *hand) gone(ctx context.Context, resource, name string) error {
 		_, err := client.Get(ctx, name, metav1.GetOptions{})
 		return apierrors.IsNotFound(err), nil // whatever else it is, it may come to be gone
 	})
+}
+
+// writes holds Plumbline to at most so many writes of an object of the input's
+// namespace in each minute, by the API server's own log: it may come back, and
+// must not fight.
+func (h *hand) writes(resource, name, most string) error {
+	limit, err := strconv.Atoi(most)
+	if err != nil {
+		return err
+	}
+	requests, err := h.Cluster.Requests(h.begun.at)
+	if err != nil {
+		return err
+	}
+	n := 0
+	for _, r := range requests {
+		ours := r.Resource == resource && r.Namespace == h.in.ID() && r.Name == name && strings.HasPrefix(r.User, "plumbline-")
+		if ours && !slices.Contains([]string{"get", "list", "watch"}, r.Verb) {
+			n++
+		}
+	}
+	minutes := int(time.Since(h.begun.at)/time.Minute) + 1
+	if n == 0 || n > limit*minutes {
+		return fmt.Errorf("%d writes within %d minutes, and at least one and at most %d in each are wanted", n, minutes, limit)
+	}
+	return nil
 }
 
 // push pushes a new commit of the application that adds a ConfigMap, and files
