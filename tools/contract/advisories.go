@@ -42,7 +42,7 @@ var advisories = []advisory{
 	{
 		class: "C5", what: "credentials follow a redirect to another host",
 		ids:   "go-git 2026-41506; Helm 2021-32690; oras 2026-48978, 2026-50151; CloudEvents SDK 2024-28110",
-		stand: "a redirect to another origin is refused; only http may become https, on the same host",
+		stand: "a redirect to another origin is refused; only http may become https, on the same host; the API server's leads nowhere else",
 	},
 	{
 		class: "C6", what: "a render that exhausts the renderer: large, nested, compressed",
