@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -79,7 +80,7 @@ func (h *hand) inForce(ctx context.Context) error {
 			return nil
 		}
 		if ctx.Err() != nil {
-			return fmt.Errorf("the webhook is never asked: %w (%v)", context.Cause(ctx), err)
+			return fmt.Errorf("the webhook is never asked: %w", errors.Join(context.Cause(ctx), err))
 		}
 	}
 }
