@@ -20,13 +20,15 @@ import (
 // A kubeconfig may come from somewhere else than its user thinks
 // (CVE-2022-24817). It is refused where it runs a program, sends a file of
 // this machine that doesn't belong to it, or reaches a server that it doesn't
-// verify. Its error quotes nothing of the file but names.
+// verify. Its error quotes nothing of the file but names. What is asked by it is
+// asked of its server alone: a redirect to another one is not followed.
 func Config(path string) (*rest.Config, error) {
 	if path == "" {
 		config, err := rest.InClusterConfig()
 		if err != nil {
 			return nil, fmt.Errorf("no --kubeconfig, and no service account: %w", err)
 		}
+		config.Wrap(stay(config.Host))
 		return config, nil
 	}
 	raw, err := clientcmd.LoadFromFile(path)
@@ -51,6 +53,7 @@ func Config(path string) (*rest.Config, error) {
 	if _, err := rest.TLSConfigFor(config); err != nil {
 		return nil, fmt.Errorf("kubeconfig %s: its certificates: %w", path, err)
 	}
+	config.Wrap(stay(config.Host))
 	return config, nil
 }
 

@@ -54,6 +54,7 @@ func Open(o Options) (*Reader, error) {
 	}
 	config.UserAgent, config.QPS, config.Timeout = o.Agent, -1, timeout
 	config.WarningHandler = rest.NoWarnings{}
+	config.Wrap(stay(config.Host))
 	config.Wrap(func(next http.RoundTripper) http.RoundTripper { return readOnly{next} })
 	client, err := rest.HTTPClientFor(config)
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 
@@ -111,15 +112,39 @@ func (e endpoint) address(port string) string {
 	return net.JoinHostPort(strings.Trim(e.host, "[]"), port)
 }
 
-// dialer connects to Git hosts, and to no link-local address: there clouds
-// serve their instance credentials, and no Git.
+// metadata are the addresses that are not link-local where clouds serve the
+// credentials of the machine that asks, as each documents.
+var metadata = []netip.Addr{
+	netip.MustParseAddr("fd00:ec2::254"),   // AWS
+	netip.MustParseAddr("fd20:ce::254"),    // Google Cloud
+	netip.MustParseAddr("168.63.129.16"),   // Azure
+	netip.MustParseAddr("100.100.100.200"), // Alibaba Cloud
+	netip.MustParseAddr("192.0.0.192"),     // Oracle Cloud
+}
+
+// nat64 is the prefix behind which a gateway reaches all of IPv4 (RFC 6052).
+var nat64 = netip.MustParsePrefix("64:ff9b::/96")
+
+// plain is the IPv4 address that an IPv6 address stands for, where it does.
+func plain(ip netip.Addr) netip.Addr {
+	if nat64.Contains(ip) {
+		last := ip.As16()
+		return netip.AddrFrom4([4]byte(last[12:]))
+	}
+	return ip.Unmap()
+}
+
+// dialer connects to Git hosts, and to no link-local address and none of
+// [metadata]: there clouds serve their instance credentials, and no Git. It
+// looks at the address that is dialled, whatever a name resolved to before.
 func dialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, Control: func(_, address string, _ syscall.RawConn) error {
 		to, err := netip.ParseAddrPort(address)
 		if err != nil {
 			return fmt.Errorf("dial %s: %w", address, err)
 		}
-		if ip := to.Addr().Unmap(); ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() {
+		ip := plain(to.Addr())
+		if ip.IsLinkLocalUnicast() || ip.IsMulticast() || ip.IsUnspecified() || slices.Contains(metadata, ip.WithZone("")) {
 			return refuse(events.ReasonUnreachable, nil, "the host resolves to %s, where no Git server is looked for", ip)
 		}
 		return nil

@@ -119,15 +119,20 @@ func TestFleetThatIsNowhere(t *testing.T) {
 	}
 }
 
-func TestLinkLocalAddressesAreNotDialled(t *testing.T) {
-	for _, address := range []string{"169.254.169.254:80", "[fe80::1]:80", "[::ffff:169.254.169.254]:80", "0.0.0.0:80", "224.0.0.1:80"} {
+func TestLinkLocalAndMetadataAddressesAreNotDialled(t *testing.T) {
+	for _, address := range []string{
+		"169.254.169.254:80", "[fe80::1]:80", "[::ffff:169.254.169.254]:80", "0.0.0.0:80", "224.0.0.1:80",
+		"[64:ff9b::a9fe:a9fe]:80", "[fd00:ec2::254]:80", "[fd20:ce::254]:80", "168.63.129.16:80", "100.100.100.200:80", "[::ffff:100.100.100.200]:80", "192.0.0.192:80",
+	} {
 		err := dialer().Control("tcp", address, nil)
 		var known *sourceError
 		if !errors.As(err, &known) {
 			t.Errorf("%s: %v", address, err)
 		}
 	}
-	if err := dialer().Control("tcp", "10.1.2.3:443", nil); err != nil {
-		t.Errorf("a private address: %v", err)
+	for _, address := range []string{"10.1.2.3:443", "[fd00:ec2::253]:443", "[64:ff9b::a01:203]:443", "[::1]:443"} {
+		if err := dialer().Control("tcp", address, nil); err != nil {
+			t.Errorf("%s, which is private: %v", address, err)
+		}
 	}
 }

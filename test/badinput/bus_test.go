@@ -40,58 +40,7 @@ import (
 //	then: sync                everything is asked to look now, once it is published
 func driveBus(t *testing.T, s *stage, inputs []Input) {
 	carriers := s.listenForBaggage(t)
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			if in.isApplication() {
-				if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, time.Now()}, rig.Of("convergence.completed", in.ID())); err != nil {
-					t.Fatal(err)
-				}
-			}
-			since := s.now()
-			place, err := s.publish(t.Context(), in)
-			if in.Want.Status != 0 {
-				refused := new(jetstream.APIError)
-				if !errors.As(err, &refused) || refused.Code != in.Want.Status || !strings.Contains(err.Error(), in.Want.Says[0]) {
-					t.Errorf("the bus took it, or says %v", err)
-				}
-				return
-			}
-			if err != nil {
-				t.Fatal(err)
-			}
-			if err := s.then(t.Context(), in); err != nil {
-				t.Fatal(err)
-			}
-			if in.Want.Event == "none" {
-				s.silences.add(in, since.mark, place)
-				return
-			}
-			if in.Want.Event == "convergence.completed" { // what is put right before anybody hears of it needs no word
-				s.goesOn(t, in)
-				s.live(t, in)
-				return
-			}
-			err = s.await(in, since, func(e rig.Seen) bool {
-				if d, ok := e.Data.(*events.MessageRejected); ok {
-					return d.Stored == place
-				}
-				return e.Application == in.ID() && e.Type.Name() == in.Want.Event
-			})
-			if err != nil {
-				t.Error(err)
-			}
-			switch events.Reason(in.Want.Reason) {
-			case events.ReasonQuarantined:
-				s.newer(t, in, nil, func(e rig.Seen, commit string) bool {
-					d, ok := e.Data.(*events.ManifestsRendered)
-					return ok && d.Revision.Commit == commit && d.RecoveredFrom != 0
-				})
-			case events.ReasonIntegrity:
-				s.goesOn(t, in)
-			}
-			s.live(t, in)
-		})
-	}
+	s.each(t, inputs, s.hears)
 	if t.Failed() {
 		return
 	}
@@ -101,6 +50,63 @@ func driveBus(t *testing.T, s *stage, inputs []Input) {
 			carriers.alone(t, in)
 		}
 	}
+}
+
+// hears publishes an input's message and awaits what is wanted of it.
+func (s *stage) hears(t *testing.T, in Input) {
+	if in.isApplication() {
+		if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, moment{0, time.Now()}, rig.Of("convergence.completed", in.ID())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	since := s.now()
+	place, err := s.publish(s.alive, in)
+	if in.Want.Status != 0 {
+		refused := new(jetstream.APIError)
+		if !errors.As(err, &refused) || refused.Code != in.Want.Status || !strings.Contains(err.Error(), in.Want.Says[0]) {
+			t.Errorf("the bus took it, or says %v", err)
+		}
+		return
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.then(s.alive, in); err != nil {
+		t.Fatal(err)
+	}
+	switch in.Want.Event {
+	case "none":
+		s.silences.add(in, since.mark, place)
+	case "convergence.completed": // what is put right before anybody hears of it needs no word
+		s.goesOn(t, in)
+		s.live(t, in)
+	default:
+		s.answers(t, in, since, place)
+	}
+}
+
+// answers awaits what is said of a message, and that its application goes on.
+func (s *stage) answers(t *testing.T, in Input, since moment, place uint64) {
+	t.Helper()
+	err := s.await(in, since, func(e rig.Seen) bool {
+		if d, ok := e.Data.(*events.MessageRejected); ok {
+			return d.Stored == place
+		}
+		return e.Application == in.ID() && e.Type.Name() == in.Want.Event
+	})
+	if err != nil {
+		t.Error(err)
+	}
+	switch events.Reason(in.Want.Reason) {
+	case events.ReasonQuarantined:
+		s.newer(t, in, nil, func(e rig.Seen, commit string) bool {
+			d, ok := e.Data.(*events.ManifestsRendered)
+			return ok && d.Revision.Commit == commit && d.RecoveredFrom != 0
+		})
+	case events.ReasonIntegrity:
+		s.goesOn(t, in)
+	}
+	s.live(t, in)
 }
 
 // carriers are the subjects of the messages on the bus that carry baggage.
@@ -188,7 +194,7 @@ func (s *stage) newer(t *testing.T, in Input, more []Entry, through func(e rig.S
 	if err := o.write(s.corpus.Bare, map[string]string{"refs/heads/" + in.ID(): commit}); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.Ring(t.Context(), s.corpus); err != nil {
+	if err := s.Ring(s.alive, s.corpus); err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithTimeout(s.alive, patience)

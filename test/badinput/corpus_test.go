@@ -94,15 +94,13 @@ func driveApplications(t *testing.T, s *stage, inputs []Input) {
 func (s *stage) told(t *testing.T, inputs []Input) {
 	t.Helper()
 	since := moment{0, time.Now()}
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			if err := s.await(in, since, func(e rig.Seen) bool { return outcome(e, in.ID()) }); err != nil {
-				t.Error(err)
-				return
-			}
-			s.live(t, in)
-		})
-	}
+	s.each(t, inputs, func(t *testing.T, in Input) {
+		if err := s.await(in, since, func(e rig.Seen) bool { return outcome(e, in.ID()) }); err != nil {
+			t.Error(err)
+			return
+		}
+		s.live(t, in)
+	})
 }
 
 // live looks into the cluster for what an input wants to be there.
@@ -117,7 +115,7 @@ func (s *stage) live(t *testing.T, in Input) {
 		if name, group, ok := strings.Cut(words[0], "."); ok {
 			resource.Resource, resource.Group = name, group
 		}
-		o, err := s.Kube.Get(t.Context(), resource, in.ID(), words[1])
+		o, err := s.Kube.Get(s.alive, resource, in.ID(), words[1])
 		if err != nil || o == nil {
 			t.Errorf("%s: %v, %v", want, o, err)
 			continue
@@ -168,17 +166,21 @@ func at(v any, pointer string) any {
 
 // unharmed looks at everything once all is done.
 func (s *stage) unharmed(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
-	defer cancel()
-	if err := s.Drained(ctx); err != nil {
-		t.Error(err)
-	}
 	for _, name := range processes() {
 		if p := s.Process(name); !p.Running() {
 			t.Errorf("the %s has ended:\n%s", name, p.Tail(30))
 		}
 	}
 	s.nothingDeleted(t)
+	if s.alive.Err() != nil {
+		t.Errorf("what came of it all was not judged: %v", context.Cause(s.alive))
+		return
+	}
+	ctx, cancel := context.WithTimeout(s.alive, patience)
+	defer cancel()
+	if err := s.Drained(ctx); err != nil {
+		t.Error(err)
+	}
 	s.kept(t)
 	s.saidOnce(t)
 	s.wellSaid(t)

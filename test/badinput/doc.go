@@ -24,7 +24,7 @@
 //	generate     how large and binary parts are made: see [Input.Tree]
 //	want         what must become of it: see [Want]
 //	declaration  the application, where it isn't the usual one
-//	server       how a Git server misbehaves
+//	server       how a Git server misbehaves, or what a kubeconfig leads to
 //	commit       a commit as it is sent
 //	request      a request to the webhook, before its body
 //	message      a message on the bus

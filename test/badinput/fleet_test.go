@@ -37,13 +37,11 @@ func driveFleet(t *testing.T, s *stage, inputs []Input) {
 		if err := s.commitDeclarations(wave); err != nil {
 			t.Fatal(err)
 		}
-		for _, in := range wave {
-			t.Run(in.Name, func(t *testing.T) {
-				if err := s.await(in, since, func(e rig.Seen) bool { return about(e, in) }); err != nil {
-					t.Error(err)
-				}
-			})
-		}
+		s.each(t, wave, func(t *testing.T, in Input) {
+			if err := s.await(in, since, func(e rig.Seen) bool { return about(e, in) }); err != nil {
+				t.Error(err)
+			}
+		})
 	}
 	mark := s.Bus.Mark()
 	if err := s.commitFleet(nil, remove...); err != nil {

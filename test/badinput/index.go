@@ -60,6 +60,8 @@ func (w Want) brief() string {
 		return fmt.Sprintf("answer %d", w.Status)
 	case w.Exit != 0:
 		return fmt.Sprintf("exit %d, with what to do", w.Exit)
+	case w.Event == "none" && len(w.Says) > 0:
+		return "waits, and its log says why"
 	case w.Event == "none":
 		return "taken, and nothing is said"
 	case w.Reason == "":

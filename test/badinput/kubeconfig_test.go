@@ -15,26 +15,37 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 )
 
-// driveKubeconfig starts an applier, an auditor and the command line with each
-// kubeconfig. A kubeconfig that were taken would find no bus: the key that
-// they are given opens nothing.
+// driveKubeconfig starts an applier and an auditor with each kubeconfig. A
+// kubeconfig that were taken would find no bus: the key that they are given
+// opens nothing. But for those that lead to a server of the input's own, by
+// lines of
+//
+//	redirect plain      it redirects to another host, without TLS
+//	redirect tls        or to one that its authority knows
+//	page                it is something else: each answer is a page of HTML
+//	stranger            its certificate is of another authority
+//
+// They are taken by the applier, whose log says what is wanted; the auditor asks
+// nothing before there is something to audit.
 func driveKubeconfig(t *testing.T, s *stage, inputs []Input) {
 	ca := authority(t, s)
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			text, err := in.Text("kubeconfig")
-			if err != nil {
-				t.Fatal(err)
-			}
-			file := filepath.Join(t.TempDir(), "kubeconfig")
-			if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "${ca}", ca)), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			for _, service := range []string{"applier", "auditor"} {
-				s.refuses(t, in, service, file)
-			}
-		})
-	}
+	s.each(t, inputs, func(t *testing.T, in Input) {
+		if in.Parts["server"] != "" {
+			s.meets(t, in)
+			return
+		}
+		text, err := in.Text("kubeconfig")
+		if err != nil {
+			t.Fatal(err)
+		}
+		file := filepath.Join(t.TempDir(), "kubeconfig")
+		if err := os.WriteFile(file, []byte(strings.ReplaceAll(text, "${ca}", ca)), 0o600); err != nil {
+			t.Fatal(err)
+		}
+		for _, service := range []string{"applier", "auditor"} {
+			s.refuses(t, in, service, file)
+		}
+	})
 }
 
 // authority is the cluster's certificate authority in base64.
@@ -55,7 +66,7 @@ func authority(t *testing.T, s *stage) string {
 // wanted.
 func (s *stage) refuses(t *testing.T, in Input, service, file string) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	ctx, cancel := context.WithTimeout(s.alive, patience)
 	defer cancel()
 	creds := filepath.Join(filepath.Dir(file), "seed")
 	args := []string{"--nats-url", "nats://127.0.0.1:1", "--nats-creds", creds, "--kubeconfig", file}

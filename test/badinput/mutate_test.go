@@ -6,6 +6,7 @@ import (
 	"context"
 	"crypto/tls"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
@@ -24,13 +25,13 @@ var mutatingWebhooks = schema.GroupVersionResource{Group: "admissionregistration
 // writes it, by a JSON patch, until the test ends.
 func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 	t.Helper()
-	authority := newIssuer(t)
+	authority := newAuthority(t)
 	l, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		return err
 	}
 	server := &http.Server{ReadHeaderTimeout: time.Minute, Handler: mutator(patch), TLSConfig: &tls.Config{
-		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{authority.issue(t, "127.0.0.1", time.Hour)},
+		MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{issue(t, authority, "127.0.0.1", time.Hour)},
 	}}
 	go func() { _ = server.ServeTLS(l, "", "") }() // ends with Close
 	t.Cleanup(func() { _ = server.Close() })
@@ -39,7 +40,7 @@ func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 		"metadata": map[string]any{"name": h.in.ID()},
 		"webhooks": []any{map[string]any{
 			"name": h.in.Name + ".example.com", "admissionReviewVersions": []any{"v1"}, "sideEffects": "None", "failurePolicy": "Fail",
-			"clientConfig":      map[string]any{"url": "https://" + l.Addr().String() + "/", "caBundle": authority.pem},
+			"clientConfig":      map[string]any{"url": "https://" + l.Addr().String() + "/", "caBundle": authority.PEM},
 			"namespaceSelector": map[string]any{"matchLabels": map[string]any{"kubernetes.io/metadata.name": h.in.ID()}},
 			"rules":             []any{map[string]any{"apiGroups": []any{""}, "apiVersions": []any{"v1"}, "operations": []any{"CREATE", "UPDATE"}, "resources": []any{"configmaps"}}},
 		}},
@@ -67,8 +68,9 @@ func (h *hand) mutate(ctx context.Context, t *testing.T, patch string) error {
 // inForce waits until the webhook is asked, which is some moments after it is
 // there.
 func (h *hand) inForce(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
 	client, _ := h.client("configmaps", "probe")
-	deadline := time.Now().Add(patience)
 	for {
 		probe := &unstructured.Unstructured{Object: map[string]any{
 			"apiVersion": "v1", "kind": "ConfigMap", "metadata": map[string]any{"name": "probe"}, "data": map[string]any{"a": "b"},
@@ -77,8 +79,8 @@ func (h *hand) inForce(ctx context.Context) error {
 		if err == nil && got.GetAnnotations()["example.com/mutated"] != "" {
 			return nil
 		}
-		if time.Now().After(deadline) {
-			return fmt.Errorf("the webhook is never asked: %w", err)
+		if ctx.Err() != nil {
+			return fmt.Errorf("the webhook is never asked: %w", errors.Join(context.Cause(ctx), err))
 		}
 	}
 }

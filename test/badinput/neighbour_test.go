@@ -4,6 +4,7 @@ package badinput
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -62,6 +63,27 @@ func (s *stage) keepHealthy(t *testing.T) *neighbour {
 	return n
 }
 
+// converges waits until a commit of the healthy application that is observed
+// from now on has converged.
+func (s *stage) converges(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, patience)
+	defer cancel()
+	commits := map[string]bool{}
+	_, err := s.Bus.Wait(ctx, s.Bus.Mark(), func(e rig.Seen) bool {
+		switch d := e.Data.(type) {
+		case *events.CommitObserved:
+			commits[d.Revision.Commit] = e.Application == "healthy"
+		case *events.ConvergenceCompleted:
+			return commits[d.Revision.Commit]
+		}
+		return false
+	})
+	if err != nil {
+		return fmt.Errorf("the healthy application: %w", err)
+	}
+	return nil
+}
+
 // onTime ends the commits and judges them.
 func (n *neighbour) onTime(t *testing.T) {
 	t.Helper()
@@ -70,9 +92,14 @@ func (n *neighbour) onTime(t *testing.T) {
 	beside := n.waves
 	n.waves = nil
 	for range calmWaves {
-		n.wave(t)
+		if n.alive.Err() == nil {
+			n.wave(t)
+		}
 	}
-	if t.Failed() && (len(beside) == 0 || len(n.waves) == 0) {
+	if len(beside) == 0 || len(n.waves) == 0 {
+		if !t.Failed() {
+			t.Error("the healthy application never converged")
+		}
 		return
 	}
 	half, last := middle(beside)
@@ -112,7 +139,10 @@ func (n *neighbour) wave(t *testing.T) {
 		})
 	}
 	if err != nil {
-		t.Errorf("the healthy application: %v (%v)", err, context.Cause(n.alive))
+		t.Errorf("the healthy application: %v", err)
+		if errors.Is(err, context.DeadlineExceeded) {
+			n.over(fmt.Errorf("the pipeline stands still: the healthy application's commit %.8s has not converged after %s", commit, patience))
+		}
 		n.cancel()
 		return
 	}

@@ -36,9 +36,11 @@ type stage struct {
 	begun   time.Time
 	// silences are what [stage.kept] judges.
 	silences silences
-	// alive ends with the first process that ends: then nothing is waited for
-	// any more.
+	// alive ends with the first process that ends, when Plumbline stands still, and
+	// with the budget: then nothing is waited for any more, and its cause says why.
+	// over ends it.
 	alive context.Context
+	over  context.CancelCauseFunc
 
 	fleetMu sync.Mutex // of what writes the fleet
 }
@@ -121,9 +123,10 @@ func processes() []string { return append([]string{"nats", rig.Notifier}, rig.Se
 
 func (s *stage) watchProcesses(t *testing.T) {
 	t.Helper()
-	alive, over := context.WithCancelCause(t.Context())
-	s.alive = alive
-	t.Cleanup(func() { over(nil) })
+	timed, stop := context.WithTimeoutCause(t.Context(), budget, fmt.Errorf("the corpus is not through after %s", budget))
+	alive, over := context.WithCancelCause(timed)
+	s.alive, s.over = alive, over
+	t.Cleanup(func() { over(nil); stop() })
 	for _, name := range processes() {
 		exited := s.Process(name).Exited()
 		go func() {
@@ -141,9 +144,7 @@ func (s *stage) end(t *testing.T) {
 		if dir := os.Getenv("BADINPUT_KEEP"); dir != "" {
 			_ = os.CopyFS(dir, os.DirFS(s.Dir+"/log")) // for who looks into a failure
 		}
-		for _, name := range processes() {
-			t.Logf("%s says:\n%s", name, s.Process(name).Tail(5))
-		}
+		s.report(t)
 	}
 	s.scripts.close()
 	if err := s.Close(); err != nil {
@@ -268,7 +269,7 @@ func (s *stage) commitChange(c gitserver.Commit) error {
 	if err != nil || s.Bus == nil {
 		return err
 	}
-	return s.Ring(context.Background(), s.Fleet)
+	return s.Ring(s.alive, s.Fleet)
 }
 
 // outcomes are the events that end what becomes of an application's revision.

@@ -3,15 +3,7 @@
 package badinput
 
 import (
-	"crypto/ecdsa"
-	"crypto/elliptic"
-	"crypto/rand"
 	"crypto/tls"
-	"crypto/x509"
-	"crypto/x509/pkix"
-	"encoding/pem"
-	"fmt"
-	"math/big"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -21,6 +13,8 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/test/issuer"
 )
 
 // impostors is how many connections meet the wrong certificate before the right
@@ -44,12 +38,12 @@ func frontOf(t *testing.T, slack, wrong string) *front {
 	if err != nil {
 		t.Fatal(err)
 	}
-	trusted, stranger := newIssuer(t), newIssuer(t)
-	right := trusted.issue(t, "127.0.0.1", time.Hour)
+	trusted, stranger := newAuthority(t), newAuthority(t)
+	right := issue(t, trusted, "127.0.0.1", time.Hour)
 	bad := map[string]tls.Certificate{
-		"stranger":   stranger.issue(t, "127.0.0.1", time.Hour),
-		"expired":    trusted.issue(t, "127.0.0.1", -time.Hour),
-		"other-name": trusted.issue(t, "192.0.2.1", time.Hour),
+		"stranger":   issue(t, stranger, "127.0.0.1", time.Hour),
+		"expired":    issue(t, trusted, "127.0.0.1", -time.Hour),
+		"other-name": issue(t, trusted, "192.0.2.1", time.Hour),
 		"plain":      {},
 	}
 	impostor, ok := bad[wrong]
@@ -61,7 +55,7 @@ func frontOf(t *testing.T, slack, wrong string) *front {
 		t.Fatal(err)
 	}
 	f := &front{url: "https://" + l.Addr().String() + to.Path, authority: filepath.Join(t.TempDir(), "ca.crt")}
-	if err := os.WriteFile(f.authority, trusted.pem, 0o600); err != nil {
+	if err := os.WriteFile(f.authority, trusted.PEM, 0o600); err != nil {
 		t.Fatal(err)
 	}
 	proxy := &httputil.ReverseProxy{Rewrite: func(r *httputil.ProxyRequest) {
@@ -106,50 +100,22 @@ func (m *mixed) Accept() (net.Conn, error) {
 	return tls.Server(c, m.config), nil
 }
 
-// issuer issues certificates.
-type issuer struct {
-	key         *ecdsa.PrivateKey
-	certificate *x509.Certificate
-	pem         []byte
+// newAuthority makes an authority for a test.
+func newAuthority(t *testing.T) *issuer.Authority {
+	t.Helper()
+	a, err := issuer.New()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return a
 }
 
-func newIssuer(t *testing.T) *issuer {
+// issue makes a certificate of an authority.
+func issue(t *testing.T, a *issuer.Authority, ip string, life time.Duration) tls.Certificate {
 	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	c, err := a.Issue(life, ip)
 	if err != nil {
 		t.Fatal(err)
 	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: fmt.Sprintf("authority %p", key)}, IsCA: true, BasicConstraintsValid: true,
-		KeyUsage: x509.KeyUsageCertSign, NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(2 * time.Hour),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, about, key.Public(), key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	certificate, err := x509.ParseCertificate(der)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return &issuer{key, certificate, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})}
-}
-
-// issue makes a certificate for an IP address, which is good for a time from
-// now; where that is negative, it has ended so long ago.
-func (a *issuer) issue(t *testing.T, ip string, life time.Duration) tls.Certificate {
-	t.Helper()
-	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
-	if err != nil {
-		t.Fatal(err)
-	}
-	about := &x509.Certificate{
-		SerialNumber: big.NewInt(2), Subject: pkix.Name{CommonName: "slack"}, IPAddresses: []net.IP{net.ParseIP(ip)},
-		KeyUsage: x509.KeyUsageDigitalSignature, ExtKeyUsage: []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth},
-		NotBefore: time.Now().Add(-2 * time.Hour), NotAfter: time.Now().Add(life),
-	}
-	der, err := x509.CreateCertificate(rand.Reader, about, a.certificate, key.Public(), a.key)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return tls.Certificate{Certificate: [][]byte{der}, PrivateKey: key}
+	return c
 }

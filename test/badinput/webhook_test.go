@@ -4,6 +4,7 @@ package badinput
 
 import (
 	"bufio"
+	"context"
 	"crypto/hmac"
 	"crypto/sha1" // the algorithm of old, which must not count
 	"crypto/sha256"
@@ -39,24 +40,22 @@ func driveWebhook(t *testing.T, s *stage, inputs []Input) {
 	if err := os.MkdirAll(filepath.Join(secrets, "folder"), 0o755); err != nil {
 		t.Fatal(err)
 	}
-	for _, in := range inputs {
-		t.Run(in.Name, func(t *testing.T) {
-			w, err := newRequest(in, secret)
-			if err != nil {
-				t.Fatal(err)
-			}
-			var group sync.WaitGroup
-			before := s.Git.Listings("corpus")
-			for range w.repeat {
-				group.Go(func() { w.check(t, s, in) })
-			}
-			group.Wait()
-			if looks := s.Git.Listings("corpus") - before; w.repeat > 1 && looks > w.repeat/4 {
-				t.Errorf("%d requests led to %d looks", w.repeat, looks)
-			}
-		})
-	}
-	if err := s.Ring(t.Context(), s.corpus); err != nil {
+	s.each(t, inputs, func(t *testing.T, in Input) {
+		w, err := newRequest(in, secret)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var group sync.WaitGroup
+		before := s.Git.Listings("corpus")
+		for range w.repeat {
+			group.Go(func() { w.check(t, s, in) })
+		}
+		group.Wait()
+		if looks := s.Git.Listings("corpus") - before; w.repeat > 1 && looks > w.repeat/4 {
+			t.Errorf("%d requests led to %d looks", w.repeat, looks)
+		}
+	})
+	if err := s.Ring(s.alive, s.corpus); err != nil {
 		t.Errorf("the webhook afterwards: %v", err)
 	}
 }
@@ -149,6 +148,7 @@ func (w written) check(t *testing.T, s *stage, in Input) {
 		return
 	}
 	defer conn.Close()
+	defer context.AfterFunc(s.alive, func() { _ = conn.Close() })() // an answer is waited for no more
 	if err := conn.SetDeadline(time.Now().Add(patience)); err != nil {
 		t.Error(err)
 		return

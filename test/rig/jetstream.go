@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -98,23 +99,49 @@ func (r *Rig) PublishAs(ctx context.Context, user, subject string, body []byte) 
 	})
 }
 
+// Pending is what one consumer of the log has left to do.
+type Pending struct {
+	Service string
+	Waiting uint64 // messages that it was not given yet
+	Unacked int    // messages that it was given, and has not answered
+	Again   int    // of those the ones that it was given more than once
+	From    uint64 // place in the log up to which all is answered
+	Missing bool   // there is no such consumer
+}
+
+// Pending asks what each service's consumer has left to do.
+func (r *Rig) Pending(ctx context.Context) (all []Pending, err error) {
+	err = r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+		all, err = r.pending(ctx, js)
+		return err
+	})
+	return all, err
+}
+
+func (r *Rig) pending(ctx context.Context, js jetstream.JetStream) ([]Pending, error) {
+	var all []Pending
+	for _, service := range r.services() {
+		c, err := js.Consumer(ctx, log, user(service))
+		switch {
+		case errors.Is(err, jetstream.ErrConsumerNotFound):
+			all = append(all, Pending{Service: service, Missing: true})
+		case err != nil:
+			return nil, fmt.Errorf("rig: consumer of the %s: %w", service, err)
+		default:
+			info := c.CachedInfo()
+			all = append(all, Pending{service, info.NumPending, info.NumAckPending, info.NumRedelivered, info.AckFloor.Stream, false})
+		}
+	}
+	return all, nil
+}
+
 // Drained waits until no consumer has anything left to do.
 func (r *Rig) Drained(ctx context.Context) error {
 	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		err := Until(ctx, func(ctx context.Context) (bool, error) {
-			for _, service := range r.services() {
-				c, err := js.Consumer(ctx, log, user(service))
-				if errors.Is(err, jetstream.ErrConsumerNotFound) {
-					return false, nil
-				}
-				if err != nil {
-					return false, err
-				}
-				if info := c.CachedInfo(); info.NumPending > 0 || info.NumAckPending > 0 {
-					return false, nil
-				}
-			}
-			return true, nil
+			all, err := r.pending(ctx, js)
+			busy := slices.ContainsFunc(all, func(p Pending) bool { return p.Missing || p.Waiting > 0 || p.Unacked > 0 })
+			return err == nil && !busy, err
 		})
 		if err != nil {
 			return fmt.Errorf("rig: consumers are not drained: %w", err)

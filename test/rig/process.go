@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -139,7 +140,23 @@ func (p *Process) Tail(lines int) string {
 	return strings.Join(all[max(0, len(all)-lines):], "\n")
 }
 
-// Until polls done every 20 ms until it is true, ctx ends, or it fails.
+// Complaints are the last lines of its log that are warnings or errors.
+func (p *Process) Complaints(lines int) string {
+	b, err := os.ReadFile(p.Log())
+	if err != nil {
+		return err.Error()
+	}
+	all := slices.DeleteFunc(strings.Split(string(b), "\n"), func(line string) bool {
+		return !slices.ContainsFunc(complaints, func(sign string) bool { return strings.Contains(line, sign) })
+	})
+	return strings.Join(all[max(0, len(all)-lines):], "\n")
+}
+
+// complaints are the levels of a complaint as log/slog writes them.
+var complaints = []string{" level=WARN ", " level=ERROR "}
+
+// Until polls done every 20 ms until it is true, it fails, or ctx ends: then
+// its error is the cause.
 func Until(ctx context.Context, done func(context.Context) (bool, error)) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
@@ -150,7 +167,7 @@ func Until(ctx context.Context, done func(context.Context) (bool, error)) error 
 		}
 		select {
 		case <-ctx.Done():
-			return ctx.Err()
+			return context.Cause(ctx)
 		case <-tick.C:
 		}
 	}

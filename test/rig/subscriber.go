@@ -111,7 +111,8 @@ func (s *Subscriber) Since(mark int) []Seen {
 	return append([]Seen(nil), s.seen[mark:]...)
 }
 
-// Wait returns the first event from mark on that match accepts.
+// Wait returns the first event from mark on that match accepts. Where ctx ends
+// before, its error is the cause.
 func (s *Subscriber) Wait(ctx context.Context, mark int, match func(Seen) bool) (Seen, error) {
 	for {
 		s.mu.Lock()
@@ -126,7 +127,7 @@ func (s *Subscriber) Wait(ctx context.Context, mark int, match func(Seen) bool) 
 		select {
 		case <-changed:
 		case <-ctx.Done():
-			return Seen{}, ctx.Err()
+			return Seen{}, context.Cause(ctx)
 		}
 	}
 }

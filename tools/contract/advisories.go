@@ -32,7 +32,7 @@ var advisories = []advisory{
 	{
 		class: "C3", what: "arguments or commands injected by a URL, a ref or a path",
 		ids:   "go-git 2025-21613, 2026-45570; go-getter 2024-3817, 2024-6257; git 2020-5260; Flux 2021-41254",
-		stand: "four transports by name, no shell on this side, one quoted word on the other; file:// runs `git upload-pack` and only where the fleet itself is a directory",
+		stand: "four transports by name, no shell on this side, one quoted word on the other; file:// runs `git upload-pack` and only where the fleet itself is a directory; whatever a host's name resolves to, no link-local address and none where a cloud serves credentials is dialled",
 	},
 	{
 		class: "C4", what: "a malicious Git server exhausts its client",
@@ -42,7 +42,7 @@ var advisories = []advisory{
 	{
 		class: "C5", what: "credentials follow a redirect to another host",
 		ids:   "go-git 2026-41506; Helm 2021-32690; oras 2026-48978, 2026-50151; CloudEvents SDK 2024-28110",
-		stand: "a redirect to another origin is refused; only http may become https, on the same host",
+		stand: "a redirect to another origin is refused; only http may become https, on the same host; the API server's leads nowhere else",
 	},
 	{
 		class: "C6", what: "a render that exhausts the renderer: large, nested, compressed",
