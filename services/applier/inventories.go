@@ -300,7 +300,11 @@ func encodeInventory(inv Inventory) (*corev1.ConfigMap, error) {
 	if err != nil {
 		return nil, err
 	}
-	if len(entries) > maxInventory-8<<10 {
+	size, err := packedSize(inv.Entries, len(entries))
+	if err != nil {
+		return nil, err
+	}
+	if size > maxInventory-8<<10 {
 		return nil, &trouble{Reason: events.ReasonNotPermitted, Message: fmt.Sprintf(
 			"%d objects are more than one inventory holds: split the application", len(inv.Entries))}
 	}

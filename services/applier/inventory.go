@@ -6,6 +6,7 @@ import (
 	"bytes"
 	"cmp"
 	"compress/gzip"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -189,6 +190,35 @@ func encodeEntries(entries map[string]Entry) ([]byte, error) {
 		return nil, fmt.Errorf("encode inventory: %w", err)
 	}
 	return b.Bytes(), nil
+}
+
+// sizedFrom is how many entries an inventory has at least that may not hold them,
+// however long their names are.
+const sizedFrom = 1000
+
+// packedSize is how many bytes entries will pack to, once all of them are
+// written, which now are packed to so many: what is applied to each does not
+// compress, and what can't be held then must not be begun.
+func packedSize(entries map[string]Entry, now int) (int, error) {
+	if len(entries) < sizedFrom {
+		return now, nil
+	}
+	whole, grown := maps.Clone(entries), false
+	for key, e := range whole {
+		if e.Digest != "" {
+			continue
+		}
+		sum := sha256.Sum256([]byte(key))
+		next := sha256.Sum256(sum[:])
+		e.Digest, e.Fields = fmt.Sprintf("sha256:%x", sum), fmt.Sprintf("sha256:%x", next)
+		e.UID = fmt.Sprintf("%x-%x-%x-%x-%x", next[:4], sum[:2], sum[2:4], sum[4:6], next[4:10])
+		whole[key], grown = e, true
+	}
+	if !grown {
+		return now, nil
+	}
+	packed, err := encodeEntries(whole)
+	return len(packed), err
 }
 
 // maxUnpacked bounds what a packed inventory is unpacked to, in bytes: some

@@ -4,6 +4,7 @@ package applier
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"sync"
 	"testing"
@@ -51,6 +52,26 @@ func TestPackedEntries(t *testing.T) {
 		})
 	}
 	group.Wait()
+}
+
+// What an inventory can't hold once it is written is refused before the first
+// write, when its entries have no digest yet and are small.
+func TestAnInventoryIsRefusedBeforeItIsTooLarge(t *testing.T) {
+	for n, fits := range map[int]bool{8000: true, 20000: false} {
+		entries := map[string]Entry{}
+		for _, e := range someEntries(n) {
+			entries[e.Key()] = Entry{Object: e.Object}
+		}
+		now, err := encodeEntries(entries)
+		if err != nil || len(now) > maxInventory/4 {
+			t.Fatalf("%d bytes already (%v)", len(now), err)
+		}
+		_, err = encodeInventory(Inventory{Application: "shop", Entries: entries})
+		refused := new(trouble)
+		if fits && err != nil || !fits && (!errors.As(err, &refused) || refused.Reason != events.ReasonNotPermitted) {
+			t.Errorf("%d objects: %v", n, err)
+		}
+	}
 }
 
 func BenchmarkEncodeEntries(b *testing.B) {
