@@ -21,7 +21,19 @@ import (
 // (CVE-2022-24817). It is refused where it runs a program, sends a file of
 // this machine that doesn't belong to it, or reaches a server that it doesn't
 // verify. Its error quotes nothing of the file but names.
+//
+// Answers come as they are. Most are changes that a watch tells of, some hundred
+// bytes each, which the API server would compress and flush one by one.
 func Config(path string) (*rest.Config, error) {
+	config, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	config.DisableCompression = true
+	return config, nil
+}
+
+func read(path string) (*rest.Config, error) {
 	if path == "" {
 		config, err := rest.InClusterConfig()
 		if err != nil {
