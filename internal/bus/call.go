@@ -17,6 +17,7 @@ type call struct {
 	outlook  Outlook
 	latest   bool
 	stored   []func([]events.Event)
+	yield    func(context.Context) // nil: it has no queue
 }
 
 type callKey struct{}
@@ -102,7 +103,7 @@ func (c *Consumer) tenure() Tenure {
 
 // callFor is the call for an input that is about to be handled.
 func (w *worker) callFor(t *task) *call {
-	c := &call{received: t.received}
+	c := &call{received: t.received, yield: w.yield}
 	if t.observation == nil && t.latest().count == 1 {
 		c.tenure, c.outlook, c.latest = w.tenure(), t.outlook, t.last
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -35,7 +36,8 @@ type schedule struct {
 	source   jetstream.Consumer
 	queues   *queues
 	working  int
-	outage   *outage // nil: everything is there
+	yielded  []*yielding // in the order in which they did
+	outage   *outage     // nil: everything is there
 	arrivals chan arrival
 	results  chan result
 	again    chan *task // observations whose delay is over
@@ -71,7 +73,7 @@ func (c *Consumer) Run(ctx context.Context) error {
 	defer stop()
 	s := &schedule{
 		Consumer: c,
-		worker:   &worker{Consumer: c, io: io},
+		worker:   &worker{Consumer: c, io: io, yields: make(chan *yielding)},
 		queues:   newQueues(),
 		arrivals: make(chan arrival),
 		results:  make(chan result),
@@ -144,6 +146,8 @@ func (s *schedule) loop(ctx context.Context) {
 			s.finish(ctx, r)
 		case t := <-s.again:
 			s.queues.add(t)
+		case y := <-s.worker.yields:
+			s.giveWay(y)
 		case <-s.wake:
 			for _, t := range s.takeObserved() {
 				s.queues.add(t)
@@ -159,18 +163,27 @@ func (s *schedule) loop(ctx context.Context) {
 
 // timer fires when something that waits for a time may be due.
 func (s *schedule) timer() <-chan time.Time {
+	var due []time.Time
 	switch {
 	case s.outage != nil && !s.outage.probing:
-		return time.After(time.Until(s.outage.next))
+		due = append(due, s.outage.next)
 	case s.outage == nil && !s.pulling && s.room() > 0:
-		return time.After(time.Until(s.pullAfter))
+		due = append(due, s.pullAfter)
 	}
-	return nil
+	if len(s.yielded) > 0 {
+		due = append(due, s.yielded[0].until)
+	}
+	if len(due) == 0 {
+		return nil
+	}
+	return time.After(time.Until(slices.MinFunc(due, time.Time.Compare)))
 }
 
-// dispatch starts as much work as may be done at once; in an outage one task
-// alone, when its time has come.
+// dispatch starts as much work as may be done at once, and has what yields go on
+// where nothing waits to begin; in an outage one task alone, when its time has
+// come.
 func (s *schedule) dispatch(ctx context.Context) {
+	s.resumeOverdue(time.Now())
 	if o := s.outage; o != nil {
 		if o.probing || time.Now().Before(o.next) {
 			return
@@ -188,11 +201,11 @@ func (s *schedule) dispatch(ctx context.Context) {
 		return
 	}
 	for s.working < s.options.Concurrency {
-		t := s.queues.next()
-		if t == nil {
+		if t := s.queues.next(); t != nil {
+			s.start(ctx, t)
+		} else if !s.resume() {
 			return
 		}
-		s.start(ctx, t)
 	}
 }
 

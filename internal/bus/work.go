@@ -39,6 +39,7 @@ type worker struct {
 	*Consumer
 	io      context.Context
 	backoff backoff
+	yields  chan *yielding // to the schedule
 }
 
 // work sees one input through: handler, outputs, acknowledgement.

@@ -22,7 +22,19 @@ import (
 // this machine that doesn't belong to it, or reaches a server that it doesn't
 // verify. Its error quotes nothing of the file but names. What is asked by it is
 // asked of its server alone: a redirect to another one is not followed.
+//
+// Answers come as they are. Most are changes that a watch tells of, some hundred
+// bytes each, which the API server would compress and flush one by one.
 func Config(path string) (*rest.Config, error) {
+	config, err := read(path)
+	if err != nil {
+		return nil, err
+	}
+	config.DisableCompression = true
+	return config, nil
+}
+
+func read(path string) (*rest.Config, error) {
 	if path == "" {
 		config, err := rest.InClusterConfig()
 		if err != nil {

@@ -55,7 +55,10 @@ users: [{name: u, user: {%s}}]
 		if err := os.WriteFile(file, fmt.Appendf(nil, base, c.cluster, c.user), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		_, err := cluster.Config(file)
+		config, err := cluster.Config(file)
+		if err == nil && !config.DisableCompression {
+			t.Errorf("%s: answers are compressed", name)
+		}
 		switch {
 		case c.want == "" && err != nil:
 			t.Errorf("%s: %v", name, err)

@@ -176,6 +176,9 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 	if err := r.carryOutTraced(ctx, plan); err != nil {
 		return wide, err
 	}
+	if plan.Requests() > 0 {
+		bus.Yield(ctx) // what others wait for in the cluster comes before what is written down of this
+	}
 	if err := a.watchAll(ctx, objectsOf(desired.Objects)); err != nil {
 		return wide, err
 	}

@@ -61,7 +61,7 @@ func (s *scene) files(ctx context.Context, receiver *otlpserver.Server) error {
 	if err := s.rawFiles("files, first event", "clone", "--quiet", "--bare", "--depth", "1", repo.URL, clone); err != nil {
 		return err
 	}
-	s.usage.peaks()
+	s.usage.follow()
 	mark, before := s.rig.Bus.Mark(), s.usage.now()
 	held, err := s.rig.Stored(ctx)
 	if err != nil {

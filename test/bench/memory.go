@@ -24,7 +24,7 @@ func (s *scene) memory(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	peak := s.usage.peaks()
+	peak := s.usage.peaks() // since the scene was up
 	s.report.count("memory "+how+", peak", s.n, float64(peak[""])/mib)
 	for name, bytes := range peak {
 		if name != "" {
@@ -44,6 +44,5 @@ func (s *scene) memory(ctx context.Context) error {
 	}
 	s.report.count("memory "+how+", idle", s.n, float64(all)/mib)
 	s.report.count("memory "+how+", idle CPU per minute", s.n, sum(since(before, now)).Seconds()*60/s.idle.Seconds())
-	s.usage.peaks()
 	return nil
 }

@@ -99,6 +99,9 @@ func services(ctx context.Context, o options, r *report, progress io.Writer, n i
 	}
 	for i := range runs {
 		err := with(ctx, o, r, progress, n, false, func(s *scene) error {
+			if i == runs-1 && o.wants(partMemory) {
+				s.usage.follow()
+			}
 			if err := s.first(ctx, true); err != nil {
 				return fmt.Errorf("first: %w", err)
 			}
@@ -135,6 +138,7 @@ func (s *scene) attempt(ctx context.Context, name string, measure func(context.C
 // together measures plumbline up, everything in one process.
 func together(ctx context.Context, o options, r *report, progress io.Writer, n int) error {
 	return with(ctx, o, r, progress, n, true, func(s *scene) error {
+		s.usage.follow()
 		if err := s.first(ctx, false); err != nil {
 			return fmt.Errorf("first: %w", err)
 		}

@@ -70,7 +70,7 @@ func with(ctx context.Context, o options, r *report, progress io.Writer, n int, 
 	if err := s.start(ctx); err != nil {
 		return err
 	}
-	s.usage = follow(s.processes())
+	s.usage = &usage{roots: s.processes()}
 	defer s.usage.stop()
 	if err := do(s); err != nil {
 		return fmt.Errorf("%d applications: %w; the bus saw last:\n%s", n, err, s.heard())

@@ -5,7 +5,6 @@ package main
 import (
 	"bytes"
 	"fmt"
-	"maps"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -27,18 +26,19 @@ type spent struct {
 	Resident int64 // bytes, shared pages in each process
 }
 
-// usage follows the process trees of a scene.
+// usage tells what the process trees of a scene use. Its samples take a share of
+// the machine that is measured: they are taken only where a peak is asked for.
 type usage struct {
 	roots func() map[string]int
-	end   chan struct{}
+	end   chan struct{} // of sampling; nil: nobody samples
 	done  sync.WaitGroup
-
-	mu   sync.Mutex
-	peak map[string]int64 // resident bytes, by root; "": of all together
+	peak  map[string]int64 // resident bytes, by root; "": of all together; the sampler's until done
 }
 
-func follow(roots func() map[string]int) *usage {
-	u := &usage{roots: roots, end: make(chan struct{}), peak: map[string]int64{}}
+// follow begins to sample what the trees hold; peaks ends that.
+func (u *usage) follow() {
+	u.stop()
+	u.peak, u.end = map[string]int64{}, make(chan struct{})
 	u.done.Go(func() {
 		every := time.NewTicker(sampleEvery)
 		defer every.Stop()
@@ -51,24 +51,31 @@ func follow(roots func() map[string]int) *usage {
 			}
 		}
 	})
-	return u
 }
 
+// stop ends the sampling, if there is any.
 func (u *usage) stop() {
-	close(u.end)
-	u.done.Wait()
+	if u.end != nil {
+		close(u.end)
+		u.done.Wait()
+		u.end = nil
+	}
 }
 
 func (u *usage) sample() {
-	now := u.now()
-	u.mu.Lock()
-	defer u.mu.Unlock()
 	var all int64
-	for name, s := range now {
+	for name, s := range u.now() {
 		all += s.Resident
 		u.peak[name] = max(u.peak[name], s.Resident)
 	}
 	u.peak[""] = max(u.peak[""], all)
+}
+
+// peaks are the most that each tree, and "" all together, held since follow.
+func (u *usage) peaks() map[string]int64 {
+	u.stop()
+	u.sample()
+	return u.peak
 }
 
 // now is what each tree has used and holds.
@@ -78,17 +85,6 @@ func (u *usage) now() map[string]spent {
 		trees[name] = tree(pid)
 	}
 	return trees
-}
-
-// peaks are the most that each tree, and "" all together, held since the last
-// call.
-func (u *usage) peaks() map[string]int64 {
-	u.sample()
-	u.mu.Lock()
-	defer u.mu.Unlock()
-	peak := maps.Clone(u.peak)
-	clear(u.peak)
-	return peak
 }
 
 // tree sums a process and its descendants. One that ends meanwhile counts with
