@@ -46,7 +46,7 @@ kubelab: # a real control plane; the first build takes minutes and says so
 .PHONY: test
 test: kubelab ## run every test, with the race detector and a real control plane
 	@mkdir -p $(testbin)
-	GOGC=400 go test $(testflags) $(long) $$(go list -f '$(tested)' ./... | grep -vxF "$$(go list $(long))")
+	GOGC=400 tools/scratch go test $(testflags) $(long) $$(go list -f '$(tested)' ./... | grep -vxF "$$(go list $(long))")
 
 .PHONY: test-unit
 test-unit: ## run the tests that need no control plane: quick
