@@ -24,7 +24,7 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 testbin   := bin/test/packages/
 testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m -ldflags '-s -w -linkmode=internal' -o $(testbin)
 tested    := {{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}
-long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput test/demo test/deploy)
+long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput services/renderer test/demo test/deploy services/notifier)
 
 .PHONY: help
 help: ## show this list
