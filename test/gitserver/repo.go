@@ -46,6 +46,7 @@ func (s *Server) Repo(name string) (*Repo, error) {
 		{"init", "--quiet", "--bare", "--initial-branch=main", r.Bare},
 		{"-C", r.Bare, "config", "http.receivepack", "true"},
 		{"-C", r.Bare, "config", "uploadpack.allowAnySHA1InWant", "true"},
+		{"-C", r.Bare, "config", "receive.autogc", "false"}, // which the environment says to no other repository
 		{"init", "--quiet", "--initial-branch=main", r.Work},
 		{"-C", r.Work, "remote", "add", "origin", r.Bare},
 	} {

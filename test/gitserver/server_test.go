@@ -3,6 +3,9 @@
 package gitserver
 
 import (
+	"errors"
+	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -107,5 +110,31 @@ func TestServesOverTLSAndSSH(t *testing.T) {
 		" -i " + write("identity", ssh.Identity)
 	if got, err := lsRemote(t, []string{command}, ssh.URL+"/shop.git"); err != nil || got != id {
 		t.Errorf("over SSH: %s, %v; want %s", got, err, id)
+	}
+}
+
+// Who writes into a repository itself, beside what is pushed, must not find its
+// folders swept away: git packs what is loose, and removes them, after a push that
+// finds much of it.
+func TestAPushPacksNothing(t *testing.T) {
+	s := New(t, Options{})
+	repo, _ := newRepo(t, s)
+	loose := filepath.Join(repo.Bare, "objects", "17") // where git counts
+	if err := os.MkdirAll(loose, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	for i := range 100 {
+		if err := os.WriteFile(filepath.Join(loose, fmt.Sprintf("%038x", i)), nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if _, err := repo.Commit(Commit{Files: map[string]string{"b": "2"}}); err != nil {
+		t.Fatal(err)
+	}
+	if err := repo.Push(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := os.Stat(filepath.Join(repo.Bare, "packed-refs")); !errors.Is(err, fs.ErrNotExist) { // what it begins with
+		t.Errorf("it packs: %v", err)
 	}
 }
