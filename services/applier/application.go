@@ -78,6 +78,14 @@ func (t *task) waits() {
 	t.app.open = append(t.app.open, &open{task: t})
 }
 
+// waited says that the task's revision waited without a word, and takes it off
+// what waits.
+func (t *task) waited() bool {
+	before := len(t.app.open)
+	t.app.open = slices.DeleteFunc(t.app.open, func(o *open) bool { return order(o.event) == order(t.event) })
+	return len(t.app.open) < before
+}
+
 // overtake says of revisions that waited without a word that a newer one was
 // taken up instead. Called again because it could not be published, it says
 // it again.

@@ -59,6 +59,41 @@ func (a *applier) claim(app *application, e events.Event, keys map[string]bool) 
 	a.wake(func(awaited string) bool { return awaited == app.name })
 }
 
+// retract takes back what an application declares by a revision that waited, for
+// what another one has, and was superseded before it was applied: by one that
+// doesn't render, say. What it stands at counts again, so that nobody offers it
+// what it won't take.
+func (a *applier) retract(t *task, inv Inventory) {
+	app, stands := t.app, claims{}
+	if e := app.current; e != nil && e.Epoch == inv.Fence.Epoch && e.Sequence == inv.Fence.Sequence {
+		stands = standingAt(*e, inv)
+	}
+	app.mu.Lock()
+	was := app.claims
+	waits := was.keys != nil && was.at == order(t.event) && was.at != (events.Order{Epoch: inv.Fence.Epoch, Sequence: inv.Fence.Sequence})
+	if waits {
+		a.claimants.change(app.name, was.keys, stands.keys)
+		app.claims = stands
+	}
+	app.mu.Unlock()
+	if waits {
+		a.wake(func(awaited string) bool { return awaited == app.name })
+	}
+}
+
+// standingAt is what an application declares that has converged to an event.
+func standingAt(e events.Event, inv Inventory) claims {
+	m := manifestsOf(e)
+	c := claims{
+		keys: map[string]bool{}, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
+		declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
+	}
+	for key, entry := range inv.Entries {
+		c.keys[key] = !entry.Held
+	}
+	return c
+}
+
 func keysOf(targets []Target) map[string]bool {
 	keys := make(map[string]bool, len(targets))
 	for _, t := range targets {

@@ -386,6 +386,36 @@ func TestWhatWasPassedOnAndNeverTakenGoes(t *testing.T) {
 	m.eventually("it is deleted", func() bool { return m.get(configMaps_, "moved") == nil })
 }
 
+// What is offered to an application that is about to take it, and whose next
+// commit doesn't render, is taken by nobody: its deletion waits, and people are
+// told, as of anything else that the broken commit may declare.
+func TestWhatIsOfferedToAnApplicationThatBreaksWaits(t *testing.T) {
+	m := newMove(t, sameRepository)
+	m.nextCommit()
+	c, p := m.observeCommit("from", m.commit)
+	m.render("to", arrived) // which waits for the other
+	m.nats.Idle(m, "applier-local")
+	m.nextCommit()
+	m.fail("to")
+	m.publish(c, m.rig.render(p, configMapYAML("one", "2")))
+	m.render("from", configMapYAML("one", "2"))
+	held := payload[*events.ConvergenceHeld](m.await("from", "held", 1))
+	if held.Reason != events.ReasonClaimUnknown || !strings.Contains(held.Message, "its newest one doesn't render") {
+		t.Errorf("%+v", held)
+	}
+	m.await("to", "superseded", 1)
+	m.stays("from")
+
+	m.nextCommit()
+	m.render("to", arrived)
+	m.await("to", "completed", 2)
+	m.stays("to")
+	m.eventually("it is out of the inventory that it was in", func() bool {
+		inv, _ := m.inventory("from")
+		return len(inv.Entries) == 1 && inv.Fence.Applied
+	})
+}
+
 func TestWhatAWithdrawnApplicationPassesOnIsKeptUntilItIsTaken(t *testing.T) {
 	start := func(t *testing.T) *move {
 		m := newMove(t)

@@ -152,11 +152,15 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 	if superseded && t.admission.By == inv.Fence.Sequence {
 		err = a.bearWitness(ctx, inv.Fence)
 	}
-	if err != nil || superseded {
-		if superseded && t.cause == causeRevision {
+	if err != nil {
+		return nil, err
+	}
+	if superseded {
+		a.retract(t, inv)
+		if t.waited() || t.cause == causeRevision {
 			return []events.Draft{a.draft(t, &events.ConvergenceSuperseded{Converging: t.said, By: t.admission.By})}, nil
 		}
-		return nil, err
+		return nil, nil
 	}
 	if err := a.recall(ctx, t, inv); err != nil {
 		return nil, err
