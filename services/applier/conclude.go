@@ -215,17 +215,15 @@ func (a *applier) again(t *task, plan Plan, unfinished bool) {
 func (a *applier) retry(t *task) {
 	app := t.app
 	app.mu.Lock()
-	waits := time.Now().Before(app.retryAt)
+	early := app.retries > 0 && time.Now().Before(app.retryAt)
 	app.mu.Unlock()
 	switch {
 	case t.cause == causeRevision:
-		app.retries = 0
-	case waits:
-		return
+		app.retries = 1
+	case !early:
+		app.retries++
 	}
-	delay := min(retryFirst<<min(app.retries, 10), retryMost)
-	app.retries++
-	a.later(app.name, delay)
+	a.later(app.name, min(retryFirst<<min(app.retries-1, 10), retryMost))
 }
 
 const (
