@@ -6,9 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -43,17 +41,22 @@ func claimsOf(t *task) claims {
 	return claims{at: order(t.event), line: lineOf(t.m.Declaration, t.m.Revision), commit: t.m.Revision.Commit}
 }
 
+// claimsBy are the claims that a bundle makes.
+func claimsBy(e events.Event, keys map[string]bool) claims {
+	m := manifestsOf(e)
+	return claims{
+		keys: keys, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
+		declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
+	}
+}
+
 // claim remembers what an application declares, for the others to know, and
 // wakes those that waited for it.
 func (a *applier) claim(app *application, e events.Event, keys map[string]bool) {
-	m := manifestsOf(e)
 	app.mu.Lock()
 	if was := app.claims; was.keys == nil || was.at.Epoch != e.Epoch || was.at.Sequence <= e.Sequence {
 		a.claimants.change(app.name, was.keys, keys)
-		app.claims = claims{
-			keys: keys, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
-			declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
-		}
+		app.claims = claimsBy(e, keys)
 	}
 	app.mu.Unlock()
 	a.wake(func(awaited string) bool { return awaited == app.name })
@@ -66,7 +69,7 @@ func (a *applier) claim(app *application, e events.Event, keys map[string]bool) 
 func (a *applier) retract(t *task, inv Inventory) {
 	app, stands := t.app, claims{}
 	if e := app.current; e != nil && e.Epoch == inv.Fence.Epoch && e.Sequence == inv.Fence.Sequence {
-		stands = standingAt(*e, inv)
+		stands = claimsBy(*e, inv.declared())
 	}
 	app.mu.Lock()
 	was := app.claims
@@ -79,19 +82,6 @@ func (a *applier) retract(t *task, inv Inventory) {
 	if waits {
 		a.wake(func(awaited string) bool { return awaited == app.name })
 	}
-}
-
-// standingAt is what an application declares that has converged to an event.
-func standingAt(e events.Event, inv Inventory) claims {
-	m := manifestsOf(e)
-	c := claims{
-		keys: map[string]bool{}, at: order(e), line: lineOf(m.Declaration, m.Revision), commit: m.Revision.Commit,
-		declaration: m.DeclarationDigest, digest: m.Digest, observes: m.Declaration.Converge.Mode == events.ModeObserve,
-	}
-	for key, entry := range inv.Entries {
-		c.keys[key] = !entry.Held
-	}
-	return c
 }
 
 func keysOf(targets []Target) map[string]bool {
@@ -112,62 +102,19 @@ func (a *applier) claimConverged(app *application, e events.Event, inv Inventory
 	}
 	app.mu.Unlock()
 	if keys == nil {
-		keys = map[string]bool{}
-		for key, entry := range inv.Entries {
-			keys[key] = !entry.Held
-		}
+		keys = inv.declared()
 	}
 	a.claim(app, e, keys)
 }
 
-// claimants are the names of the applications that claim an object, by its key.
-// An entry may be of claims that are gone: who finds one looks at the claims.
-// It may be used from several goroutines.
-type claimants struct {
-	mu    sync.Mutex
-	names map[string][]string
-}
-
-// change replaces what an application claims.
-func (c *claimants) change(name string, was, now map[string]bool) {
-	if maps.Equal(was, now) {
-		return
+// declared are the objects that an application declares that has converged to
+// this inventory: what it holds, but for what leaves.
+func (inv Inventory) declared() map[string]bool {
+	keys := make(map[string]bool, len(inv.Entries))
+	for key, e := range inv.Entries {
+		keys[key] = !e.Held
 	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.names == nil {
-		c.names = map[string][]string{}
-	}
-	for key, claims := range was {
-		if !claims || now[key] {
-			continue
-		}
-		left := slices.DeleteFunc(c.names[key], func(n string) bool { return n == name })
-		if c.names[key] = left; len(left) == 0 {
-			delete(c.names, key)
-		}
-	}
-	for key, claims := range now {
-		if claims && !slices.Contains(c.names[key], name) {
-			c.names[key] = append(c.names[key], name)
-		}
-	}
-}
-
-// of returns the applications but one that may claim one of some objects, sorted.
-func (c *claimants) of(entries map[string]Entry, but string) []string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	var names []string
-	for key := range entries {
-		for _, name := range c.names[key] {
-			if name != but {
-				names = append(names, name)
-			}
-		}
-	}
-	slices.Sort(names)
-	return slices.Compact(names)
+	return keys
 }
 
 // claimed returns which of an application's objects another declared
