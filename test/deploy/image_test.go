@@ -5,6 +5,7 @@ package deploy
 import (
 	"context"
 	"os"
+	"os/signal"
 	"path/filepath"
 	"regexp"
 	"strings"
@@ -90,6 +91,10 @@ func TestAdvisoryC17ReleaseImage(t *testing.T) {
 
 // run.sh starts a service that was replaced, and ends as the service ends.
 func TestRunStartsAgainWhatWasReplaced(t *testing.T) {
+	// Where this process was started without hang-ups (nohup), the shell can't trap
+	// one, unless it is handled here: then its child begins with the default.
+	signal.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
+	defer signal.Reset(syscall.SIGHUP)
 	dir := t.TempDir()
 	write := func(name, text string) {
 		t.Helper()
