@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"path"
@@ -146,5 +147,27 @@ func TestFailuresAreTriedAgainByTheirOwnClock(t *testing.T) {
 	defer other.mu.Unlock()
 	if d := time.Until(other.retryAt); d > retryFirst {
 		t.Errorf("what fails while something else is waited for is tried again after %s", d)
+	}
+}
+
+// That the cluster doesn't serve a kind is learned from discovery or, where that
+// was read before, from the answer to a request: one failure, and said once.
+func TestAKindThatIsNotServedIsSaidInOneWay(t *testing.T) {
+	r := newRig(t)
+	o := events.Object{Group: "example.com", Version: "v1", Kind: "Socket", Namespace: r.namespace, Name: "one"}
+	_, err := r.client(custom("sockets"), r.namespace).Get(r.Context(), "one", metav1.GetOptions{})
+	answered := new(trouble)
+	if !errors.As(explain(o, err), &answered) {
+		t.Fatal(err)
+	}
+	r.start()
+	r.commit("user", "apiVersion: example.com/v1\nkind: Socket\nmetadata: {name: one}\n")
+	failed := payload[*events.ConvergenceFailed](r.await("user", "failed", 1))
+	if len(failed.Failures) != 1 {
+		t.Fatalf("got %+v", failed)
+	}
+	read := failed.Failures[0]
+	if failed.Reason != answered.Reason || read.Message != answered.Message || read.APIReason != answered.APIReason {
+		t.Errorf("discovery has %s %q %s, an answer %s %q %s", failed.Reason, read.Message, read.APIReason, answered.Reason, answered.Message, answered.APIReason)
 	}
 }

@@ -72,12 +72,19 @@ func explain(o events.Object, err error) error {
 		t.Message = fmt.Sprintf("the namespace %s doesn't exist: declare it, or set createNamespace of the application", o.Namespace)
 	case apierrors.IsNotFound(err):
 		t.Reason, t.Again = events.ReasonUnknownKind, true // a CRD that was just established isn't served by each API server at once
-		t.Message = fmt.Sprintf("the cluster doesn't serve %s: install the CRD of its kind, or declare it", o)
+		t.Message, t.APIReason = unserved(o), ""
 	default:
 		t.Message = fmt.Sprintf("the API server refuses %s: %s", o, redact(o, s))
 	}
 	t.Message = cut(t.Message)
 	return t
+}
+
+// unserved says that the cluster doesn't serve the kind of o. An answer to a
+// request says it in the words that discovery's does, and no more: a failure that
+// is learned the other way the next time isn't said again.
+func unserved(o events.Object) string {
+	return fmt.Sprintf("the cluster doesn't serve %s %s (%s): install its CRD, or declare it", o.Kind, apiVersion(o), o.Name)
 }
 
 func missingNamespace(s metav1.Status, o events.Object) bool {

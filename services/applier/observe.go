@@ -44,7 +44,7 @@ func (a *applier) desire(ctx context.Context, name string, at events.Order, m *e
 			return d, nil, err
 		}
 		if !ok {
-			refuse(events.ReasonUnknownKind, fmt.Sprintf("the cluster doesn't serve %s %s (%s): install its CRD, or declare it", o.Kind, apiVersion(o.Object), o.Name))
+			refuse(events.ReasonUnknownKind, unserved(o.Object))
 			continue
 		}
 		if t.Object, err = place(o.Object, namespaced, m.Declaration.Namespace); err != nil {

@@ -96,10 +96,7 @@ func (r *run) patch(ctx context.Context, s Step) (Result, error) {
 	}
 	res, err := r.scopes.resource(ctx, s.Object)
 	if errors.Is(err, errUnknownKind) {
-		return Result{}, &trouble{
-			Reason: events.ReasonUnknownKind, Err: err, Again: true,
-			Message: fmt.Sprintf("the cluster doesn't serve %s %s: install its CRD, or declare it", s.Kind, apiVersion(s.Object)),
-		}
+		return Result{}, &trouble{Reason: events.ReasonUnknownKind, Err: err, Again: true, Message: unserved(s.Object)}
 	}
 	if err != nil {
 		return Result{}, err
