@@ -42,6 +42,7 @@ import (
 //	                                    begun, from the first line to this one
 //	await TYPE                          an event of the application since the last line before,
 //	                                    about the last commit where there is one
+//	then                                what want's "then" has is said of the last commit
 //
 // RESOURCE is a plural of v1, or plural.version.group.
 func driveCluster(t *testing.T, s *stage, inputs []Input) {
@@ -121,16 +122,24 @@ func (h *hand) do(ctx context.Context, t *testing.T, line string) error {
 	case op == "beside":
 		return h.converges(ctx)
 	case op == "await" && len(words) == 2:
-		ctx, cancel := context.WithTimeout(h.alive, patience)
-		defer cancel()
-		_, err := h.Bus.Wait(ctx, h.since.mark, func(e rig.Seen) bool {
-			return rig.Of(words[1], h.in.ID())(e) && h.isAbout(e.Event)
-		})
-		return err
+		return h.hears(h.since, words[1], "")
+	case op == "then" && h.in.Want.Then != "":
+		return h.hears(h.begun, h.in.Want.Event, h.in.Want.Then)
 	default:
 		return fmt.Errorf("no such line")
 	}
 	return nil
+}
+
+// hears waits for an event of the application since then that says something, and
+// is about the last commit.
+func (h *hand) hears(since moment, name, part string) error {
+	ctx, cancel := context.WithTimeout(h.alive, patience)
+	defer cancel()
+	_, err := h.Bus.Wait(ctx, since.mark, func(e rig.Seen) bool {
+		return rig.Of(name, h.in.ID())(e) && h.isAbout(e.Event) && said(e.Event).holds(part)
+	})
+	return err
 }
 
 // client is where a resource is reached, and the name in it.

@@ -59,6 +59,7 @@ type Want struct {
 	Event  string   // short name of the event's type; empty where Status or Exit says it
 	Reason string   // its stable code
 	Says   []string // parts of its message, what to do among them
+	Then   string   // a part of what is said when something else has become wrong; empty: nothing is
 	File   string   // that it names
 	Line   int      // of that file; 0: not checked
 	Object string   // that it names, as Kind/name
@@ -149,6 +150,8 @@ func parseWant(text string) (Want, error) {
 			w.Reason = value
 		case "says":
 			w.Says = append(w.Says, value)
+		case "then":
+			w.Then = value
 		case "file":
 			w.File = value
 		case "line":

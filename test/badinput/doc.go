@@ -11,7 +11,7 @@
 // and none of this machine. Nothing is lost and nothing deleted; the healthy
 // applications beside it converge; every process is the one that was started.
 // An input that is valid must converge. At the end no revision has been said to
-// fail twice, or for two reasons.
+// fail twice, or for two reasons, but where what is wrong became something else.
 //
 // # An archive
 //
@@ -37,6 +37,7 @@
 //	event    short name of the type of the event that is awaited
 //	reason   its code
 //	says     a part of its message; may stand more than once
+//	then     a part of what is said later, once something else is wrong
 //	file     the file that it names, and
 //	line     the line of it
 //	object   the object that it names, as Kind/name

@@ -80,12 +80,16 @@ func (s statement) String() string {
 	return fmt.Sprintf("%s %s %q at %v about %v", s.event, s.reason, s.messages, s.places, s.objects)
 }
 
+// holds says whether something of it has a part.
+func (s statement) holds(part string) bool {
+	return strings.Contains(strings.Join(s.messages, "\n"), part)
+}
+
 // wrong says how a statement is not what is wanted; empty: it is.
 func (w Want) wrong(s statement) string {
-	all := strings.Join(s.messages, "\n")
 	fits := s.event == w.Event && s.reason == w.Reason
 	for _, part := range w.Says {
-		fits = fits && strings.Contains(all, part)
+		fits = fits && s.holds(part)
 	}
 	if w.File != "" {
 		fits = fits && slices.ContainsFunc(s.places, func(p place) bool { return p.file == w.File && (w.Line == 0 || p.line == w.Line) })
