@@ -140,10 +140,13 @@ func newScript(in Input) (*script, error) {
 	if step, ok := r.step("refs", "id"); ok {
 		r.tip = step.Args[0]
 	}
+	if err := r.change(); err != nil {
+		return nil, err
+	}
 	r.refs, r.packed = sync.OnceValue(r.listing), sync.OnceValue(r.pack)
-	go r.refs()
+	go r.refs() // made ahead of whoever asks: both read what must not change any more
 	go r.packed()
-	return r, r.change()
+	return r, nil
 }
 
 // of are the steps about something.
