@@ -104,7 +104,9 @@ func (n *neighbour) onTime(t *testing.T) {
 	}
 	half, last := middle(beside)
 	calm, _ := middle(n.waves)
-	t.Logf("beside the corpus the healthy application converged %d times: half within %s, all within %s; in calm half within %s", len(beside), half, last, calm)
+	slowest := slices.IndexFunc(beside, func(w wave) bool { return w.took == last })
+	t.Logf("beside the corpus the healthy application converged %d times: half within %s, all within %s (commit %d:%s); in calm half within %s",
+		len(beside), half.Round(time.Millisecond), last.Round(time.Millisecond), slowest+1, beside[slowest].stages, calm.Round(time.Millisecond))
 	late := max(leastLate, lateness*calm)
 	for i, w := range beside {
 		if w.took > late {
@@ -116,7 +118,7 @@ func (n *neighbour) onTime(t *testing.T) {
 // middle is what half of the waves took, and what all did.
 func middle(waves []wave) (half, all time.Duration) {
 	sorted := slices.SortedFunc(slices.Values(waves), func(a, b wave) int { return int(a.took - b.took) })
-	return sorted[len(sorted)/2].took.Round(time.Millisecond), sorted[len(sorted)-1].took.Round(time.Millisecond)
+	return sorted[len(sorted)/2].took, sorted[len(sorted)-1].took
 }
 
 // wave makes one commit and awaits its convergence.
