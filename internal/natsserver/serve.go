@@ -231,7 +231,7 @@ func (k *keeper) provision(ctx context.Context) error {
 		k.log.Info("provisioned", "created", report.Created, "changed", report.Changed, "epoch", report.Log.Epoch)
 	}
 	if len(report.Renewed) > 0 {
-		k.log.Warn("consumers that can't be changed were made anew: their services begin with the last event on each subject", "consumers", report.Renewed)
+		k.log.Warn("consumers were made anew, which can't be changed or had a position in another log: their services begin with the last event on each subject", "consumers", report.Renewed)
 	}
 	if err := k.keepMark(report.Log); err != nil {
 		return err

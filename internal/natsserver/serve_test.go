@@ -114,30 +114,22 @@ func TestStoreLostUnderneathARunningServer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := serve(t, filepath.Join(t.TempDir(), "nats"))
-			operator := s.connect(t, "operator")
+			operator, watcher := s.connect(t, "operator"), s.connect(t, "watcher")
 			before := epoch(t, operator)
+			consumed := read(t, watcher)
 			for _, cause := range []string{"a", "b", "c"} {
-				lookNow(t, operator, cause)
+				consumed.until(t, lookNow(t, operator, cause))
 			}
 			lose(t, s.Store())
 			bustest.Eventually(t, "the log has a new epoch", func() bool { return epoch(t, operator) != before })
-			if e := lookNow(t, operator, "d"); e.Epoch == before {
+			d := lookNow(t, operator, "d")
+			if d.Epoch == before {
 				t.Errorf("published under the old epoch")
 			}
-			watcher := s.connect(t, "watcher")
 			if _, err := watcher.Blobs().Put(t.Context(), "plumbline.blob.watcher.source", []byte("tree")); err != nil {
 				t.Errorf("blobs don't work: %v", err)
 			}
-			got := make(chan events.Event, 1)
-			bustest.Run(t, watcher.Consumer("watcher", func(_ context.Context, in events.Event) ([]events.Draft, error) {
-				got <- in
-				return nil, nil
-			}, bus.Options{}))
-			select {
-			case <-got:
-			case <-time.After(bustest.Timeout):
-				t.Error("the consumer is not there again")
-			}
+			consumed.until(t, d)
 		})
 	}
 }

@@ -34,8 +34,9 @@ type Report struct {
 	Log     Mark     // where the log is now
 	Created []string // streams and consumers
 	Changed []string
-	// Renewed are the consumers that could not be changed and were deleted and
-	// created: they begin with the last event on each subject.
+	// Renewed are the consumers that could not be changed, or had a position in
+	// another log, and were deleted and created: they begin with the last event
+	// on each subject.
 	Renewed []string
 	// Restored says that the log was found before a place that was seen in
 	// its epoch, with another event there, or without what it held, and so got a
@@ -149,11 +150,7 @@ func (r *Report) applyConsumer(ctx context.Context, js jetstream.JetStream, c na
 	}
 	consumer, err := js.Consumer(ctx, natsconfig.StreamEvents, want.Durable)
 	if errors.Is(err, jetstream.ErrConsumerNotFound) {
-		if _, err := js.CreateConsumer(ctx, natsconfig.StreamEvents, want); err != nil {
-			return err
-		}
-		r.Created = append(r.Created, want.Durable)
-		return nil
+		return r.createConsumer(ctx, js, want)
 	}
 	if err != nil {
 		return err
@@ -175,6 +172,22 @@ func (r *Report) applyConsumer(ctx context.Context, js jetstream.JetStream, c na
 	}
 	r.Changed = append(r.Changed, want.Durable)
 	return nil
+}
+
+// createConsumer creates a consumer that has delivered nothing yet. Where a store
+// was lost but for the folder of a consumer, as when it is removed underneath a
+// server that writes into it, the server gives the new consumer the position of
+// the one before: until the log has grown past it, all would be left out.
+func (r *Report) createConsumer(ctx context.Context, js jetstream.JetStream, want jetstream.ConsumerConfig) error {
+	consumer, err := js.CreateConsumer(ctx, natsconfig.StreamEvents, want)
+	if err != nil {
+		return err
+	}
+	r.Created = append(r.Created, want.Durable)
+	if consumer.CachedInfo().Delivered.Consumer == 0 {
+		return nil
+	}
+	return r.renewConsumer(ctx, js, want) // or its service has been quick: to no effect
 }
 
 // unchangeable reports whether the server has refused to change a consumer in

@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"os"
 	"strings"
 	"testing"
 
@@ -44,7 +43,7 @@ func TestStoreLostUnderneath(t *testing.T) {
 
 func (s *scene) loseStore() {
 	s.t.Helper()
-	if err := os.RemoveAll(s.Store()); err != nil {
+	if err := s.LoseStore(); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -19,11 +19,10 @@ func (r *Rig) Store() string { return filepath.Join(r.data(), "nats", "jetstream
 func (r *Rig) StopNATS() error { return r.processes["nats"].Stop() }
 
 // LoseStore takes away everything that the bus has stored, whether its server
-// runs or not. A server that runs goes on to write: what it makes meanwhile may
-// stay.
+// runs or not.
 func (r *Rig) LoseStore() error {
 	if r.disk == nil {
-		if err := os.RemoveAll(r.Store()); err != nil {
+		if err := removeAll(r.Store()); err != nil {
 			return fmt.Errorf("rig: lose the store: %w", err)
 		}
 		return nil
@@ -34,12 +33,24 @@ func (r *Rig) LoseStore() error {
 	}
 	var errs []error
 	for _, e := range entries {
-		errs = append(errs, os.RemoveAll(filepath.Join(r.Store(), e.Name())))
+		errs = append(errs, removeAll(filepath.Join(r.Store(), e.Name())))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return fmt.Errorf("rig: lose the store: %w", err)
 	}
 	return nil
+}
+
+// removeAll removes a folder that a running server writes into: what it has
+// written into one that was just emptied is removed again. What is gone it
+// doesn't make again.
+func removeAll(folder string) error {
+	for {
+		err := os.RemoveAll(folder)
+		if !errors.Is(err, syscall.ENOTEMPTY) {
+			return err
+		}
+	}
 }
 
 // SaveStore copies the store into a folder that doesn't exist yet. The server
