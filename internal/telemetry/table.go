@@ -71,7 +71,7 @@ var Table = []Instrument{
 	{"plumbline.git.fetch.size", Counter, "By", nil, []string{"watcher"}, "Bytes of the packs that came from Git."},
 	{"plumbline.render.cache", Counter, "{lookup}", []string{"result"}, []string{"renderer"}, "Look-ups in the render cache: hit, or miss and rendered."},
 	{"plumbline.notifier.sent", Counter, "{message}", []string{"kind"}, []string{"notifier"}, "Calls that Slack took: thread, reply, update, digest."},
-	{"plumbline.notifier.delayed", Counter, "{message}", []string{"cause"}, []string{"notifier"}, "Messages that had to wait: for the rate, for Slack's Retry-After, for Slack to be back."},
+	{"plumbline.notifier.delayed", Counter, "{message}", []string{"cause"}, []string{"notifier"}, "Messages that had to wait: for the rate, for Slack's Retry-After, for Slack to be back, for an answer that it gives to others."},
 	{"plumbline.notifier.failed", Counter, "{alert}", []string{"reason"}, []string{"notifier"}, "Alerts that Slack refused for good."},
 	{"plumbline.kubernetes.requests", Counter, "{request}", []string{"verb", "outcome"}, clusters, "Requests to the API server, by verb (get, watch, patch, …; a list is a get) and class of the answer (2xx, 4xx, none, …)."},
 }

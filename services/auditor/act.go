@@ -79,9 +79,19 @@ func (a *Auditor) inform(ctx context.Context, app *application, w *work, now tim
 // which objects could not be examined.
 func (a *Auditor) judge(ctx context.Context, app *application, w work, now time.Time) (drafts []events.Draft, failed map[string]bool, err error) {
 	failed = map[string]bool{}
-	fresh := false
+	fresh, informed := false, false
 	for _, key := range app.objects(w) {
-		v, problem := a.examine(ctx, app, key, w, now)
+		var v Verdict
+		var problem error
+		if !informed && a.ahead(app, key, now) {
+			informed = true
+			if problem = a.loadAll(ctx, app); problem == nil && a.fleet.withdrawn(app.name) {
+				return a.withdraw(ctx, app, now), nil, nil
+			}
+		}
+		if problem == nil {
+			v, problem = a.examine(ctx, app, key, w, now)
+		}
 		if problem == nil && a.opens(app, key, v) && !fresh {
 			// Whoever wrote may have read a newer revision, or fleet, than we
 			// have: nothing is reported before we know the newest too.

@@ -74,6 +74,22 @@ func (a *Auditor) examine(ctx context.Context, app *application, key string, w w
 	return Verdict{}, fmt.Errorf("%s: %w", target.Object, errMoving)
 }
 
+// ahead reports whether an object would be looked at that carries a digest of
+// ours which is not the newest that is known. Most often the cluster tells of a
+// write before the log of the revision that it is of: the log is asked then, and
+// the API server for what leaves a doubt all the same.
+func (a *Auditor) ahead(app *application, key string, now time.Time) bool {
+	target, ok := app.targets[key]
+	if !ok {
+		return false
+	}
+	l := a.live(target.Object)
+	if !l.Exists || !l.Annotated || l.Application != app.name || l.Digest == target.Digest {
+		return false
+	}
+	return assess(app.desired(key, target.Object, app.view.progress(), now), l).State == Look
+}
+
 // usable reports whether a body at hand is the object as it is now, in the
 // version that Git declares.
 func usable(body *unstructured.Unstructured, live Live, o events.Object) bool {

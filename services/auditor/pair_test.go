@@ -4,6 +4,9 @@ package auditor
 
 import (
 	"context"
+	"net/http"
+	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
 )
 
 // pair is two auditors that share the one consumer: each is given what the test
@@ -124,5 +128,64 @@ func TestStallIsNotToldOnHearsay(t *testing.T) {
 	stop()
 	if got := story(p.heard()); got != "" {
 		t.Errorf("heard %q of a revision that is through", got)
+	}
+}
+
+// TestAWriteSeenBeforeItsRevisionCostsNoRequest has the watch tell of what the
+// applier wrote before the log has told of the revision that it is of: the log
+// is asked, and not the API server. What it knows nothing of is looked at.
+func TestAWriteSeenBeforeItsRevisionCostsNoRequest(t *testing.T) {
+	p := newPair(t)
+	var looks atomic.Int64
+	config, err := kube.Config(p.kubeconfig)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.Wrap(func(next http.RoundTripper) http.RoundTripper {
+		return roundTrip(func(q *http.Request) (*http.Response, error) {
+			if strings.HasSuffix(q.URL.Path, "/configmaps/cm") {
+				looks.Add(1)
+			}
+			return next.RoundTrip(q)
+		})
+	})
+	if p.one.cluster, err = newCluster("local", config, "test"); err != nil {
+		t.Fatal(err)
+	}
+	seen := func() {
+		t.Helper()
+		live, err := p.client(configMaps, "").Get(t.Context(), "cm", metav1.GetOptions{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		p.sees(p.one, watch.Modified, live)
+		p.given(p.one)
+	}
+	p.converge(configMap("cm", "k", "1"))
+	p.given(p.one)
+	seen()
+	before := looks.Load()
+
+	p.commit()
+	p.render(configMap("cm", "k", "2"))
+	first := p.writeAll()
+	p.given(p.other)
+	seen()
+	if n := looks.Load() - before; n != 0 {
+		t.Errorf("%d looks at what the applier has just written", n)
+	}
+	p.applied(first...)
+	p.next(&events.ConvergenceCompleted{Converging: p.converging()}, p.applier)
+	p.given(p.one)
+	if n := looks.Load() - before; n != 0 {
+		t.Errorf("%d looks at what the applier has said that it wrote", n)
+	}
+
+	lost := p.bundle.Objects[0]
+	lost.Digest = "sha256:" + strings.Repeat("0", 64) // of a revision that no log has
+	p.write(lost)
+	seen()
+	if looks.Load() == before {
+		t.Error("no look at what is of an unknown revision")
 	}
 }

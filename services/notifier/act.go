@@ -13,7 +13,6 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 	"github.com/plumbline-dev/plumbline/internal/incident"
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
 )
@@ -59,9 +58,9 @@ func (n *notifier) tell(ctx context.Context, s incident.Scope) ([]events.Draft, 
 
 // conclude is what became of an alert.
 func (n *notifier) conclude(ctx context.Context, found state, alert events.AlertDelivered, err error) ([]events.Draft, error) {
-	var r *refusal
+	r, err := n.giveUp(found.Scope, found.Says(), err)
 	switch {
-	case errors.As(err, &r):
+	case r != nil:
 		if r.all {
 			n.closed = r
 		}
@@ -70,6 +69,7 @@ func (n *notifier) conclude(ctx context.Context, found state, alert events.Alert
 	case err != nil:
 		return nil, err
 	}
+	delete(n.attempts, found.Scope)
 	n.memory[found.Scope] = memory{alert, found.last}
 	if n.briefly(found) {
 		n.recent = append(n.recent, time.Now())
@@ -151,6 +151,7 @@ func (n *notifier) call(ctx context.Context, kind string, fn func(context.Contex
 	asking, span := telemetry.Start(asking, "slack "+kind, attribute.String("plumbline.slack.channel", n.cfg.Channel))
 	err := fn(asking)
 	telemetry.End(span, err, "slack")
+	err = n.blame(ctx, err)
 	n.gate = time.Now().Add(n.timing.pace)
 	var wait *tooMany
 	var r *refusal
@@ -158,6 +159,7 @@ func (n *notifier) call(ctx context.Context, kind string, fn func(context.Contex
 	case err == nil:
 		n.meters.took(ctx, kind)
 		n.setTrouble(nil)
+		n.takes()
 	case errors.As(err, &wait):
 		n.meters.waits(ctx, "retry_after")
 		n.gate = time.Now().Add(max(wait.after, n.timing.pace))
@@ -167,10 +169,12 @@ func (n *notifier) call(ctx context.Context, kind string, fn func(context.Contex
 			n.setTrouble(r)
 		}
 	case errors.Is(err, errGone):
+	case errors.As(err, new(*unanswered)):
+		n.meters.waits(ctx, "unanswered")
+		n.setTrouble(nil)
 	default:
 		n.meters.waits(ctx, "outage")
 		n.setTrouble(err)
-		return fault.Outage("Slack", err)
 	}
 	return err
 }

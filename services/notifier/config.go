@@ -76,9 +76,10 @@ type timing struct {
 	resync  time.Duration // between two looks at the whole level
 	token   time.Duration // between two looks at the token's file
 	request time.Duration // for an answer of Slack's
+	again   time.Duration // until what alone got no answer is sent again; then twice as long
 }
 
 var defaultTiming = timing{
 	pace: 1100 * time.Millisecond, settle: 500 * time.Millisecond, window: time.Minute, few: 3,
-	resync: 10 * time.Minute, token: 15 * time.Second, request: 10 * time.Second,
+	resync: 10 * time.Minute, token: 15 * time.Second, request: 10 * time.Second, again: 5 * time.Second,
 }

@@ -82,13 +82,17 @@ func TestDay(t *testing.T) {
 	t.Logf("%d incidents, %d calls, %d messages in %d threads:\n%s", many+1, len(r.slack.Calls()), len(r.slack.Messages()), len(r.slack.Threads()), r.slack)
 }
 
-// checkPace looks at when the calls came.
+// checkPace looks at when the messages came: Slack bounds them alone, and not the
+// question whether it is there.
 func (r *rig) checkPace(rate time.Duration) {
 	r.t.Helper()
 	calls := r.slack.Calls()
 	answers := map[string]int{}
-	for n, c := range calls {
+	for _, c := range calls {
 		answers[c.Answer]++
+	}
+	calls = slices.DeleteFunc(calls, func(c slackserver.Call) bool { return c.Method == "auth.test" })
+	for n, c := range calls {
 		if n == 0 {
 			continue
 		}

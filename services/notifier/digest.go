@@ -4,8 +4,8 @@ package notifier
 
 import (
 	"context"
-	"errors"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -90,17 +90,17 @@ func (n *notifier) collected(ctx context.Context) (all []state, others []inciden
 
 func (n *notifier) sendDigest(ctx context.Context, all []state) ([]events.Draft, error) {
 	sent, err := n.post(ctx, events.AlertDelivered{Channel: n.cfg.Channel}, n.digestOf(all), "digest")
-	var r *refusal
-	refused := errors.As(err, &r)
-	if err != nil && !refused {
+	r, err := n.giveUp(digestScope, saysAll(all), err)
+	if err != nil {
 		return nil, err
 	}
-	if refused && r.all {
+	if r != nil && r.all {
 		n.closed = r
 	}
+	delete(n.attempts, digestScope)
 	var drafts []events.Draft
 	for _, found := range all {
-		if refused {
+		if r != nil {
 			n.refused[found.Scope] = found.Says()
 			drafts = append(drafts, n.fail(ctx, found, r)...)
 			continue
@@ -112,4 +112,16 @@ func (n *notifier) sendDigest(ctx context.Context, all []state) ([]events.Draft,
 		drafts = append(drafts, n.delivered(found, alert))
 	}
 	return drafts, nil
+}
+
+// digestScope is no incident's.
+var digestScope incident.Scope
+
+// saysAll tells one digest from another.
+func saysAll(all []state) string {
+	var says strings.Builder
+	for _, found := range all {
+		says.WriteString(found.EventID() + " ")
+	}
+	return says.String()
 }

@@ -27,8 +27,12 @@
 // and its answer is lost.
 //
 // It sends at most one message, or change of one, per second, and waits as
-// long as Slack asks it to. A Slack that fails otherwise is an outage: pulling
-// pauses, and nobody but the notifier waits. Text from clusters and from Git is
+// long as Slack asks it to. Where a message gets no answer of Slack's, Slack is
+// asked whether it is there (auth.test). If it isn't, that is an outage: pulling
+// pauses, and nobody but the notifier waits. If it is, the message is alone with
+// its trouble: it is sent again by itself, and given up after three times, which
+// alert.failed says; it has another attempt when Slack takes the next message, and
+// when the level is read. Text from clusters and from Git is
 // escaped: it mentions nobody and makes no link.
 //
 // Its metrics are in docs/telemetry.md.

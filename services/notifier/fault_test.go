@@ -61,6 +61,109 @@ func TestOutageDelaysOnlySlack(t *testing.T) {
 	r.told(shop.scope(incident.Render), open)
 }
 
+// A message that Slack never answers, and Slack is there, is that one's own
+// trouble: the others are told meanwhile, it is given up and said so, and not
+// tried for ever.
+func TestAMessageThatAloneGetsNoAnswerStopsNobody(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]slackserver.Fault{
+		"500": slackserver.Status(500), "html": slackserver.HTML(), "hang": slackserver.Hang(), "internal_error": slackserver.Refuse("internal_error"),
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := newRig(t)
+			r.timing.request = time.Second
+			r.slack.About("the poison", fault)
+			r.start()
+			bad, good := r.app("bad"), r.app("good")
+			bad.commit("a")
+			good.commit("a")
+			bad.renderFailed("the poison")
+			bustest.Eventually(t, "it is tried", func() bool { return len(r.slack.Calls()) > 0 })
+			good.renderFailed("no")
+			r.told(good.scope(incident.Render), open)
+
+			s := bad.scope(incident.Render)
+			bustest.Eventually(t, "it is given up", func() bool { return len(r.alerts(s)) > 0 })
+			p, ok := r.alerts(s)[0].Data.(*events.AlertFailed)
+			if !ok || p.Reason != events.ReasonAlertRefused || !strings.Contains(p.Message, "Slack is there") || !strings.Contains(p.Message, "plumbline alerts") {
+				t.Errorf("%+v", r.alerts(s)[0].Data)
+			}
+			if n := r.quiet(); n != 1 {
+				t.Errorf("%d messages:\n%s", n, r.slack)
+			}
+			if err := r.health.Ready(); err != nil {
+				t.Errorf("not ready for one message: %v", err)
+			}
+			if n := r.posts(name); n > unansweredLimit+1 {
+				t.Errorf("posted %d times", n)
+			}
+			r.slack.Clear()
+			r.publish("operator", events.Address{}, &events.SyncRequested{By: "ada"})
+			r.told(s, open)
+		})
+	}
+}
+
+// A Slack that is there and takes no message has each given up; the first that it
+// takes brings the others, with nobody asking.
+func TestASlackThatTakesNoMessage(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.slack.About(":red_circle:", slackserver.Status(503))
+	r.start()
+	one, two, three := r.app("one"), r.app("two"), r.app("three")
+	for _, a := range []*app{one, two} {
+		a.commit("a")
+		a.renderFailed("no")
+	}
+	for _, a := range []*app{one, two} {
+		bustest.Eventually(t, "alert.failed", func() bool { return len(r.alerts(a.scope(incident.Render))) == 1 })
+	}
+	r.slack.Clear()
+	three.commit("a")
+	three.renderFailed("no")
+	for _, a := range []*app{three, one, two} {
+		r.told(a.scope(incident.Render), open)
+	}
+	r.messages(3)
+}
+
+// A digest that alone gets no answer is given up as well, and is not in the way.
+func TestADigestThatGetsNoAnswer(t *testing.T) {
+	t.Parallel()
+	r := newRig(t)
+	r.timing.few = 0
+	r.slack.About("began and ended before", slackserver.HTML())
+	r.start()
+	shop, other := r.app("shop-web"), r.app("other")
+	shop.commit("a")
+	other.commit("a")
+	at, _ := shop.divergence("web", time.Now())
+	shop.resolved("web", true)
+	s := incident.Scope{Kind: incident.Divergence, Address: at}
+	bustest.Eventually(t, "it is given up", func() bool { return len(r.alerts(s)) > 0 })
+	if p, ok := r.alerts(s)[0].Data.(*events.AlertFailed); !ok || p.Reason != events.ReasonAlertRefused {
+		t.Errorf("%+v", r.alerts(s)[0].Data)
+	}
+	other.renderFailed("no")
+	r.told(other.scope(incident.Render), open)
+	if n := r.posts("html"); n != unansweredLimit {
+		t.Errorf("posted %d times", n)
+	}
+}
+
+// posts is how often a message was answered so.
+func (r *rig) posts(answer string) int {
+	n := 0
+	for _, c := range r.slack.Calls() {
+		if c.Method == "chat.postMessage" && c.Answer == answer {
+			n++
+		}
+	}
+	return n
+}
+
 // Retry-After is obeyed, whoever else has something to tell.
 func TestRetryAfter(t *testing.T) {
 	t.Parallel()

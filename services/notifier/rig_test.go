@@ -25,7 +25,7 @@ import (
 // quick is what tests have time for.
 var quick = timing{
 	pace: 30 * time.Millisecond, settle: 10 * time.Millisecond, window: time.Second, few: 3,
-	resync: 10 * time.Minute, token: 50 * time.Millisecond, request: 5 * time.Second,
+	resync: 10 * time.Minute, token: 50 * time.Millisecond, request: 5 * time.Second, again: 50 * time.Millisecond,
 }
 
 const trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"

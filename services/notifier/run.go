@@ -42,9 +42,13 @@ type notifier struct {
 	// it refuses all. Both are forgotten when the level is read.
 	refused map[incident.Scope]string
 	closed  *refusal
-	briefs  map[incident.Scope]bool // wait for the digest
-	recent  []time.Time             // when single ones were told, within the window
-	digest  *time.Timer
+	// attempts are those that got no answer, and silent the scopes that were given
+	// up so since Slack took a message.
+	attempts map[incident.Scope]attempts
+	silent   map[incident.Scope]bool
+	briefs   map[incident.Scope]bool // wait for the digest
+	recent   []time.Time             // when single ones were told, within the window
+	digest   *time.Timer
 }
 
 // memory is the last alert that Slack took. It counts until the log has it.
@@ -85,6 +89,7 @@ func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, sla
 		cfg: cfg, timing: times, log: log, conn: conn, slack: slack, fleet: &fleet{conn: conn, last: map[string]fleetList{}},
 		known: map[incident.Scope]bool{}, memory: map[incident.Scope]memory{},
 		refused: map[incident.Scope]string{}, briefs: map[incident.Scope]bool{},
+		attempts: map[incident.Scope]attempts{}, silent: map[incident.Scope]bool{},
 		// Whoever ran before may have sent something a moment ago.
 		gate: time.Now().Add(times.pace),
 	}

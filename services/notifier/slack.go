@@ -96,6 +96,18 @@ func (c *client) do(ctx context.Context, channel string, options []slack.MsgOpti
 	return id, ts, classify(err)
 }
 
+// well asks Slack whether it is there and takes the token, which needs no scope
+// (docs.slack.dev/reference/methods/auth.test): nil, or a *tooMany or a *refusal
+// as of any call, or what Slack is out by.
+func (c *client) well(ctx context.Context) error {
+	api, err := c.api()
+	if err != nil {
+		return err
+	}
+	_, err = api.AuthTestContext(ctx)
+	return classify(err)
+}
+
 // tooMany is an answer of Slack's that asks to wait.
 type tooMany struct{ after time.Duration }
 
@@ -129,7 +141,7 @@ func (r *refusal) Error() string {
 const unasked = 30 * time.Second
 
 // classify makes of an error of slack-go what it means: *tooMany, errGone,
-// *refusal, or an outage. The codes are those of chat.postMessage and
+// *refusal, or else that no answer came that is Slack's. The codes are those of chat.postMessage and
 // chat.update, docs.slack.dev/reference/methods/chat.postMessage.
 func classify(err error) error {
 	var rate *slack.RateLimitedError

@@ -34,6 +34,7 @@ const secretToken = "xoxb-canary-token" //nolint:gosec // it opens nothing
 //
 //	refuse CODE | html | status N | hang | lose | too-many SECONDS
 //	redirect CODE | body TYPE TEXT…   generated as in [Input.Tree]
+//	alone CODE                        every message gets that status, and all else is answered
 //	tls FAULT                         its first connections, before it has the right
 //	                                  certificate; of [frontOf]
 //
@@ -131,6 +132,8 @@ func (s *slackStage) faults(t *testing.T) ([]slackserver.Fault, error) {
 			faults = append(faults, slackserver.Lose())
 		case "too-many":
 			faults = append(faults, slackserver.TooMany(time.Duration(number)*time.Second))
+		case "alone":
+			s.slack.About(s.text, slackserver.Status(number))
 		case "tls":
 			s.front = frontOf(t, s.slack.URL(), step.Args[0])
 		case "redirect":

@@ -217,6 +217,15 @@ const (
 
 // train measures commits that come faster than they need be applied.
 func (s *scene) train(ctx context.Context) error {
+	for range s.runs {
+		if err := s.trainOnce(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *scene) trainOnce(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
@@ -241,26 +250,29 @@ func (s *scene) train(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	var applied, superseded float64
-	for _, e := range s.rig.Bus.Since(mark) {
-		switch e.Type.Name() {
-		case "convergence.applied":
-			applied++
-		case "convergence.superseded":
-			superseded++
-		}
-	}
+	return s.trainToll(ctx, from, mark)
+}
+
+// trainToll counts what a train came to, and the requests that it took.
+func (s *scene) trainToll(ctx context.Context, from time.Time, mark int) error {
 	asked, err := s.asked(ctx, from)
 	if err != nil {
 		return err
 	}
-	s.report.count("train, applied", s.n, applied)
-	s.report.count("train, superseded", s.n, superseded)
+	stints := stintsOf(s.rig.Bus.Since(mark))
+	outcomes := map[string]float64{}
+	for _, st := range stints {
+		outcomes[st.outcome]++
+	}
+	toll := tollOf(chargesOf(asked, stints))
+	s.report.count("train, applied", s.n, outcomes["convergence.applied"])
+	s.report.count("train, superseded", s.n, outcomes["convergence.superseded"])
 	s.report.count("train, requests", s.n, float64(len(asked)))
-	toll := tollOf(asked)
 	s.report.count("train, changes", s.n, float64(toll.changes))
 	s.report.count("train, records", s.n, float64(toll.records))
-	s.report.count("train, requests of superseded revisions", s.n, float64(toll.beyond(int(applied))))
+	s.report.count("train, others", s.n, float64(toll.others))
+	s.report.count("train, requests of superseded revisions", s.n, float64(toll.superseded))
+	s.report.Named = append(s.report.Named, toll.named...)
 	return nil
 }
 

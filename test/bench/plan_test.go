@@ -5,11 +5,13 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
@@ -31,24 +33,47 @@ func TestAFailureIsTheEndOfTheBench(t *testing.T) {
 }
 
 func TestRequestsOfSupersededRevisions(t *testing.T) {
-	change := kubelab.Request{Verb: "patch", Resource: "configmaps", Namespace: "app-1", Name: "web"}
-	record := kubelab.Request{Verb: "update", Resource: "configmaps", Namespace: inventories, Name: "app-1"}
-	other := kubelab.Request{Verb: "get", Resource: "configmaps", Namespace: "app-1", Name: "web"}
+	start := time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	stints := []stint{
+		{"app-1", 7, "convergence.applied", at(100), at(200)},
+		{"app-1", 8, "convergence.superseded", at(200), at(300)},
+		{"app-2", 9, "convergence.applied", at(0), at(400)},
+	}
+	request := func(user, verb, namespace, name string, ms int) kubelab.Request {
+		return kubelab.Request{User: user, Verb: verb, Resource: "configmaps", Namespace: namespace, Name: name, Code: 200, Received: at(ms)}
+	}
+	const applier, auditor = "plumbline-applier-local", "plumbline-auditor-local"
+	change := func(ms int) kubelab.Request { return request(applier, "patch", "app-1", "web", ms) }
+	record := func(ms int) kubelab.Request { return request(applier, "update", inventories, "inventory.app-1", ms) }
+	fence := func(ms int) kubelab.Request { return request(applier, "get", inventories, "inventory.app-1", ms) }
 	for name, c := range map[string]struct {
-		asked     []kubelab.Request
-		revisions int
-		want      int
+		asked []kubelab.Request
+		want  toll
+		named string // of each that is
 	}{
-		"nothing":                     {nil, 0, 0},
-		"a revision":                  {[]kubelab.Request{record, change, record}, 1, 0},
-		"a cheap one":                 {[]kubelab.Request{change, record}, 1, 0},
-		"a cheap one hides no change": {[]kubelab.Request{change, record, change}, 1, 1},
-		"a cheap one hides no record": {[]kubelab.Request{record, record, record}, 1, 1},
-		"a look":                      {[]kubelab.Request{record, change, other}, 1, 1},
-		"what is applied by nobody":   {[]kubelab.Request{record, change}, 0, 2},
+		"nothing":                   {},
+		"a revision":                {[]kubelab.Request{record(110), change(150), record(190)}, toll{changes: 1, records: 2}, ""},
+		"its fence read again":      {[]kubelab.Request{fence(150)}, toll{others: 1}, "get configmaps plumbline-system/inventory.app-1 by plumbline-applier-local, answered 200, for the revision of sequence 7, convergence.applied"},
+		"one that is superseded":    {[]kubelab.Request{change(250)}, toll{superseded: 1}, "sequence 8, convergence.superseded"},
+		"its fence":                 {[]kubelab.Request{fence(250)}, toll{superseded: 1}, "sequence 8, convergence.superseded"},
+		"before any":                {[]kubelab.Request{record(50)}, toll{superseded: 1}, "in no work that an event tells of"},
+		"after all":                 {[]kubelab.Request{change(350)}, toll{superseded: 1}, "in no work that an event tells of"},
+		"a watch begun anew":        {[]kubelab.Request{request(applier, "list", "", "", 150)}, toll{others: 1}, "by plumbline-applier-local, answered 200, for no revision"},
+		"a look at what is applied": {[]kubelab.Request{request(auditor, "get", "app-1", "web", 150)}, toll{others: 1}, "by plumbline-auditor-local, answered 200, for no revision"},
 	} {
-		if got := tollOf(c.asked).beyond(c.revisions); got != c.want {
-			t.Errorf("%s: %d requests, want %d", name, got, c.want)
+		got := tollOf(chargesOf(c.asked, stints))
+		for _, line := range got.named {
+			if c.named == "" || !strings.Contains(line, c.named) {
+				t.Errorf("%s: named %q", name, line)
+			}
+		}
+		if n := len(got.named); (n > 0) != (c.named != "") {
+			t.Errorf("%s: %d named", name, n)
+		}
+		got.named = nil
+		if fmt.Sprint(got) != fmt.Sprint(c.want) {
+			t.Errorf("%s: %+v, want %+v", name, got, c.want)
 		}
 	}
 }

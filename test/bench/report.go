@@ -51,6 +51,8 @@ type report struct {
 	Figures   []*figure  `json:"figures"`
 	Processes []*process `json:"processes"`
 	Failures  []failed   `json:"failures,omitempty"`
+	// Named are the requests of a train of commits that no revision need cost.
+	Named []string `json:"named,omitempty"`
 }
 
 // failed is what could not be measured, and why.

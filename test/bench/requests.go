@@ -45,28 +45,3 @@ func (s *scene) requests(ctx context.Context, measure string, from time.Time) er
 
 // inventories is the namespace of the applier's own records.
 const inventories = "plumbline-system"
-
-// toll is what some requests are for, where each revision changes one
-// ConfigMap.
-type toll struct{ changes, records, others int }
-
-func tollOf(asked []kubelab.Request) toll {
-	var s toll
-	for _, r := range asked {
-		switch {
-		case r.Resource != "configmaps" || r.Verb != "patch" && r.Verb != "update":
-			s.others++
-		case r.Namespace == inventories:
-			s.records++
-		default:
-			s.changes++
-		}
-	}
-	return s
-}
-
-// beyond is how many requests are none of those that revisions cost: one write
-// of the object, and two of the inventory.
-func (s toll) beyond(revisions int) int {
-	return max(0, s.changes-revisions) + max(0, s.records-2*revisions) + s.others
-}

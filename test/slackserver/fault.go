@@ -6,7 +6,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
+	"slices"
 	"strconv"
+	"strings"
 	"time"
 )
 
@@ -106,12 +109,37 @@ func (s *Server) Up() {
 	s.down = nil
 }
 
+// About has every message that holds a text fail so, until Clear; the others are
+// taken.
+func (s *Server) About(text string, f Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.about == nil {
+		s.about = map[string]Fault{}
+	}
+	s.about[text] = f
+}
+
+// Clear ends what About began.
+func (s *Server) Clear() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	clear(s.about)
+}
+
 // fault is how the present request is to fail; nil: not at all.
-func (s *Server) fault() *Fault {
+func (s *Server) fault(form url.Values) *Fault {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.down != nil {
 		return s.down
+	}
+	for text, f := range s.about {
+		for _, values := range form {
+			if slices.ContainsFunc(values, func(v string) bool { return strings.Contains(v, text) }) {
+				return &f
+			}
+		}
 	}
 	if len(s.next) == 0 {
 		return nil

@@ -37,6 +37,7 @@ type Server struct {
 	calls    []Call
 	next     []Fault
 	down     *Fault
+	about    map[string]Fault // by a text that the request holds
 	stored   func(Message)
 	count    int
 }
@@ -177,7 +178,7 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, err.Error(), http.StatusBadRequest)
 		return
 	}
-	if f := s.fault(); f != nil {
+	if f := s.fault(r.PostForm); f != nil {
 		s.called(method, f.String())
 		if !f.keeps {
 			f.answer(w, r, s.done)
