@@ -21,10 +21,16 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 # as they were is not linked again, which for all of them is a minute of processor
 # time. So the packages that have no tests must be left out: go test refuses two
 # binaries of one name, and would keep an empty one for cmd/watcher.
+#
+# Tests are started without GOTMPDIR, so that their TempDir is in memory too, see
+# tools/scratch: what a bus there writes costs no disk. A program that has the race
+# detector sleeps a whole second before it ends, unless told otherwise; what still
+# runs then has a tenth of one to be caught.
 testbin   := bin/test/packages/
-testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m -ldflags '-s -w -linkmode=internal' -o $(testbin)
+testenv   := env -u GOTMPDIR GORACE=atexit_sleep_ms=100
+testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' -o $(testbin)
 tested    := {{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}
-long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput services/renderer test/demo test/deploy services/notifier)
+long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput services/renderer test/demo test/deploy services/notifier test/privileges test/kubelab)
 
 .PHONY: help
 help: ## show this list

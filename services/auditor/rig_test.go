@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -47,6 +48,7 @@ type rig struct {
 	renderer   *bus.Conn
 	applier    *bus.Conn
 	reader     *bus.Conn
+	listener   *nats.Conn // a reader that is told
 	fleet      []string
 	fleets     *atomic.Int64 // lists published, by whatever copy
 }
@@ -82,6 +84,7 @@ func newRigOn(t *testing.T, cluster *kubelab.Cluster) *rig {
 	r.kubeconfig = id.Kubeconfig
 	r.watcher, r.renderer = r.bus.Connect(t, "watcher"), r.bus.Connect(t, "renderer")
 	r.applier, r.reader = r.bus.Connect(t, "applier-local"), r.bus.Connect(t, "reader")
+	r.listener = r.bus.Dial(t, "reader")
 	return r
 }
 

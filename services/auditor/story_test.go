@@ -8,6 +8,8 @@ import (
 	"sync/atomic"
 	"time"
 
+	"github.com/nats-io/nats.go"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
@@ -63,20 +65,32 @@ func divergenceOf(e events.Event) events.Divergence {
 	return events.Divergence{}
 }
 
-// hears waits until the application's story is want, and returns its events.
+// hears waits until the application's story is want, and returns its events. It
+// reads the log, which costs, when something new is said: at once, and a moment
+// later for what was said before it was stored; and now and then.
 func (a *app) hears(want string) []events.Event {
 	a.t.Helper()
+	said := make(chan *nats.Msg, 64)
+	heard, err := a.listener.ChanSubscribe(events.Root+".divergence.*.local."+events.EncodeToken(a.declaration.Application)+".*", said)
+	if err != nil {
+		a.t.Fatal(err)
+	}
+	defer heard.Unsubscribe() //nolint:errcheck // the connection ends with the test
 	var all []events.Event
 	var got string
-	deadline := time.Now().Add(bustest.Timeout)
-	tick := time.NewTicker(5 * time.Millisecond)
-	defer tick.Stop()
-	for time.Now().Before(deadline) {
+	soon, longest := 5*time.Millisecond, 200*time.Millisecond
+	wait := soon
+	for deadline := time.Now().Add(bustest.Timeout); time.Now().Before(deadline); {
 		if all = a.heard(); story(all) == want {
 			return all
 		}
 		got = story(all)
-		<-tick.C
+		select {
+		case <-said:
+			wait = soon
+		case <-time.After(wait):
+			wait = min(2*wait, longest)
+		}
 	}
 	a.t.Fatalf("%s: heard %q, want %q", a.declaration.Application, got, want)
 	return nil

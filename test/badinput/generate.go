@@ -172,9 +172,10 @@ func many(entries []Entry, at int, count string) ([]Entry, error) {
 	entries = slices.Delete(entries, at, at+1)
 	for i := range n {
 		number := strconv.Itoa(i)
+		data := bytes.ReplaceAll(e.Data, []byte("${n}"), []byte(number))
 		entries = append(entries, Entry{
 			strings.ReplaceAll(e.Path, "%d", number), e.Mode,
-			[]byte(strings.NewReplacer("${n}", number, "${n+1}", strconv.Itoa(i+1)).Replace(string(e.Data))),
+			bytes.ReplaceAll(data, []byte("${n+1}"), []byte(strconv.Itoa(i+1))),
 		})
 	}
 	return entries, nil

@@ -89,11 +89,29 @@ func (o objects) commit(tree, message string, parents ...string) string {
 	return o.add("commit", []byte(b.String()))
 }
 
+// idle are zlib writers to write again: one takes a megabyte, most objects a few
+// bytes, and there are ten thousands of them. They don't look far for what they
+// have seen, as the race detector would have each byte cost ten.
+var idle = make(chan *zlib.Writer, 4)
+
 func deflate(data []byte) []byte {
+	var w *zlib.Writer
+	select {
+	case w = <-idle:
+	default:
+		var err error
+		if w, err = zlib.NewWriterLevel(nil, zlib.BestSpeed); err != nil {
+			panic(err) // the level is one
+		}
+	}
 	var b bytes.Buffer
-	w := zlib.NewWriter(&b)
+	w.Reset(&b)
 	_, _ = w.Write(data) // a buffer takes all
 	_ = w.Close()
+	select {
+	case idle <- w:
+	default:
+	}
 	return b.Bytes()
 }
 
