@@ -91,9 +91,8 @@ func (c *cluster) resource(ctx context.Context, kind schema.GroupKind, version s
 	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
-// mapping asks the mapper, once for each kind between two looks at what there is.
-// Of a kind that it doesn't know it looks by itself: what was known is out of date
-// then, too.
+// mapping asks the mapper, once for each kind between two looks at what there is:
+// until then it says the same.
 func (c *cluster) mapping(kind schema.GroupKind, version string) (*meta.RESTMapping, error) {
 	key := served{kind, version}
 	c.mu.Lock()
@@ -106,10 +105,7 @@ func (c *cluster) mapping(kind schema.GroupKind, version string) (*meta.RESTMapp
 	mapping, err := c.mapper.RESTMapping(kind, version)
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	switch {
-	case meta.IsNoMatchError(err):
-		clear(c.served)
-	case err == nil && c.discovered.Equal(asked):
+	if err == nil && c.discovered.Equal(asked) {
 		c.served[key] = mapping
 	}
 	return mapping, err
