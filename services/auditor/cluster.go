@@ -36,6 +36,15 @@ type cluster struct {
 
 	mu         sync.Mutex
 	discovered time.Time // when the kinds were last asked for anew
+	// served is what the mapper has said since: it is asked for every object of
+	// every bundle, and goes through all kinds each time.
+	served map[served]*meta.RESTMapping
+}
+
+// served is a kind in one version.
+type served struct {
+	kind    schema.GroupKind
+	version string
 }
 
 func newCluster(name string, config *rest.Config, version string) (*cluster, error) {
@@ -63,7 +72,7 @@ func newClusterFor(name string, config *rest.Config, client *http.Client) (*clus
 		return nil, fmt.Errorf("client for cluster %s: %w", name, err)
 	}
 	mapper := restmapper.NewDeferredDiscoveryRESTMapper(memory.NewMemCacheClient(resources))
-	return &cluster{name: name, bodies: bodies, heads: heads, kinds: resources, mapper: mapper}, nil
+	return &cluster{name: name, bodies: bodies, heads: heads, kinds: resources, mapper: mapper, served: map[served]*meta.RESTMapping{}}, nil
 }
 
 // errUnserved says that the API server doesn't know a kind.
@@ -72,7 +81,7 @@ var errUnserved = errors.New("kind is not served")
 // resource finds the resource of a kind and whether it is namespaced. Its
 // error wraps errUnserved where the API server doesn't know the kind.
 func (c *cluster) resource(ctx context.Context, kind schema.GroupKind, version string) (schema.GroupVersionResource, bool, error) {
-	mapping, err := c.mapper.RESTMapping(kind, version)
+	mapping, err := c.mapping(kind, version)
 	if meta.IsNoMatchError(err) {
 		return schema.GroupVersionResource{}, false, fmt.Errorf("%s: %w", kind, errUnserved)
 	}
@@ -82,6 +91,26 @@ func (c *cluster) resource(ctx context.Context, kind schema.GroupKind, version s
 	return mapping.Resource, mapping.Scope.Name() == meta.RESTScopeNameNamespace, nil
 }
 
+// mapping asks the mapper, once for each kind between two looks at what there is:
+// until then it says the same.
+func (c *cluster) mapping(kind schema.GroupKind, version string) (*meta.RESTMapping, error) {
+	key := served{kind, version}
+	c.mu.Lock()
+	known, ok := c.served[key]
+	asked := c.discovered
+	c.mu.Unlock()
+	if ok {
+		return known, nil
+	}
+	mapping, err := c.mapper.RESTMapping(kind, version)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && c.discovered.Equal(asked) {
+		c.served[key] = mapping
+	}
+	return mapping, err
+}
+
 // rediscover forgets which kinds the API server knows, unless they were asked
 // for since a time.
 func (c *cluster) rediscover(since time.Time) {
@@ -89,6 +118,7 @@ func (c *cluster) rediscover(since time.Time) {
 	defer c.mu.Unlock()
 	if !c.discovered.After(since) {
 		c.discovered = time.Now()
+		clear(c.served)
 		c.mapper.Reset()
 	}
 }

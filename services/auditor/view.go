@@ -172,20 +172,24 @@ func (v *view) progress() Progress {
 	if d := v.declaration(); d != nil {
 		p.Timeout, p.Observe = d.Converge.Timeout.Std(), d.Converge.Mode == events.ModeObserve
 	}
-	for name, to := range map[string]*uint64{"render.failed": &p.RenderFailed, "convergence.superseded": &p.Superseded} {
-		if e, ok := v.at(name); ok {
-			*to = e.Sequence
-		}
+	if e, ok := v.at("render.failed"); ok {
+		p.RenderFailed = e.Sequence
 	}
-	for name, to := range map[string]*Milestone{
-		"convergence.applied": &p.Applied, "convergence.completed": &p.Completed,
-		"convergence.failed": &p.Failed, "convergence.held": &p.Held,
-	} {
-		if e, ok := v.at(name); ok {
-			*to = Milestone{e.Sequence, converging(e.Data).Digest, e.Time}
-		}
+	if e, ok := v.at("convergence.superseded"); ok {
+		p.Superseded = e.Sequence
 	}
+	p.Applied, p.Completed = v.milestone("convergence.applied"), v.milestone("convergence.completed")
+	p.Failed, p.Held = v.milestone("convergence.failed"), v.milestone("convergence.held")
 	return p
+}
+
+// milestone is the last event of a type, the zero one where there is none.
+func (v *view) milestone(name string) Milestone {
+	e, ok := v.at(name)
+	if !ok {
+		return Milestone{}
+	}
+	return Milestone{e.Sequence, converging(e.Data).Digest, e.Time}
 }
 
 func converging(p events.Payload) events.Converging {

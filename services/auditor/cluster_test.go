@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package auditor
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	kube "github.com/plumbline-dev/plumbline/internal/cluster"
+)
+
+// What was said of a kind counts until the kinds are asked for anew: one that comes
+// back may have another scope.
+func TestAKindThatComesBackWithAnotherScope(t *testing.T) {
+	r := newRigOn(t, clusterOfItsOwn(t))
+	config, err := kube.Config(r.cluster.Kubeconfig())
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := newCluster("local", config, "test")
+	if err != nil {
+		t.Fatal(err)
+	}
+	definitions := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "")
+	a := r.app("gadgets")
+	scope := func(definition string) (namespaced bool) {
+		t.Helper()
+		a.commit()
+		a.render(definition)
+		a.writeAll()
+		r.established("gadgets.lab.example")
+		bustest.Eventually(t, "the kind is served", func() bool {
+			_, namespaced, err = c.resource(t.Context(), schema.GroupKind{Group: "lab.example", Kind: "Gadget"}, "v1")
+			return err == nil
+		})
+		return namespaced
+	}
+	if !scope(gadgetDefinition) {
+		t.Error("gadgets have no namespace")
+	}
+	if err := definitions.Delete(t.Context(), "gadgets.lab.example", metav1.DeleteOptions{}); err != nil {
+		t.Fatal(err)
+	}
+	bustest.Eventually(t, "the definition is gone", func() bool {
+		_, err := definitions.Get(t.Context(), "gadgets.lab.example", metav1.GetOptions{})
+		return err != nil
+	})
+	wide := strings.Replace(gadgetDefinition, "scope: Namespaced", "scope: Cluster", 1)
+	scope(wide)
+	c.rediscover(time.Now())
+	if scope(wide) {
+		t.Error("gadgets have a namespace still")
+	}
+}
