@@ -95,8 +95,11 @@ func (c *Conn) land(ctx, patience context.Context, changed <-chan struct{}, f *f
 		e, _, err = c.answered(f.ctx, f.letter, s, err)
 		return e, err
 	}
-	if ctx.Err() != nil || errors.Is(err, ErrDenied) {
+	switch {
+	case errors.Is(err, ErrDenied):
 		return events.Event{}, fmt.Errorf("publish to %s: %w", f.message.Subject, err)
+	case ctx.Err() != nil: // else it would be sent again
+		return events.Event{}, fmt.Errorf("publish to %s: %w (last error: %w)", f.message.Subject, ctx.Err(), err)
 	}
 	s, err = c.wire.store(f.ctx, f.message)
 	e, _, err = c.answered(f.ctx, f.letter, s, err)

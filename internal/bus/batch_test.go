@@ -12,7 +12,9 @@ import (
 	"time"
 
 	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
 
+	natsconfig "github.com/plumbline-dev/plumbline/deploy/nats"
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
@@ -149,17 +151,47 @@ func TestPostsThatAreDenied(t *testing.T) {
 	}
 }
 
-// What waits for the server waits no longer than its context.
-func TestPostsWithoutAServer(t *testing.T) {
-	s := bustest.Start(t)
-	watcher := s.Connect(t, "watcher")
-	publish(t, watcher, commit("shop", "a"))
-	s.Down(t)
-	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
-	defer cancel()
-	for i, p := range watcher.PublishEach(ctx, posts(3, "a")) {
-		if !errors.Is(p.Err, context.DeadlineExceeded) {
-			t.Errorf("%d: %v", i, p.Err)
-		}
+// What waits for the server waits no longer than its context: before anything is
+// sent, where there is none, and after it, where it has no room.
+func TestPostsWaitNoLongerThanTheirContext(t *testing.T) {
+	for name, hinder := range map[string]func(*testing.T, *bustest.Server){
+		"no server": func(t *testing.T, s *bustest.Server) { s.Down(t) },
+		"no room":   leaveNoRoom,
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := bustest.Start(t)
+			watcher := s.Connect(t, "watcher")
+			publish(t, watcher, commit("shop", "a"))
+			hinder(t, s)
+			ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+			defer cancel()
+			done := make(chan []bus.Posted, 1)
+			go func() { done <- watcher.PublishEach(ctx, posts(3, "a")) }()
+			select {
+			case got := <-done:
+				for i, p := range got {
+					if !errors.Is(p.Err, context.DeadlineExceeded) {
+						t.Errorf("%d: %v", i, p.Err)
+					}
+				}
+			case <-time.After(bustest.Timeout):
+				t.Error("they wait on")
+			}
+		})
+	}
+}
+
+// leaveNoRoom leaves the log no room: the server says so of each message.
+func leaveNoRoom(t *testing.T, s *bustest.Server) {
+	t.Helper()
+	js := s.JetStream(t)
+	log, err := js.Stream(t.Context(), natsconfig.StreamEvents)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config := log.CachedInfo().Config
+	config.MaxBytes, config.Discard = int64(log.CachedInfo().State.Bytes), jetstream.DiscardNew
+	if _, err := js.UpdateStream(t.Context(), config); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -114,6 +114,14 @@ func (r *rig) inNamespace(name string) {
 	r.create(namespaces, "", `{apiVersion: v1, kind: Namespace, metadata: {name: `+name+`}}`)
 }
 
+// rendered is the newest bundle of an application.
+func (r *rig) rendered(name string) events.Event {
+	r.Helper()
+	e, err := r.reader.Last(r.Context(), typeRendered.Subject(events.Address{Cluster: "local", Application: name}))
+	r.must(err)
+	return e
+}
+
 // refused commits what the applier may not apply and returns why it says so.
 func (r *rig) refused(name, yaml string) *events.ConvergenceFailed {
 	r.Helper()
@@ -284,6 +292,11 @@ func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
 	identity, _, err := seal.EnsureIdentity(filepath.Join(t.TempDir(), "age.key"))
 	r.must(err)
 	r.identity = &identity
+	t.Cleanup(func() {
+		if t.Failed() {
+			t.Logf("of web it was said:%s", r.story("web"))
+		}
+	})
 	as := r.grant("overlays/cluster-wide")
 	stop := r.startOn(as)
 
@@ -296,7 +309,7 @@ func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
 	r.sync()
 	r.await("web", "completed", 1)
 	r.edit(secrets, "web", `{"stringData":{"password":"cow"}}`)
-	r.sync()
+	r.diverged(r.rendered("web"), events.Object{Version: "v1", Kind: "Secret", Namespace: r.namespace, Name: "web"})
 	if healed := r.applied("web", 2); healed.Counts.Configured != 1 {
 		t.Errorf("got %+v", healed.Counts)
 	}
@@ -305,5 +318,5 @@ func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
 	r.must(r.admin.Resource(configMaps_).Namespace(systemNamespace).Delete(r.Context(), inventoryName("web"), metav1.DeleteOptions{}))
 	r.commit("web", configMapYAML("one", "1"))
 	r.startOn(as)
-	r.eventually("the Secret is pruned: "+r.story("web"), func() bool { return r.get(secrets, "web") == nil })
+	r.eventually("the Secret is pruned", func() bool { return r.get(secrets, "web") == nil })
 }

@@ -29,8 +29,8 @@ type pool struct {
 	slots  chan struct{}
 	heavy  chan struct{} // of those, what renders beyond the quantum may hold: see [pool.turn]
 	rest   time.Duration
-	// quantum is how long a render may keep a slot from others.
-	quantum time.Duration
+	// quantum is how long a render of a tree may keep a slot from others.
+	quantum func(*tree) time.Duration
 	launch  func() (*worker, error)
 
 	mu   sync.Mutex
@@ -48,7 +48,10 @@ type waiting struct {
 }
 
 func newPool(size int, l limits, log *slog.Logger) *pool {
-	return &pool{limits: l, log: log, slots: make(chan struct{}, size), heavy: make(chan struct{}, max(1, size-1)), rest: restAfter, quantum: quantum, launch: start}
+	return &pool{
+		limits: l, log: log, slots: make(chan struct{}, size), heavy: make(chan struct{}, max(1, size-1)), rest: restAfter,
+		quantum: func(*tree) time.Duration { return quantum }, launch: start,
+	}
 }
 
 // close ends every child. No render may be under way.

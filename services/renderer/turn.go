@@ -28,7 +28,7 @@ func (p *pool) turn(ctx context.Context, t *tree, name string) (result, error) {
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	kept := make(chan bool, 1) // whether it became one of the long ones
-	long := time.AfterFunc(p.quantum, func() {
+	long := time.AfterFunc(p.quantum(t), func() {
 		select {
 		case p.heavy <- struct{}{}:
 			kept <- true

@@ -8,15 +8,30 @@ import (
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
+
+// quanta gives a tree the quantum of what is long, and all others one that
+// doesn't end: which of them is short is no matter of how busy the machine is.
+func quanta(long *tree, d time.Duration) func(*tree) time.Duration {
+	return func(t *tree) time.Duration {
+		if t == long {
+			return d
+		}
+		return time.Hour
+	}
+}
 
 // However many renders take until the timeout, one that is short gets its turn
 // before any of them has ended; and of those that are long one goes on to its end.
 func TestLongRendersLeaveRoomForShortOnes(t *testing.T) {
-	p := testPool(t, 2, testLimits)
-	p.quantum = time.Second
+	l := testLimits
+	l.timeout = time.Hour // the long ones end with the test
+	p := testPool(t, 2, l)
+	heavy, short := unpacked(t, slow(10_000)), unpacked(t, good)
+	p.quantum = quanta(heavy, 200*time.Millisecond)
 	ctx, cancel := context.WithCancel(t.Context())
-	heavy := unpacked(t, slow(10_000))
 	var all sync.WaitGroup
 	defer all.Wait()
 	defer cancel()
@@ -27,8 +42,13 @@ func TestLongRendersLeaveRoomForShortOnes(t *testing.T) {
 			}
 		})
 	}
+	bustest.Eventually(t, "one of them to go on", func() bool { return len(p.heavy) > 0 })
 	for range 5 {
-		rendersGood(t, p)
+		patience, done := context.WithTimeout(ctx, bustest.Timeout)
+		if out, err := p.render(patience, short, "app"); err != nil || out.Failure != nil || len(out.Objects) != 1 {
+			t.Fatalf("a short render: %d objects, %v, %v", len(out.Objects), out.Failure, err)
+		}
+		done()
 	}
 	if n := len(p.heavy); n != 1 {
 		t.Errorf("%d long renders go on", n)
@@ -38,8 +58,8 @@ func TestLongRendersLeaveRoomForShortOnes(t *testing.T) {
 // A render that gave way is begun anew and has its result.
 func TestALongRenderThatGaveWayEnds(t *testing.T) {
 	p := testPool(t, 2, testLimits)
-	p.quantum = time.Millisecond
 	medium := unpacked(t, slow(60))
+	p.quantum = quanta(medium, time.Millisecond)
 	var all sync.WaitGroup
 	for range 6 {
 		all.Go(func() {

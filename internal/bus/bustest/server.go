@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -58,7 +59,14 @@ func (s *Server) Up(tb testing.TB) {
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
 	var err error
-	if s.server, err = natsserver.Start(ctx, s.options); err != nil {
+	s.server, err = natsserver.Start(ctx, s.options)
+	// What has no listener for a moment another connection may take for its own
+	// end, as one that looks for the server there does: see [natsserver.Serve].
+	for errors.Is(err, syscall.EADDRINUSE) && ctx.Err() == nil {
+		time.Sleep(50 * time.Millisecond)
+		s.server, err = natsserver.Start(ctx, s.options)
+	}
+	if err != nil {
 		tb.Fatal(err)
 	}
 	s.options.Port = s.server.Port()
