@@ -25,6 +25,11 @@ import (
 
 var only = flag.String("only", "", "a regular expression: the inputs, as <section>-<name>, that TestCorpus is to give; empty: all")
 
+// portion is how many inputs are declared at once, until the healthy application
+// has converged with them: what it waits for behind hundreds of first renders is
+// that they are many, and not what they are.
+const portion = 100
+
 // TestCorpus gives every input to one Plumbline.
 func TestCorpus(t *testing.T) {
 	inputs, err := Load("corpus")
@@ -42,10 +47,15 @@ func TestCorpus(t *testing.T) {
 	if err := s.await(Input{Want: Want{Event: "convergence.completed"}}, begin, rig.Of("convergence.completed", "healthy")); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.declare(slices.DeleteFunc(slices.Clone(inputs), Input.late)); err != nil {
-		t.Fatal(err)
-	}
 	n := s.keepHealthy(t)
+	for some := range slices.Chunk(slices.DeleteFunc(slices.Clone(inputs), Input.late), portion) {
+		if err := s.declare(some); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.converges(s.alive); err != nil {
+			t.Fatal(err)
+		}
+	}
 	t.Run("inputs", func(t *testing.T) {
 		for section, drive := range drivers {
 			own := slices.DeleteFunc(slices.Clone(inputs), func(in Input) bool { return in.Section != section })

@@ -19,10 +19,9 @@ import (
 
 // The healthy application is on time if each of its commits has converged within
 // lateness times what half of them take once all is quiet, on the same machine in
-// the same minute; or within leastLate, if that is longer: the declaration of
-// three hundred applications at once is work of its own, in whose queues it
-// stands. Two renders that take until the timeout, one after the other, are too
-// late.
+// the same minute; or within leastLate, if that is longer: the declaration of a
+// hundred applications at once is work of its own, in whose queues it stands. Two
+// renders that take until the timeout, one after the other, are too late.
 const (
 	lateness  = 30
 	leastLate = 15 * time.Second
@@ -127,12 +126,12 @@ func (n *neighbour) wave(t *testing.T) {
 	ctx, cancel := context.WithTimeout(n.alive, patience)
 	defer cancel()
 	mark, begun := n.Bus.Mark(), time.Now()
-	commit, err := n.corpus.Commit(gitserver.Commit{Files: healthyFiles(mark)})
+	commit, err := n.home.Commit(gitserver.Commit{Files: healthyFiles(mark)})
 	if err == nil {
-		err = n.corpus.Push()
+		err = n.home.Push()
 	}
 	if err == nil {
-		err = n.Ring(ctx, n.corpus)
+		err = n.Ring(ctx, n.home)
 	}
 	if err == nil {
 		_, err = n.Bus.Wait(ctx, mark, func(e rig.Seen) bool {

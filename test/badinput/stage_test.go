@@ -30,7 +30,8 @@ const grace = 10 * time.Second
 type stage struct {
 	*rig.Rig
 	inputs  []Input
-	corpus  *gitserver.Repo // of the healthy application, and a branch for each input that is an application
+	home    *gitserver.Repo // of the healthy application
+	corpus  *gitserver.Repo // a branch for each input that is an application
 	scripts *scripts
 	slack   *slackserver.Server
 	begun   time.Time
@@ -69,6 +70,9 @@ func raise(t *testing.T, inputs []Input) *stage {
 	}
 	s := &stage{Rig: r, slack: slack, inputs: inputs, begun: time.Now()}
 	t.Cleanup(func() { s.end(t) })
+	if s.home, err = r.Repo("home"); err != nil {
+		t.Fatal(err)
+	}
 	if s.corpus, err = r.Repo("corpus"); err != nil {
 		t.Fatal(err)
 	}
@@ -81,7 +85,7 @@ func raise(t *testing.T, inputs []Input) *stage {
 	if err := s.plant(); err != nil {
 		t.Fatal(err)
 	}
-	if err := s.commitFleet(map[string]string{"healthy.yaml": healthyDeclaration(s.corpus.URL)}); err != nil {
+	if err := s.commitFleet(map[string]string{"healthy.yaml": s.healthyDeclaration()}); err != nil {
 		t.Fatal(err)
 	}
 	if err := s.Up(t.Context()); err != nil {
@@ -165,7 +169,8 @@ func (in Input) isApplication() bool {
 }
 
 // plant writes a branch of the corpus' repository for each input that is an
-// application, and the healthy one's on main.
+// application, and the healthy one's repository: what a repository's applications
+// have changed is read one after the other, and 300 hostile trees take seconds.
 func (s *stage) plant() error {
 	o := objects{}
 	refs := map[string]string{}
@@ -182,15 +187,20 @@ func (s *stage) plant() error {
 	if err := o.write(s.corpus.Bare, refs); err != nil {
 		return fmt.Errorf("plant the corpus: %w", err)
 	}
-	_, err := s.corpus.Commit(gitserver.Commit{Files: healthyFiles(0)})
+	_, err := s.home.Commit(gitserver.Commit{Files: healthyFiles(0)})
 	if err == nil {
-		err = s.corpus.Push()
+		err = s.home.Push()
 	}
 	return err
 }
 
-func healthyDeclaration(url string) string {
+func (s *stage) healthyDeclaration() string {
 	return fmt.Sprintf(`apiVersion: plumbline.dev/v1alpha1
+kind: Repository
+metadata: {name: home}
+spec: {url: %q, interval: 2s}
+---
+apiVersion: plumbline.dev/v1alpha1
 kind: Repository
 metadata: {name: corpus}
 spec: {url: %q, interval: 2s}
@@ -199,10 +209,10 @@ apiVersion: plumbline.dev/v1alpha1
 kind: Application
 metadata: {name: healthy}
 spec:
-  source: {repository: corpus, path: deploy}
+  source: {repository: home, path: deploy}
   namespace: healthy
   createNamespace: true
-`, url)
+`, s.home.URL, s.corpus.URL)
 }
 
 func healthyFiles(n int) map[string]string {

@@ -52,6 +52,7 @@ func (r *Rig) Ring(ctx context.Context, repo *gitserver.Repo) error {
 	if err != nil {
 		return fmt.Errorf("ring the webhook of %s: %w", repo.Name, err)
 	}
+	request.Close = true // as from a Git host; one that was kept may be closed just then
 	request.Header.Set("Content-Type", "application/json")
 	request.Header.Set("X-Hub-Signature-256", "sha256="+hex.EncodeToString(mac.Sum(nil)))
 	response, err := http.DefaultClient.Do(request)
