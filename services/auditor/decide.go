@@ -137,22 +137,12 @@ func weigh(d Desired, l Live) Verdict {
 		return Verdict{State: Wait}
 	case !l.Exists || l.Deleting:
 		return absent(d, l)
-	case behind(d, l):
-		return Verdict{State: Wait}
 	}
 	digest, wait := expected(d, l)
 	if wait {
 		return Verdict{State: Wait}
 	}
 	return present(d, l, digest)
-}
-
-// behind reports whether the watch shows an object as the applier has left it the
-// time before, and has not come to its last write yet. What a list brought is in
-// doubt: it may be of a cluster that was put back, whose places are others.
-func behind(d Desired, l Live) bool {
-	return d.Wrote != "" && older(l.ResourceVersion, d.Wrote) && l.Doubt == 0 && l.Annotated &&
-		l.Application == d.Application && l.Digest != d.Target && l.Ours.sameFields(d.Learnt[l.Digest])
 }
 
 // absent judges an object that the watch does not show.
