@@ -84,6 +84,10 @@ func (w *World) atRest(ctx context.Context, view *gitView) ([]State, error) {
 	if err := w.Drained(resting); err != nil {
 		return nil, err
 	}
+	// What was said of the last input is in the log, and not yet recorded.
+	if err := w.record.catchUp(resting); err != nil {
+		return nil, err
+	}
 	live, err := w.list(ctx)
 	if err != nil {
 		return nil, err
