@@ -170,4 +170,10 @@ func TestAKindThatIsNotServedIsSaidInOneWay(t *testing.T) {
 	if failed.Reason != answered.Reason || read.Message != answered.Message || read.APIReason != answered.APIReason {
 		t.Errorf("discovery has %s %q %s, an answer %s %q %s", failed.Reason, read.Message, read.APIReason, answered.Reason, answered.Message, answered.APIReason)
 	}
+	placed := *failed
+	placed.Failures = []events.ObjectFailure{read}
+	placed.Failures[0].Object = o
+	if fingerprint(failed) != fingerprint(&placed) {
+		t.Error("with a namespace it is another failure")
+	}
 }

@@ -119,8 +119,14 @@ const maxFailures = 24 << 10
 
 // fingerprint tells what was said of a failure from what else could be.
 func fingerprint(p *events.ConvergenceFailed) string {
+	// Of a kind that isn't served discovery doesn't tell whether it has namespaces,
+	// and the answer to a request does: it is the same failure.
+	failures := slices.Clone(p.Failures)
+	for i := range failures {
+		failures[i].Namespace = ""
+	}
 	data, err := json.Marshal(events.ConvergenceFailed{
-		Converging: events.Converging{Digest: p.Digest}, Reason: p.Reason, Message: p.Message, Failures: p.Failures, Failed: p.Failed,
+		Converging: events.Converging{Digest: p.Digest}, Reason: p.Reason, Message: p.Message, Failures: failures, Failed: p.Failed,
 	})
 	if err != nil {
 		return "" // never said before
