@@ -58,14 +58,13 @@ func (s *Server) Up(tb testing.TB) {
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
 	defer cancel()
-	var err error
-	s.server, err = natsserver.Start(ctx, s.options)
 	// What has no listener for a moment another connection may take for its own
 	// end, as one that looks for the server there does: see [natsserver.Serve].
-	for errors.Is(err, syscall.EADDRINUSE) && ctx.Err() == nil {
-		time.Sleep(50 * time.Millisecond)
+	var err error
+	Eventually(tb, "the server's address is free", func() bool {
 		s.server, err = natsserver.Start(ctx, s.options)
-	}
+		return !errors.Is(err, syscall.EADDRINUSE)
+	})
 	if err != nil {
 		tb.Fatal(err)
 	}
