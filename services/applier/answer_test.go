@@ -19,7 +19,8 @@ func (r *rig) loseAnswer(application string, n int32) *atomic.Int32 {
 	r.wrap = func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			response, err := next.RoundTrip(req)
-			if err != nil || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName(application)) || writes.Add(1) != n {
+			takesEffect := err == nil && response.StatusCode == http.StatusOK // one from behind the watch is a conflict
+			if !takesEffect || req.Method != http.MethodPut || !strings.HasSuffix(req.URL.Path, inventoryName(application)) || writes.Add(1) != n {
 				return response, err
 			}
 			response.Body.Close() //nolint:errcheck // it is not read
