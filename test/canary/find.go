@@ -118,11 +118,17 @@ func (h *hunt) scan(b []byte, how []string) {
 
 // printable reports whether most of b is text; the NULs of UTF-16 count as such.
 func printable(b []byte) bool {
-	n := 0
+	most := len(b) / 2
+	text, other := 0, 0
 	for _, c := range b {
 		if c >= ' ' && c < 0x7f || c == '\n' || c == 0 {
-			n++
+			text++
+		} else {
+			other++
+		}
+		if text > most || other > len(b)-most-1 {
+			break
 		}
 	}
-	return n > len(b)/2
+	return text > most
 }

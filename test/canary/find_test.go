@@ -217,6 +217,24 @@ func TestFindsHalves(t *testing.T) {
 
 // Git keeps its objects as zlib streams in a pack, an XML encoder escapes by
 // its own rules, JSON in JSON is quoted twice.
+// A part that is just long enough is found wherever it stands: the search looks at
+// some places alone.
+func TestFindsEveryFragment(t *testing.T) {
+	set := canary.New(seed, 1)
+	for from := range canary.Size - canary.Fragment + 1 {
+		part := set.Value(0)[from:][:canary.Fragment]
+		for before := range canary.Fragment {
+			for behind := range 2 {
+				text := strings.Repeat("#", before) + part + strings.Repeat("#", behind)
+				hits := set.Find("here", []byte(text))
+				if len(hits) != 1 || hits[0].Offset != before || hits[0].Part != part {
+					t.Fatalf("%q: %v", text, hits)
+				}
+			}
+		}
+	}
+}
+
 func TestFindsWhatOthersWrite(t *testing.T) {
 	set := canary.New(seed, 10)
 	inner, err := json.Marshal(map[string]any{"stringData": map[string]string{"p": set.Value(1)}, "raw": []byte(set.Value(2))})

@@ -17,6 +17,9 @@ const (
 	Depth = 6
 
 	gram = 8 // bytes that are looked up at once
+	// stride is how far apart they are looked up: of the grams of a fragment, and
+	// of whatever is longer, one begins there.
+	stride = Fragment - gram + 1
 )
 
 // alphabet has no letter in two cases: the search doesn't tell them apart.
@@ -95,10 +98,10 @@ func (s *Set) scan(b []byte, found func(p place, offset, length int)) {
 		g := fold(binary.LittleEndian.Uint64(b[i:]))
 		h := hash(g)
 		if s.maybe[h>>6]&(1<<(h&63)) == 0 {
-			i++
+			i += stride
 			continue
 		}
-		end := i + 1
+		end := i + stride
 		for _, p := range s.grams[g] {
 			start, length := s.extend(b, i, p)
 			if length < Fragment {

@@ -10,6 +10,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"io"
+	"slices"
 	"strconv"
 
 	"github.com/klauspost/compress/s2"
@@ -66,19 +67,33 @@ func digitsOf(is func(byte) bool) *digits {
 	return &d
 }
 
-// runs are the stretches of at least least digits.
+// runs are the stretches of at least least digits. What can't begin one is
+// skipped, so that of most of what is none but few bytes are looked at.
 func (d *digits) runs(b []byte, least int) [][]byte {
 	var all [][]byte
-	for i := 0; i < len(b); i++ {
-		start := i
-		for i < len(b) && d[b[i]] {
-			i++
+	for start := 0; start+least <= len(b); {
+		end := start + least
+		if other := d.lastOther(b[start:end]); other >= 0 {
+			start += other + 1
+			continue
 		}
-		if i-start >= least {
-			all = append(all, b[start:i])
+		for end < len(b) && d[b[end]] {
+			end++
 		}
+		all = append(all, b[start:end])
+		start = end + 1
 	}
 	return all
+}
+
+// lastOther is where the last byte stands that is no digit, or -1.
+func (d *digits) lastOther(b []byte) int {
+	for i := len(b) - 1; i >= 0; i-- {
+		if !d[b[i]] {
+			return i
+		}
+	}
+	return -1
 }
 
 // decoded looks at what all runs of some digits are, read from each of their
@@ -115,6 +130,18 @@ func base64Byte(c byte) bool {
 }
 
 func fromBase64(run []byte) []byte {
+	text := standard(run)
+	text = text[:len(text)/4*4+tail(len(text)%4)]
+	out := make([]byte, base64.RawStdEncoding.DecodedLen(len(text)))
+	n, _ := base64.RawStdEncoding.Decode(out, text) //nolint:errcheck // every digit is one
+	return out[:n]
+}
+
+// standard is a text in the standard alphabet, without the ends of its lines.
+func standard(run []byte) []byte {
+	if !holdsAny(run, '\n', '\r', '-', '_') {
+		return run
+	}
 	text := make([]byte, 0, len(run))
 	for _, c := range run {
 		switch c {
@@ -127,10 +154,11 @@ func fromBase64(run []byte) []byte {
 		}
 		text = append(text, c)
 	}
-	text = text[:len(text)/4*4+tail(len(text)%4)]
-	out := make([]byte, base64.RawStdEncoding.DecodedLen(len(text)))
-	n, _ := base64.RawStdEncoding.Decode(out, text) //nolint:errcheck // every digit is one
-	return out[:n]
+	return text
+}
+
+func holdsAny(b []byte, some ...byte) bool {
+	return slices.ContainsFunc(some, func(c byte) bool { return bytes.IndexByte(b, c) >= 0 })
 }
 
 // tail is how many of the last n digits of a base64 text hold a byte.

@@ -8,8 +8,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-
-	"github.com/plumbline-dev/plumbline/test/canary"
 )
 
 // secrets is how many there are to plant, and least how many are.
@@ -20,20 +18,20 @@ const (
 
 // plant hands out secrets and remembers where each went.
 type plant struct {
-	set    *canary.Set
 	next   int
 	fields map[string]int
 }
 
-func newPlant(seed uint64) *plant {
-	return &plant{set: canary.New(seed, secrets), fields: map[string]int{}}
-}
+func newPlant() *plant { return &plant{fields: map[string]int{}} }
 
 // secret is one more, for a kind of field.
 func (p *plant) secret(field string) string {
+	if p.next == secrets {
+		panic("more secrets are wanted than there are")
+	}
 	p.fields[field]++
 	p.next++
-	return p.set.Value(p.next - 1)
+	return set.Value(p.next - 1)
 }
 
 // fill replaces every @@ of a text by one more secret, and every @64 by one in
