@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
@@ -22,8 +23,27 @@ const root = "../.."
 // overlays are the kustomizations that somebody applies.
 var overlays = []string{"deploy/kubernetes/overlays/namespaced", "deploy/kubernetes/overlays/cluster-wide", "tilt/kubernetes"}
 
-// render is what 'kustomize build' makes of a folder of the repository.
+// render is what 'kustomize build' makes of a folder of the repository. Many tests
+// ask for the same few folders: each is built once.
 func render(t *testing.T, folder string) []*unstructured.Unstructured {
+	t.Helper()
+	rendered.Lock()
+	defer rendered.Unlock()
+	text, known := rendered.texts[folder]
+	if !known {
+		text = kustomize(t, folder)
+		rendered.texts[folder] = text
+	}
+	return parse(t, text)
+}
+
+// rendered are the folders that were built.
+var rendered = struct {
+	sync.Mutex
+	texts map[string]string
+}{texts: map[string]string{}}
+
+func kustomize(t *testing.T, folder string) string {
 	t.Helper()
 	resources, err := krusty.MakeKustomizer(krusty.MakeDefaultOptions()).Run(filesys.MakeFsOnDisk(), filepath.Join(root, folder))
 	if err != nil {
@@ -33,7 +53,7 @@ func render(t *testing.T, folder string) []*unstructured.Unstructured {
 	if err != nil {
 		t.Fatalf("%s: %v", folder, err)
 	}
-	return parse(t, string(text))
+	return string(text)
 }
 
 // parse reads a stream of YAML documents.
