@@ -95,3 +95,34 @@ func TestEachDivergenceIsToldByTheNewestThatIsKnown(t *testing.T) {
 	p.given(p.one)
 	p.hears("detected ConfigMap/a changed, resolved ConfigMap/a healed")
 }
+
+// TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther has a revision
+// taken back while the applier writes it. The watch has shown none of that yet,
+// so that everything seems to be in place; what it shows then is on its way back.
+func TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther(t *testing.T) {
+	p := newPair(t)
+	p.converge(configMap("a", "k", "1"), configMap("b", "k", "1"))
+	p.given(p.one)
+	p.sees(p.one, watch.Modified, p.live("a"))
+	p.sees(p.one, watch.Modified, p.live("b"))
+	p.given(p.one)
+
+	p.commit()
+	p.render(configMap("a", "k", "2"), configMap("b", "k", "1"))
+	other := p.bundle.Objects[0]
+	p.given(p.one)
+	p.commit()
+	p.render(configMap("a", "k", "1"), configMap("b", "k", "1"))
+	p.given(p.one)
+	p.sees(p.one, watch.Modified, p.write(other))
+	p.given(p.one)
+	if got := story(p.heard()); got != "" {
+		t.Errorf("heard %q of what is on its way back", got)
+	}
+
+	p.apply()
+	p.given(p.one)
+	p.sees(p.one, watch.Modified, p.patch(configMaps, "a", `[{"op":"replace","path":"/data/k","value":"x"}]`))
+	p.given(p.one)
+	p.hears("detected ConfigMap/a changed")
+}
