@@ -10,6 +10,7 @@ import (
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/watch"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -63,6 +64,9 @@ func (p *pair) live(name string) *unstructured.Unstructured {
 	}
 	return live
 }
+
+// key is the key of a ConfigMap of the test.
+func (p *pair) key(name string) string { return objectKey("", "ConfigMap", p.namespace, name) }
 
 // TestEachDivergenceIsToldByTheNewestThatIsKnown has the applier write a newer
 // revision while an auditor looks at an application of which it has just found,
@@ -125,4 +129,37 @@ func TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther(t *testing.
 	p.sees(p.one, watch.Modified, p.patch(configMaps, "a", `[{"op":"replace","path":"/data/k","value":"x"}]`))
 	p.given(p.one)
 	p.hears("detected ConfigMap/a changed")
+}
+
+// TestAListIsNotComparedWithWhatCameAfterIt has a list wait, as it does while the
+// bus is away, until the applier has written a newer revision and told of it.
+func TestAListIsNotComparedWithWhatCameAfterIt(t *testing.T) {
+	for name, after := range map[string]func(p *pair){
+		"told by the log":  func(*pair) {},
+		"seen by a look":   func(p *pair) { p.one.cache.looked(p.key("a"), metaOf(p.live("a"))) },
+		"shown by a watch": func(p *pair) { p.one.cache.saw(p.key("a"), metaOf(p.live("a"))) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			p := newPair(t)
+			p.converge(configMap("a", "k", "1"))
+			p.given(p.one)
+			p.sees(p.one, watch.Modified, p.live("a"))
+			p.given(p.one)
+			listed := *p.live("a")
+			p.converge(configMap("a", "k", "2"))
+			after(p)
+			p.one.backlog.queue("shared", events.Cause{ID: "level"}, work{load: true})
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				p.one.page(t.Context(), scope{kind: schema.GroupKind{Kind: "ConfigMap"}, version: "v1"}, []unstructured.Unstructured{listed})
+			}()
+			p.given(p.one)
+			<-done
+			p.given(p.one)
+			if got := story(p.heard()); got != "" {
+				t.Errorf("heard %q of what a list told of before it was written", got)
+			}
+		})
+	}
 }
