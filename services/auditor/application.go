@@ -163,7 +163,7 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 			app.learnt[key] = kept
 			if o.ResourceVersion != "" {
 				app.wrote[key] = o.ResourceVersion
-				a.cache.written(key)
+				a.cache.written(key, o.ResourceVersion)
 			}
 		}
 	}

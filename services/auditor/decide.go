@@ -204,7 +204,7 @@ func present(d Desired, l Live, digest string) Verdict {
 		c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
 		return compared(d, l, c)
 	}
-	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
+	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) && !overwritten(d, l, digest) {
 		learnt := d.Learnt[digest]
 		if l.Ours.sameFields(learnt) {
 			return Verdict{State: Same, Digest: digest, Owned: true}
@@ -214,6 +214,12 @@ func present(d Desired, l Live, digest string) Verdict {
 		}
 	}
 	return Verdict{State: Look, Digest: digest}
+}
+
+// overwritten reports whether the applier has written another digest since: the
+// watch is behind the log.
+func overwritten(d Desired, l Live, digest string) bool {
+	return d.Wrote != "" && d.Before != digest && older(l.ResourceVersion, d.Wrote)
 }
 
 // marked reports whether the object carries our label and the digest.

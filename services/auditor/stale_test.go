@@ -131,6 +131,24 @@ func TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther(t *testing.
 	p.hears("detected ConfigMap/a changed")
 }
 
+// TestAWriteThatTheLogTellsOfIsLookedFor has the applier put an object right while
+// the watch is silent, as one is whose connection is half open.
+func TestAWriteThatTheLogTellsOfIsLookedFor(t *testing.T) {
+	p := newPair(t)
+	p.converge(configMap("a", "k", "1"))
+	p.given(p.one)
+	p.sees(p.one, watch.Modified, p.live("a"))
+	p.given(p.one)
+	p.sees(p.one, watch.Modified, p.patch(configMaps, "a", `[{"op":"replace","path":"/data/k","value":"x"}]`))
+	p.given(p.one)
+	p.hears("detected ConfigMap/a changed")
+	p.apply()
+	p.given(p.one)
+	if got := story(p.heard()); got != "detected ConfigMap/a changed, resolved ConfigMap/a healed" {
+		t.Errorf("heard %q", got)
+	}
+}
+
 // TestAListIsNotComparedWithWhatCameAfterIt has a list wait, as it does while the
 // bus is away, until the applier has written a newer revision and told of it.
 func TestAListIsNotComparedWithWhatCameAfterIt(t *testing.T) {
