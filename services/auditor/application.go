@@ -163,7 +163,7 @@ func (a *Auditor) deriveApplied(ctx context.Context, app *application) error {
 			app.learnt[key] = kept
 			if o.ResourceVersion != "" {
 				app.wrote[key] = o.ResourceVersion
-				a.cache.written(key)
+				a.cache.written(key, o.ResourceVersion)
 			}
 		}
 	}
@@ -199,7 +199,7 @@ func (app *application) desired(key string, o events.Object, p Progress, now tim
 	d.Target = app.targets[key].Digest
 	d.Observe = p.Observe
 	d.Rules = app.manifests.Declaration.Audit.Ignore
-	d.Settled = p.settled() || app.inPlace == app.manifests.Digest
+	d.Settled, d.InPlace = p.settled(), app.inPlace == app.manifests.Digest
 	if !d.Settled {
 		v, _, _ := stalled(p, now)
 		d.Overdue = v.State == Differs

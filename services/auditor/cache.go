@@ -118,15 +118,22 @@ func (c *cache) left(key, uid, version string, sure bool) bool {
 	return true
 }
 
-// written takes that the applier wrote an object: one that is absent, nobody
-// knows since when, is to be looked for again.
-func (c *cache) written(key string) {
+// written takes that the applier wrote an object, at a version: one that is
+// absent, nobody knows since when, is to be looked for again, and what an older
+// one was compared to says nothing any more.
+func (c *cache) written(key, version string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if is, ok := c.objects[key]; ok && !is.Exists && is.Left == "" {
+	is, ok := c.objects[key]
+	switch {
+	case !ok:
+		return
+	case !is.Exists && is.Left == "":
 		is.Gone = false
-		c.objects[key] = is
+	case is.Exists && older(is.ResourceVersion, version):
+		is.Compared = nil
 	}
+	c.objects[key] = is
 }
 
 // compared takes the outcome of a comparison, unless the object has changed

@@ -24,6 +24,10 @@ type Desired struct {
 	// Settled says that the newest bundle was applied as a whole: nothing but
 	// Target is right. Until then what was applied before is right too.
 	Settled bool
+	// InPlace says that live was seen to have the newest bundle as a whole, of
+	// which the applier has not said so. As a watch may be behind, that may have
+	// been before another revision was written, and taken back.
+	InPlace bool
 	// Overdue says that the time to settle is over.
 	Overdue bool
 	// Learnt is the hash of our entry that the applier learnt, by object
@@ -130,6 +134,7 @@ func undone(d Desired, l Live) string {
 }
 
 func weigh(d Desired, l Live) Verdict {
+	d.Settled = d.Settled || d.InPlace && !passing(d, l)
 	switch {
 	case d.Target == "":
 		return Verdict{State: Undeclared}
@@ -143,6 +148,11 @@ func weigh(d Desired, l Live) Verdict {
 		return Verdict{State: Wait}
 	}
 	return present(d, l, digest)
+}
+
+// passing reports whether live is of a revision of ours that is not the newest.
+func passing(d Desired, l Live) bool {
+	return l.Exists && l.Annotated && l.Application == d.Application && l.Digest != "" && l.Digest != d.Target
 }
 
 // absent judges an object that the watch does not show.
@@ -194,7 +204,7 @@ func present(d Desired, l Live, digest string) Verdict {
 		c.Whole(d.Rules, d.Object) && marked(d, l, digest) {
 		return compared(d, l, c)
 	}
-	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) {
+	if l.Doubt == 0 && !d.Observe && marked(d, l, digest) && !overwritten(d, l, digest) {
 		learnt := d.Learnt[digest]
 		if l.Ours.sameFields(learnt) {
 			return Verdict{State: Same, Digest: digest, Owned: true}
@@ -204,6 +214,12 @@ func present(d Desired, l Live, digest string) Verdict {
 		}
 	}
 	return Verdict{State: Look, Digest: digest}
+}
+
+// overwritten reports whether the applier has written another digest since: the
+// watch is behind the log.
+func overwritten(d Desired, l Live, digest string) bool {
+	return d.Wrote != "" && d.Before != digest && older(l.ResourceVersion, d.Wrote)
 }
 
 // marked reports whether the object carries our label and the digest.

@@ -120,6 +120,20 @@ func TestAssessHoldsItsInvariants(t *testing.T) {
 	}
 }
 
+// A bundle that comes back (A, B, A) is not in place for a watch that has not shown
+// what the applier wrote of the other.
+func TestAssessLooksWhereAnotherDigestWasWrittenSince(t *testing.T) {
+	d := Desired{Object: web, Application: "shop-web", Target: "A", Before: "B", Wrote: "100", Learnt: map[string]string{"A": "sha256:f", "B": "sha256:f"}}
+	l := Live{Listed: true, Exists: true, Meta: Meta{UID: "u", Digest: "A", Application: "shop-web", Annotated: true, ResourceVersion: "99", Ours: Entry{Fields: "sha256:f"}}}
+	if v := assess(d, l); v.State != Look {
+		t.Errorf("behind the log: got %+v", v)
+	}
+	l.ResourceVersion = "101"
+	if v := assess(d, l); v.State != Same {
+		t.Errorf("as far as the log: got %+v", v)
+	}
+}
+
 // A watch whose connection is half open shows for minutes what was there before
 // the applier's last write. Nothing is left to it: the object is looked at.
 func TestAssessLooksWhereTheWatchIsBehindTheLog(t *testing.T) {

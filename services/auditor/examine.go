@@ -35,7 +35,9 @@ func (a *Auditor) examine(ctx context.Context, app *application, key string, w w
 	}
 	var body *unstructured.Unstructured
 	if l, ok := w.listed[key]; ok {
-		body = l.body
+		if !outdated(l.meta, a.cache.live(key), app.wrote[key]) {
+			body = l.body
+		}
 		a.cache.listed(key, l.meta)
 		delete(w.listed, key)
 	}
@@ -72,6 +74,14 @@ func (a *Auditor) examine(ctx context.Context, app *application, key string, w w
 		}
 	}
 	return Verdict{}, fmt.Errorf("%s: %w", target.Object, errMoving)
+}
+
+// outdated reports whether a list, which may have waited, shows an object as it
+// was before what is known of it, or before the applier's last write. It may be
+// of a cluster that was put back, too: a look decides.
+func outdated(m Meta, known Live, wrote string) bool {
+	return wrote != "" && older(m.ResourceVersion, wrote) ||
+		known.Exists && known.UID == m.UID && older(m.ResourceVersion, known.ResourceVersion)
 }
 
 // ahead reports whether an object would be looked at that carries a digest of

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -72,6 +73,12 @@ func (v *view) take(e events.Event) bool {
 		v.last[e.Type.Name()] = e
 	}
 	return true
+}
+
+// same reports whether another view is of the same place in the log.
+func (v view) same(o view) bool {
+	return v.epoch == o.epoch && v.withdrawn == o.withdrawn &&
+		maps.EqualFunc(v.last, o.last, func(a, b events.Event) bool { return a.Stored == b.Stored && a.ID == b.ID })
 }
 
 // at is the last event of a type since the withdrawal.
