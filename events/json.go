@@ -26,7 +26,7 @@ type member struct {
 // Every service reads every event several times: it goes through the text
 // once, and leaves to whoever decodes a scalar whether that is one.
 func readJSON(text []byte) ([]member, error) {
-	r := reader{text: text}
+	r := reader{text: text, names: make([][]byte, 0, 2*fewNames)}
 	err := r.value()
 	if err == nil && r.peek() != 0 {
 		err = errNotJSON
@@ -47,7 +47,7 @@ type reader struct {
 	text    []byte
 	at      int
 	depth   int
-	names   []string // of the objects that are open, the outermost first
+	names   [][]byte // of the objects that are open, the outermost first
 	members []member
 }
 
@@ -117,7 +117,7 @@ const fewNames = 24
 
 func (r *reader) object() error {
 	if r.depth == 1 {
-		r.members = []member{}
+		r.members = make([]member, 0, fewNames)
 	}
 	if r.take('}') {
 		return nil
@@ -135,7 +135,7 @@ func (r *reader) object() error {
 			return err
 		}
 		if r.depth == 1 {
-			r.members = append(r.members, member{name, r.text[from:r.at]})
+			r.members = append(r.members, member{string(name), r.text[from:r.at]})
 		}
 		if r.take('}') {
 			r.names = r.names[:first]
@@ -149,36 +149,36 @@ func (r *reader) object() error {
 
 // name reads a name that none of the same object's before it has, and the
 // colon. Those are in r.names from first on, and in many where they are many.
-func (r *reader) name(first int, many *map[string]bool) (string, error) {
+func (r *reader) name(first int, many *map[string]bool) ([]byte, error) {
 	if r.peek() != '"' {
-		return "", errNotJSON
+		return nil, errNotJSON
 	}
 	quoted, err := r.str()
 	if err != nil {
-		return "", err
+		return nil, err
 	}
-	name, ok := unquote(quoted)
+	name, ok := unquoted(quoted)
 	if !ok || !r.take(':') {
-		return "", errNotJSON
+		return nil, errNotJSON
 	}
 	before := r.names[first:]
-	twice := (*many)[name]
+	twice := (*many)[string(name)]
 	if *many == nil {
 		for _, other := range before {
-			twice = twice || other == name
+			twice = twice || bytes.Equal(other, name)
 		}
 	}
 	if twice {
-		return "", fmt.Errorf("name %s is there twice", quote(name))
+		return nil, fmt.Errorf("name %s is there twice", quote(string(name)))
 	}
 	r.names = append(r.names, name)
 	switch {
 	case *many != nil:
-		(*many)[name] = true
+		(*many)[string(name)] = true
 	case len(before) == fewNames:
 		*many = make(map[string]bool, 2*fewNames)
 		for _, other := range r.names[first:] {
-			(*many)[other] = true
+			(*many)[string(other)] = true
 		}
 	}
 	return name, nil
@@ -202,14 +202,21 @@ func (r *reader) str() ([]byte, error) {
 	return nil, errNotJSON
 }
 
-// unquote is the text of a string.
-func unquote(quoted []byte) (string, bool) {
+// unquoted is the text of a string: where nothing is escaped in it, the very
+// bytes between its quotes.
+func unquoted(quoted []byte) ([]byte, bool) {
 	if bytes.IndexByte(quoted, '\\') < 0 {
-		return string(quoted[1 : len(quoted)-1]), true
+		return quoted[1 : len(quoted)-1], true
 	}
 	var text string
 	err := json.Unmarshal(quoted, &text)
-	return text, err == nil
+	return []byte(text), err == nil
+}
+
+// unquote is the text of a string.
+func unquote(quoted []byte) (string, bool) {
+	text, ok := unquoted(quoted)
+	return string(text), ok
 }
 
 // scalar passes over what may be a number, true, false or null.

@@ -93,6 +93,11 @@ var onlyIn = []struct {
 		"one codec",
 	},
 	{
+		"github.com/go-json-experiment/json",
+		[]string{"events"},
+		"events are read often enough for it; everyone else uses the standard library, whose next version it is",
+	},
+	{
 		"github.com/slack-go/slack",
 		[]string{"services/notifier"},
 		"only the notifier holds the Slack token",
