@@ -13,7 +13,7 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 
 # Memory is there and processor time is not: GOGC=400, here and in every process
 # that a test starts, saves a tenth of it, and linking without the tables for
-# debuggers two fifths of a link. Three packages at once: those that start many
+# debuggers two fifths of a link. Four packages at once: those that start many
 # processes mostly wait, and are begun first, beside those that compute. A test
 # that measures time measures it of the processor, or a ratio.
 #
@@ -28,7 +28,7 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 # runs then has a tenth of one to be caught.
 testbin   := bin/test/packages/
 testenv   := env -u GOTMPDIR GORACE=atexit_sleep_ms=100
-testflags := -race -shuffle=on -count=1 -p 3 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' -o $(testbin)
+testflags := -race -shuffle=on -count=1 -p 4 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' -o $(testbin)
 tested    := {{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}
 long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput services/renderer test/demo test/deploy services/notifier test/privileges test/kubelab)
 
