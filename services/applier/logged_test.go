@@ -5,6 +5,7 @@ package applier
 import (
 	"context"
 	"fmt"
+	"maps"
 	"testing"
 	"time"
 
@@ -49,7 +50,7 @@ func (r *rig) remembers(a *applier, name string) (asked bool, last map[string]ev
 		var err error
 		t := &task{app: a.application(name)}
 		asked, err = a.read(ctx, t, inv)
-		last = t.app.logged.last
+		last = maps.Clone(t.app.logged.last) // work that follows adds to it
 		done <- err
 		return nil, nil
 	})
@@ -63,22 +64,41 @@ func (r *rig) remembers(a *applier, name string) (asked bool, last map[string]ev
 }
 
 // checkMemory checks whether the applier had to ask, and that what it knows is
-// what lies in the log.
+// what lies in the log: at once, or when it has said what it was about to say. It
+// asks no more for that.
 func (r *rig) checkMemory(a *applier, name string, asks bool) {
 	r.Helper()
 	asked, last := r.remembers(a, name)
 	if asked != asks {
 		r.Errorf("the log was asked: %t, want %t%s", asked, asks, r.story(name))
 	}
-	want := map[string]events.Event{}
+	var diff string
+	defer func() {
+		if diff != "" {
+			r.Errorf("what is remembered is not what the log holds:\n%s", diff)
+		}
+	}()
+	r.eventually("what is remembered is what the log holds", func() bool {
+		if diff = cmp.Diff(r.recalled(name), last, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b *events.Type) bool { return a == b })); diff == "" {
+			return true
+		}
+		if asked, last = r.remembers(a, name); asked {
+			r.Error("the log was asked once more")
+		}
+		return asked
+	})
+}
+
+// recalled is what the log holds of what an applier remembers of an application.
+func (r *rig) recalled(name string) map[string]events.Event {
+	r.Helper()
+	last := map[string]events.Event{}
 	for _, verb := range []string{"applied", "completed", "failed", "degraded", "held"} {
 		for _, e := range r.nats.Events(r, "plumbline.v1.convergence."+verb+".local."+name) {
-			want[verb] = slim(e)
+			last[verb] = slim(e)
 		}
 	}
-	if diff := cmp.Diff(want, last, cmpopts.EquateEmpty(), cmp.Comparer(func(a, b *events.Type) bool { return a == b })); diff != "" {
-		r.Errorf("what is remembered is not what the log holds:\n%s", diff)
-	}
+	return last
 }
 
 // Of what the applier has said itself the log isn't asked again, whatever it was
