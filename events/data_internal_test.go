@@ -47,11 +47,11 @@ func goldenData(t *testing.T, typ *Type) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, body, _ := bytes.Cut(golden, []byte("-- body --\n"))
+	_, body, found := bytes.Cut(golden, []byte("-- body --\n"))
 	var event struct {
 		Data json.RawMessage `json:"data"`
 	}
-	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&event); err != nil || event.Data == nil {
+	if err := json.NewDecoder(bytes.NewReader(body)).Decode(&event); !found || err != nil || event.Data == nil {
 		t.Fatalf("%s: no data: %v", typ.Name(), err)
 	}
 	return event.Data

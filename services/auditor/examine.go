@@ -16,8 +16,9 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/compare"
 )
 
-// maxLooks bounds how often one object is looked at in one pass: it may change
-// while it is looked at.
+// maxLooks bounds how often one object is looked at in a row, and how often all are
+// judged against a log that has something new each time: both may change
+// meanwhile.
 const maxLooks = 4
 
 // errMoving says that an object changed under every look at it.

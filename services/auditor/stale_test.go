@@ -65,6 +65,17 @@ func (p *pair) live(name string) *unstructured.Unstructured {
 	return live
 }
 
+// stands has a new revision converge, and the auditor see it as it stands.
+func (p *pair) stands(objects ...string) {
+	p.t.Helper()
+	p.converge(objects...)
+	p.given(p.one)
+	for _, o := range p.bundle.Objects {
+		p.sees(p.one, watch.Modified, p.live(o.Name))
+	}
+	p.given(p.one)
+}
+
 // key is the key of a ConfigMap of the test.
 func (p *pair) key(name string) string { return objectKey("", "ConfigMap", p.namespace, name) }
 
@@ -74,11 +85,7 @@ func (p *pair) key(name string) string { return objectKey("", "ConfigMap", p.nam
 // against the revision that asks for it.
 func TestEachDivergenceIsToldByTheNewestThatIsKnown(t *testing.T) {
 	p := newPair(t)
-	p.converge(configMap("a", "k", "1"), configMap("b", "k", "1"))
-	p.given(p.one)
-	p.sees(p.one, watch.Modified, p.live("a"))
-	p.sees(p.one, watch.Modified, p.live("b"))
-	p.given(p.one)
+	p.stands(configMap("a", "k", "1"), configMap("b", "k", "1"))
 
 	look := p.holdsLook(p.one, "b")
 	p.sees(p.one, watch.Modified, p.patch(configMaps, "a", `[{"op":"replace","path":"/data/k","value":"x"}]`))
@@ -105,11 +112,7 @@ func TestEachDivergenceIsToldByTheNewestThatIsKnown(t *testing.T) {
 // so that everything seems to be in place; what it shows then is on its way back.
 func TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther(t *testing.T) {
 	p := newPair(t)
-	p.converge(configMap("a", "k", "1"), configMap("b", "k", "1"))
-	p.given(p.one)
-	p.sees(p.one, watch.Modified, p.live("a"))
-	p.sees(p.one, watch.Modified, p.live("b"))
-	p.given(p.one)
+	p.stands(configMap("a", "k", "1"), configMap("b", "k", "1"))
 
 	p.commit()
 	p.render(configMap("a", "k", "2"), configMap("b", "k", "1"))
@@ -135,10 +138,7 @@ func TestABundleThatComesBackIsNotInPlaceBeforeTheWatchShowsTheOther(t *testing.
 // the watch is silent, as one is whose connection is half open.
 func TestAWriteThatTheLogTellsOfIsLookedFor(t *testing.T) {
 	p := newPair(t)
-	p.converge(configMap("a", "k", "1"))
-	p.given(p.one)
-	p.sees(p.one, watch.Modified, p.live("a"))
-	p.given(p.one)
+	p.stands(configMap("a", "k", "1"))
 	p.sees(p.one, watch.Modified, p.patch(configMaps, "a", `[{"op":"replace","path":"/data/k","value":"x"}]`))
 	p.given(p.one)
 	p.hears("detected ConfigMap/a changed")
@@ -159,10 +159,7 @@ func TestAListIsNotComparedWithWhatCameAfterIt(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPair(t)
-			p.converge(configMap("a", "k", "1"))
-			p.given(p.one)
-			p.sees(p.one, watch.Modified, p.live("a"))
-			p.given(p.one)
+			p.stands(configMap("a", "k", "1"))
 			listed := *p.live("a")
 			p.converge(configMap("a", "k", "2"))
 			after(p)
