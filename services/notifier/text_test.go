@@ -24,8 +24,13 @@ var hostile = []string{
 	":rotating_light:", "{\"type\":\"mrkdwn\"}",
 }
 
-// special is what Slack makes something of.
-var special = regexp.MustCompile(`<[^>]*>`)
+var (
+	special = regexp.MustCompile(`<[^>]*>`) // what Slack makes something of
+	quoted  = regexp.MustCompile("`[^`]*`") // what is shown as code
+	// A blank behind it, as between an author of that name and a title, makes
+	// no address of a mailto.
+	bare = regexp.MustCompile(`://|@channel|@here|mailto:\S`)
+)
 
 // TestHostileText puts hostile text into every place that a cluster or Git can
 // write to: Slack takes each message, and makes a mention or a link of nothing
@@ -58,10 +63,7 @@ func checkText(t *testing.T, part string) {
 			t.Errorf("Slack makes something of %q in %q", found, part)
 		}
 	}
-	bare := regexp.MustCompile("`[^`]*`").ReplaceAllString(special.ReplaceAllString(part, ""), "")
-	// A blank behind it, as between an author of that name and a title, makes
-	// no address of it.
-	if bad := regexp.MustCompile(`://|@channel|@here|mailto:\S`).FindString(bare); bad != "" {
+	if bad := bare.FindString(quoted.ReplaceAllString(special.ReplaceAllString(part, ""), "")); bad != "" {
 		t.Errorf("%q outside of code in %q", bad, part)
 	}
 	if strings.Count(part, "`")%2 != 0 {

@@ -47,7 +47,7 @@ func TestAdvisoryC6BombsKillNothingButTheirRender(t *testing.T) {
 	deep := "apiVersion: v1\nkind: ConfigMap\nmetadata: {name: a}\ndata: " + strings.Repeat("[", 100_000) + "\n"
 	kustomization := map[string]string{"app/kustomization.yaml": "resources: [a.yaml]\n"}
 	wide := map[string]string{}
-	for i := range 60 {
+	for i := range 8 {
 		wide[fmt.Sprintf("app/%d.yaml", i)] = strings.ReplaceAll(object, "name: a", fmt.Sprintf("name: a%d", i)) + "data: {x: \"" + strings.Repeat("y", 1<<20) + "\"}\n"
 	}
 	for name, c := range map[string]struct {
@@ -62,13 +62,13 @@ func TestAdvisoryC6BombsKillNothingButTheirRender(t *testing.T) {
 		"deep JSON":                  {map[string]string{"app/a.json": strings.Repeat("[", 1_000_000)}, "syntax"},
 		"many documents":             {map[string]string{"app/a.yaml": strings.Repeat("---\n", 20_000)}, "syntax"},
 		"large":                      {map[string]string{"app/a.yaml": "a: " + strings.Repeat("x", 17<<20)}, "syntax"},
-		"50 MiB in all":              {wide, "output_limit"},
+		"twice the output limit":     {wide, "output_limit"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			l := testLimits
 			l.timeout, l.memory = time.Minute, 192<<20
 			p := testPool(t, 1, l)
-			if name == "50 MiB in all" {
+			if name == "twice the output limit" {
 				p.limits.memory, p.limits.output = testLimits.memory, 4<<20
 			}
 			_, f := renderFiles(t, p, c.files, "app")

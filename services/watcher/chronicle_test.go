@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -141,8 +142,8 @@ func TestAChronicleOutlivesItsProcess(t *testing.T) {
 				}
 				again := open(t, dir)
 				for subject, list := range c.bySaid {
-					if diff := cmp.Diff(list, again.bySaid[subject]); diff != "" {
-						t.Fatalf("seed %d: %s", seed, diff)
+					if !reflect.DeepEqual(list, again.bySaid[subject]) {
+						t.Fatalf("seed %d: %s", seed, cmp.Diff(list, again.bySaid[subject]))
 					}
 				}
 				c = again
@@ -154,8 +155,8 @@ func TestAChronicleOutlivesItsProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 				again := open(t, dir)
-				if diff := cmp.Diff(c.bySaid, again.bySaid); diff != "" {
-					t.Fatalf("seed %d: %s", seed, diff)
+				if !reflect.DeepEqual(c.bySaid, again.bySaid) {
+					t.Fatalf("seed %d: %s", seed, cmp.Diff(c.bySaid, again.bySaid))
 				}
 				c = again
 			case 2: // in good order
@@ -163,8 +164,8 @@ func TestAChronicleOutlivesItsProcess(t *testing.T) {
 					t.Fatal(err)
 				}
 				again := open(t, dir)
-				if diff := cmp.Diff(c.bySaid, again.bySaid); diff != "" {
-					t.Fatalf("seed %d: %s", seed, diff)
+				if !reflect.DeepEqual(c.bySaid, again.bySaid) {
+					t.Fatalf("seed %d: %s", seed, cmp.Diff(c.bySaid, again.bySaid))
 				}
 				c = again
 			}
