@@ -3,9 +3,12 @@
 package kubelab_test
 
 import (
+	"context"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"testing"
+	"time"
 
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -28,20 +31,65 @@ func version(t *testing.T, api kubernetes.Interface) int {
 	return n
 }
 
+// endings take one cluster through every way to end and to start again. Its
+// clients were made before: they must go on working after each, for that is
+// what a service under test has.
+type endings struct {
+	*kubelab.Cluster
+	api    *kubernetes.Clientset
+	user   string // the kubeconfig of a user
+	server string
+}
+
+func newEndings(t *testing.T) endings {
+	t.Helper()
+	cluster := kubelab.New(t, kubelab.Options{})
+	user, err := cluster.UserKubeconfig("minted-before")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return endings{Cluster: cluster, api: client(t, cluster.Kubeconfig()), user: user, server: cluster.Server()}
+}
+
+// survive wants a cluster that is ended and started again to have its objects
+// and its address, and to know the user of before.
+func (e endings) survive(t *testing.T, how string, end func() error, start func(context.Context) error) {
+	t.Helper()
+	createConfigMap(t, e.api, how)
+	if err := end(); err != nil {
+		t.Fatal(err)
+	}
+	if err := refused(t.Context(), strings.TrimPrefix(e.server, "https://")); err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	if err := start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("%s; started again in %s", how, e.BootTime().Round(time.Millisecond))
+	if e.Server() != e.server {
+		t.Fatalf("%s: server moved from %s to %s", how, e.server, e.Server())
+	}
+	if _, err := e.api.CoreV1().ConfigMaps("default").Get(t.Context(), how, metav1.GetOptions{}); err != nil {
+		t.Fatalf("%s: %v", how, err)
+	}
+	if _, err := client(t, e.user).Discovery().ServerVersion(); err != nil {
+		t.Fatalf("%s: a kubeconfig minted before: %v", how, err)
+	}
+}
+
 // A cluster that is put back has the objects of then. Without a bump its
 // resourceVersions come back too; with one they don't, and what was before is
 // answered with 410.
-func TestRestoreFromBackup(t *testing.T) {
-	cluster := kubelab.New(t, kubelab.Options{})
-	api := client(t, cluster.Kubeconfig())
+func TestRestartAndRestore(t *testing.T) {
+	cluster := newEndings(t)
+	api := cluster.api
 	maps := api.CoreV1().ConfigMaps("default")
+	cluster.survive(t, "killed", cluster.Kill, cluster.Restart)
 	createConfigMap(t, api, "before")
 	backup := filepath.Join(t.TempDir(), "backup")
 	// Asked before: the API server writes by itself too, also between the two.
 	saved := version(t, api)
-	if err := cluster.Save(t.Context(), backup); err != nil {
-		t.Fatal(err)
-	}
+	cluster.survive(t, "stopped", cluster.Stop, func(ctx context.Context) error { return cluster.Save(ctx, backup) })
 	for range 200 {
 		if _, err := maps.Patch(t.Context(), "before", "application/merge-patch+json", []byte(`{"data":{"n":"`+strconv.Itoa(version(t, api))+`"}}`), metav1.PatchOptions{}); err != nil {
 			t.Fatal(err)
@@ -87,10 +135,10 @@ func expired(t *testing.T, api kubernetes.Interface, version int) {
 }
 
 func TestCompact(t *testing.T) {
-	cluster := kubelab.New(t, kubelab.Options{})
+	cluster := kubelab.ForTest(t) // this package's tests run one at a time
 	api := client(t, cluster.Kubeconfig())
 	old := version(t, api)
-	createConfigMap(t, api, "one")
+	newNamespace(t, api)
 	then := metav1.ListOptions{ResourceVersion: strconv.Itoa(old), ResourceVersionMatch: metav1.ResourceVersionMatchExact}
 	if _, err := api.CoreV1().ConfigMaps("default").List(t.Context(), then); err != nil {
 		t.Fatalf("what was before is not there: %v", err)
