@@ -4,12 +4,14 @@ package kubelab_test
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/client-go/kubernetes"
@@ -52,7 +54,7 @@ func newEndings(t *testing.T) endings {
 }
 
 // survive wants a cluster that is ended and started again to have its objects
-// and its address, and to know the user of before.
+// and its address, to know the user of before, and to run a pod.
 func (e endings) survive(t *testing.T, how string, end func() error, start func(context.Context) error) {
 	t.Helper()
 	createConfigMap(t, e.api, how)
@@ -75,6 +77,30 @@ func (e endings) survive(t *testing.T, how string, end func() error, start func(
 	if _, err := client(t, e.user).Discovery().ServerVersion(); err != nil {
 		t.Fatalf("%s: a kubeconfig minted before: %v", how, err)
 	}
+	runsPod(t, e.api, how)
+}
+
+// runsPod wants a pod to become ready at once: much sooner than the 40 s after
+// which a node that nobody plays would be taken over.
+func runsPod(t *testing.T, api kubernetes.Interface, name string) {
+	t.Helper()
+	pods := api.CoreV1().Pods("default")
+	_, err := pods.Create(t.Context(), &corev1.Pod{ObjectMeta: metav1.ObjectMeta{Name: name}, Spec: podTemplate(nil).Spec}, metav1.CreateOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	eventually(t, 20*time.Second, func(ctx context.Context) error {
+		pod, err := pods.Get(ctx, name, metav1.GetOptions{})
+		if err != nil {
+			return err
+		}
+		for _, condition := range pod.Status.Conditions {
+			if condition.Type == corev1.PodReady && condition.Status == corev1.ConditionTrue {
+				return nil
+			}
+		}
+		return fmt.Errorf("%s: the pod's status is %+v", name, pod.Status)
+	})
 }
 
 // A cluster that is put back has the objects of then. Without a bump its
