@@ -16,8 +16,8 @@
 // A test that stops, kills or restarts its cluster takes its own from [New].
 // Anything that is no test uses [Start].
 //
-// It owns the cluster's directory, and the cache folder of binaries. It holds
-// no Kubernetes client and no dependency beyond the standard library, and binds
-// no RBAC: a user from [Cluster.UserKubeconfig] may do nothing until the caller
-// grants it something.
+// It owns the cluster's directory, and the cache folder of binaries, each with
+// the template that its clusters begin with. It holds no Kubernetes client and no
+// dependency beyond the standard library, and binds no RBAC: a user from
+// [Cluster.UserKubeconfig] may do nothing until the caller grants it something.
 package kubelab

@@ -31,50 +31,13 @@ func createConfigMap(t *testing.T, api kubernetes.Interface, name string) {
 	}
 }
 
-func address(cluster *kubelab.Cluster) string {
-	return strings.TrimPrefix(cluster.Server(), "https://")
-}
-
-// The client that was made before an end must go on working after it: that is
-// what a service under test has.
-func TestRestartKeepsObjectsAndAddress(t *testing.T) {
-	cluster := kubelab.New(t, kubelab.Options{})
-	api := client(t, cluster.Kubeconfig())
-	user, err := cluster.UserKubeconfig("minted-before")
-	if err != nil {
-		t.Fatal(err)
-	}
-	server := cluster.Server()
-
-	for _, end := range []struct {
-		name string
-		end  func() error
-	}{{"stopped", cluster.Stop}, {"killed", cluster.Kill}} {
-		createConfigMap(t, api, end.name)
-		if err := end.end(); err != nil {
-			t.Fatal(err)
-		}
-		if err := refused(t.Context(), address(cluster)); err != nil {
-			t.Fatalf("%s: %v", end.name, err)
-		}
-		if err := cluster.Restart(t.Context()); err != nil {
-			t.Fatal(err)
-		}
-		t.Logf("%s; started again in %s", end.name, cluster.BootTime().Round(time.Millisecond))
-		if cluster.Server() != server {
-			t.Fatalf("%s: server moved from %s to %s", end.name, server, cluster.Server())
-		}
-		if _, err := api.CoreV1().ConfigMaps("default").Get(t.Context(), end.name, metav1.GetOptions{}); err != nil {
-			t.Fatalf("%s: %v", end.name, err)
-		}
-		if _, err := client(t, user).Discovery().ServerVersion(); err != nil {
-			t.Fatalf("%s: a kubeconfig minted before: %v", end.name, err)
-		}
-	}
-}
-
 func TestPauseAndResume(t *testing.T) {
-	cluster := kubelab.New(t, kubelab.Options{})
+	cluster := kubelab.ForTest(t) // this package's tests run one at a time
+	t.Cleanup(func() {
+		if err := cluster.Resume(); err != nil {
+			t.Error(err)
+		}
+	})
 	config := restConfig(t, cluster.Kubeconfig())
 	config.Timeout = 500 * time.Millisecond
 	api, err := kubernetes.NewForConfig(config)
@@ -94,23 +57,6 @@ func TestPauseAndResume(t *testing.T) {
 		_, err := api.Discovery().ServerVersion()
 		return err
 	})
-}
-
-func TestNodesFollowTheirNumber(t *testing.T) {
-	dir := t.TempDir()
-	for _, count := range []int{3, 1} {
-		cluster, err := kubelab.Start(t.Context(), kubelab.Options{Dir: dir, Nodes: count})
-		if err != nil {
-			t.Fatal(err)
-		}
-		nodes, listErr := client(t, cluster.Kubeconfig()).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
-		if err := errors.Join(listErr, cluster.Stop()); err != nil {
-			t.Fatal(err)
-		}
-		if len(nodes.Items) != count {
-			t.Errorf("%d nodes, want %d", len(nodes.Items), count)
-		}
-	}
 }
 
 // startByHand runs kubelab up as a person would and returns once it is ready.
@@ -149,31 +95,30 @@ func kubelabCommand(t *testing.T, binary string, args ...string) (string, error)
 	return string(out), err
 }
 
-func TestSignalsStopCleanly(t *testing.T) {
+func TestInterruptStopsCleanly(t *testing.T) {
 	binary, err := kubelab.Binary(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, sig := range []syscall.Signal{syscall.SIGTERM, syscall.SIGINT} {
-		cmd, stderr := startByHand(t, binary, t.TempDir())
-		if err := cmd.Process.Signal(sig); err != nil {
-			t.Fatal(err)
-		}
-		began := time.Now()
-		if err := cmd.Wait(); err != nil || stderr.Len() != 0 {
-			t.Errorf("%s: %v, standard error %q", sig, err, stderr)
-		}
-		t.Logf("%s: ended after %s", sig, time.Since(began).Round(time.Millisecond))
+	cmd, stderr := startByHand(t, binary, t.TempDir())
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil {
+		t.Fatal(err)
 	}
+	began := time.Now()
+	if err := cmd.Wait(); err != nil || stderr.Len() != 0 {
+		t.Errorf("%v, standard error %q", err, stderr)
+	}
+	t.Logf("ended after %s", time.Since(began).Round(time.Millisecond))
 }
 
+// Down sends SIGTERM, which must stop a cluster cleanly.
 func TestDown(t *testing.T) {
 	binary, err := kubelab.Binary(t.Context(), os.Stderr)
 	if err != nil {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	cmd, _ := startByHand(t, binary, dir)
+	cmd, stderr := startByHand(t, binary, dir)
 
 	out, err := kubelabCommand(t, binary, "up", "--dir", dir)
 	if err == nil || !strings.Contains(out, "already running") || !strings.Contains(out, "kubelab down --dir "+dir) {
@@ -187,15 +132,15 @@ func TestDown(t *testing.T) {
 	if t.Failed() {
 		return // it may still run
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("the process that was told to stop: %v", err)
+	if err := cmd.Wait(); err != nil || stderr.Len() != 0 {
+		t.Errorf("the process that was told to stop: %v, standard error %q", err, stderr)
 	}
 }
 
-// killedParent has another process start a cluster in dir, kills that process
-// with SIGKILL, and returns the cluster's address. The process stays a zombie
-// until the test calls its Wait.
-func killedParent(t *testing.T, dir string, env ...string) (address string, parent *exec.Cmd) {
+// startParent has another process start a cluster in dir, and returns the
+// cluster's address and that process. Once killed it stays a zombie until the
+// test calls its Wait.
+func startParent(t *testing.T, dir string, env ...string) (address string, parent *exec.Cmd) {
 	t.Helper()
 	parent = exec.Command(os.Args[0])
 	parent.Env = append(append(os.Environ(), parentEnv+"="+dir), env...)
@@ -207,30 +152,64 @@ func killedParent(t *testing.T, dir string, env ...string) (address string, pare
 	if err := parent.Start(); err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(func() { kill(t, parent) }) // the test failed before it did so itself
 	var server string
-	_, scanErr := fmt.Fscanln(stdout, &server)
-	if err := errors.Join(scanErr, parent.Process.Kill()); err != nil {
+	if _, err := fmt.Fscanln(stdout, &server); err != nil {
 		t.Fatal(err)
 	}
 	return strings.TrimPrefix(server, "https://"), parent
 }
 
-// A parent that nobody has reaped must count as ended.
+func kill(t *testing.T, parent *exec.Cmd) {
+	t.Helper()
+	if err := parent.Process.Kill(); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+}
+
+// held returns an error as long as a process holds the cluster's directory.
+func held(dir string) error {
+	file, err := os.OpenFile(filepath.Join(dir, "lock"), os.O_RDWR, 0)
+	if err != nil {
+		return err
+	}
+	lock := syscall.Flock_t{Type: syscall.F_WRLCK}
+	if err := errors.Join(syscall.FcntlFlock(file.Fd(), syscall.F_GETLK, &lock), file.Close()); err != nil {
+		return err
+	}
+	if lock.Type != syscall.F_UNLCK {
+		return fmt.Errorf("process %d holds %s", lock.Pid, dir)
+	}
+	return nil
+}
+
+func wantNodes(t *testing.T, dir string, count int) {
+	t.Helper()
+	nodes, err := client(t, filepath.Join(dir, "kubeconfig")).CoreV1().Nodes().List(t.Context(), metav1.ListOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(nodes.Items) != count {
+		t.Errorf("%d nodes, want %d", len(nodes.Items), count)
+	}
+}
+
+// A parent that nobody has reaped must count as ended. The cluster can be
+// started again then, with fewer nodes.
 func TestEndsWithKilledParent(t *testing.T) {
 	dir := t.TempDir()
-	address, parent := killedParent(t, dir)
+	address, parent := startParent(t, dir, nodesEnv+"=3")
+	wantNodes(t, dir, 3)
+	if held(dir) == nil {
+		t.Error("a cluster that runs does not hold its directory")
+	}
+	kill(t, parent)
 	began := time.Now()
 	eventually(t, 30*time.Second, func(ctx context.Context) error { return refused(ctx, address) })
-	// A process that still runs holds the directory and fails every start.
-	var cluster *kubelab.Cluster
-	eventually(t, 30*time.Second, func(ctx context.Context) (err error) {
-		cluster, err = kubelab.Start(ctx, kubelab.Options{Dir: dir})
-		return err
-	})
-	t.Logf("ended, and started again, %s after its parent's end", time.Since(began).Round(time.Millisecond))
-	if err := cluster.Stop(); err != nil {
-		t.Error(err)
-	}
+	eventually(t, 30*time.Second, func(context.Context) error { return held(dir) })
+	t.Logf("ended %s after its parent's end", time.Since(began).Round(time.Millisecond))
+	cluster := kubelab.New(t, kubelab.Options{Dir: dir, Nodes: 1})
+	wantNodes(t, cluster.Dir(), 1)
 	_ = parent.Wait() // it was killed
 }
 
@@ -240,7 +219,8 @@ func TestDetachedOutlivesParent(t *testing.T) {
 		t.Fatal(err)
 	}
 	dir := t.TempDir()
-	address, parent := killedParent(t, dir, detachEnv+"=1")
+	address, parent := startParent(t, dir, detachEnv+"=1")
+	kill(t, parent)
 	_ = parent.Wait() // it was killed
 	// One that is bound to its parent stops listening within a second or two.
 	watch, cancel := context.WithTimeout(t.Context(), 4*time.Second)

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strconv"
 	"syscall"
 	"testing"
 	"time"
@@ -23,6 +24,9 @@ import (
 // that it names, see killedParent.
 const parentEnv = "KUBELAB_TEST_PARENT_OF"
 
+// nodesEnv is how many nodes that cluster has, when it is not the default.
+const nodesEnv = "KUBELAB_TEST_NODES"
+
 // detachEnv, not empty, makes that cluster a detached one.
 const detachEnv = "KUBELAB_TEST_DETACH"
 
@@ -35,7 +39,8 @@ func TestMain(m *testing.M) {
 
 // beParent starts a cluster, prints its server, and waits to be killed.
 func beParent(dir string) int {
-	cluster, err := kubelab.Start(context.Background(), kubelab.Options{Dir: dir, Detach: os.Getenv(detachEnv) != ""})
+	nodes, _ := strconv.Atoi(os.Getenv(nodesEnv)) // not set: 0, the default
+	cluster, err := kubelab.Start(context.Background(), kubelab.Options{Dir: dir, Nodes: nodes, Detach: os.Getenv(detachEnv) != ""})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

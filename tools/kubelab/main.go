@@ -47,6 +47,7 @@ func upCommand() *cobra.Command {
 	flags.BoolVar(&opts.Audit, "audit", false, "write one line of JSON per request (metadata only) to DIR/audit.log")
 	flags.BoolVar(&opts.Fsync, "fsync", false, "make etcd fsync; only needed to survive a crash of the machine")
 	flags.IntVar(&opts.Bump, "bump-revision", 0, "raise etcd's revision by at least so many and compact what is below, before anything else starts: for data from a backup")
+	flags.StringVar(&opts.Template, "template", "", "when DIR has no data, begin with a copy of etcd's data in this folder: of a cluster that was stopped after its first start")
 	flags.IntVar(&opts.ParentPID, "parent-pid", opts.ParentPID, "stop when this process ends; 0 keeps running without it")
 	flags.Lookup("parent-pid").DefValue = "the parent process"
 	return cmd

@@ -32,6 +32,11 @@ const (
 	nodeLabelValue = "true"
 )
 
+// holder is the name that kwok holds the nodes' leases by. It is the same in every
+// run: one by another name would leave the nodes alone until the leases of the
+// run before have expired.
+const holder = "kubelab"
+
 // leaseSeconds and parallelism are kwok's own defaults, which only its command
 // line applies.
 const (
@@ -92,13 +97,9 @@ func kwokConfig(dir layout) (controllers.Config, error) {
 	if err != nil {
 		return controllers.Config{}, err
 	}
-	id, err := controllers.Identity()
-	if err != nil {
-		return controllers.Config{}, err
-	}
 	return controllers.Config{
 		Clock:                      clock.RealClock{},
-		ID:                         id,
+		ID:                         holder,
 		RESTClient:                 restClient,
 		TypedClient:                typed,
 		DynamicClient:              dynamic,

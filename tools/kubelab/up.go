@@ -35,8 +35,9 @@ type upOptions struct {
 	Nodes     int
 	Audit     bool
 	Fsync     bool
-	Bump      int // by which etcd's revision is raised first
-	ParentPID int // 0: outlive every other process
+	Bump      int    // by which etcd's revision is raised first
+	Template  string // folder of etcd's data to begin with; empty: with nothing
+	ParentPID int    // 0: outlive every other process
 }
 
 // errParentEnded is the cause of an end that came with the parent's.
@@ -148,20 +149,32 @@ func (c *cluster) run(ctx context.Context, ready func() error) error {
 	if err := writeComponentKubeconfigs(c.dir); err != nil {
 		return errors.Join(err, listener.Close())
 	}
+	seeded := false
+	if c.opts.Template != "" {
+		if seeded, err = c.dir.seed(c.opts.Template); err != nil {
+			return errors.Join(err, listener.Close())
+		}
+	}
 	etcd, err := startEtcd(ctx, c.dir, c.opts.Fsync)
 	if err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	defer closeEtcd(etcd)
-	if err := c.prepareEtcd(ctx, etcd); err != nil {
+	if err := c.prepareEtcd(ctx, etcd, seeded); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return c.runServer(ctx, etcd, listener, ready)
 }
 
-// prepareEtcd bumps the revision, where that is asked for, and writes down where
-// etcd is.
-func (c *cluster) prepareEtcd(ctx context.Context, etcd *embed.Etcd) error {
+// prepareEtcd removes what is only right in the cluster that the data was taken
+// from, bumps the revision, where that is asked for, and writes down where etcd
+// is.
+func (c *cluster) prepareEtcd(ctx context.Context, etcd *embed.Etcd, seeded bool) error {
+	if seeded {
+		if err := forgetOrigin(ctx, etcd); err != nil {
+			return err
+		}
+	}
 	if c.opts.Bump > 0 {
 		if err := bump(ctx, etcd, c.opts.Bump); err != nil {
 			return err
