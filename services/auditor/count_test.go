@@ -36,7 +36,7 @@ func (r *rig) auditorRequests(since time.Time) (looks, lists []kubelab.Request) 
 // TestRequests counts what 50 converged applications cost: at the start one
 // list and one watch for each kind, and then nothing, until something differs.
 func TestRequests(t *testing.T) {
-	r := newRigOn(t, kubelab.New(t, kubelab.Options{Audit: true}))
+	r := newRig(t)
 	var apps []*app
 	for i := range 50 {
 		a := r.app(fmt.Sprintf("app-%d", i))

@@ -17,6 +17,8 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
+const gadgetsName = "gadgets.lab.example"
+
 const gadgetDefinition = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -241,9 +243,10 @@ var rows = []foreign{
 // TestForeignWrites tries every row of the table on a real API server.
 func TestForeignWrites(t *testing.T) {
 	r := newRig(t)
+	r.forgetsGadgets()
 	crd := r.app("definitions")
 	crd.converge(gadgetDefinition)
-	r.established("gadgets.lab.example")
+	r.established(gadgetsName)
 	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
 	if err != nil {
 		t.Fatal(err)
