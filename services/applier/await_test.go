@@ -19,7 +19,7 @@ import (
 func TestDecideDeletesNothingWhileItAwaitsAnother(t *testing.T) {
 	t.Parallel()
 	waited, guarded := 0, 0
-	for seed := range uint64(2000) {
+	for seed := range uint64(700) {
 		r := rand.New(rand.NewPCG(seed, 5))
 		w := newWorld()
 		for sequence := uint64(1); sequence <= 8; sequence++ {

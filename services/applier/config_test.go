@@ -7,6 +7,7 @@ import (
 	"crypto/sha256"
 	"fmt"
 	"log/slog"
+	"slices"
 	"strings"
 	"testing"
 
@@ -64,12 +65,15 @@ func TestADamagedInventoryCountsAsLost(t *testing.T) {
 	whole := gzipped(t, []byte("["+entry+"]"))
 	flipped := bytes.Clone(whole)
 	flipped[len(flipped)-5] ^= 1 // in the checksum
+	// A list that is whole, and blown up: gzip streams that follow one another are one.
+	blank := gzipped(t, bytes.Repeat([]byte(" "), maxUnpacked/64))
+	blown := slices.Concat(gzipped(t, []byte("["+entry)), bytes.Repeat(blank, 64), gzipped(t, []byte("]")))
 	for name, packed := range map[string][]byte{
 		"cut behind the list":    whole[:len(whole)-8],
 		"checksum":               flipped,
 		"something behind":       gzipped(t, []byte("["+entry+"]["+entry+"]")),
 		"an object twice":        gzipped(t, []byte("["+entry+","+entry+"]")),
-		"more than fits at once": gzipped(t, bytes.Repeat([]byte(" "), maxUnpacked+1)),
+		"more than fits at once": blown,
 	} {
 		if e := decodeInventory(configMapOf("{}", "{}", packed)); e.broken == nil {
 			t.Errorf("%s: read as %+v", name, e.Entries)

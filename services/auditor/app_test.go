@@ -5,6 +5,7 @@ package auditor
 import (
 	"encoding/json"
 	"fmt"
+	"slices"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -42,9 +43,24 @@ func (r *rig) app(name string, change ...func(*events.Declaration)) *app {
 	for _, c := range change {
 		c(&a.declaration)
 	}
-	r.fleet = append(r.fleet, name)
-	r.publishFleet()
+	r.lists(name)
 	return a
+}
+
+// lists publishes the list of the fleet with names, unless it has them: a test of
+// many applications lists them at once, as each list has every application looked
+// at anew.
+func (r *rig) lists(names ...string) {
+	r.t.Helper()
+	known := len(r.fleet)
+	for _, name := range names {
+		if !slices.Contains(r.fleet, name) {
+			r.fleet = append(r.fleet, name)
+		}
+	}
+	if len(r.fleet) > known {
+		r.publishFleet()
+	}
 }
 
 func (r *rig) publishFleet() {

@@ -17,7 +17,8 @@ import (
 // What was said of a kind counts until the kinds are asked for anew: one that comes
 // back may have another scope.
 func TestAKindThatComesBackWithAnotherScope(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
+	r.forgetsGadgets()
 	config, err := kube.Config(r.cluster.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)
@@ -33,7 +34,7 @@ func TestAKindThatComesBackWithAnotherScope(t *testing.T) {
 		a.commit()
 		a.render(definition)
 		a.writeAll()
-		r.established("gadgets.lab.example")
+		r.established(gadgetsName)
 		bustest.Eventually(t, "the kind is served", func() bool {
 			_, namespaced, err = c.resource(t.Context(), schema.GroupKind{Group: "lab.example", Kind: "Gadget"}, "v1")
 			return err == nil
@@ -43,11 +44,11 @@ func TestAKindThatComesBackWithAnotherScope(t *testing.T) {
 	if !scope(gadgetDefinition) {
 		t.Error("gadgets have no namespace")
 	}
-	if err := definitions.Delete(t.Context(), "gadgets.lab.example", metav1.DeleteOptions{}); err != nil {
+	if err := definitions.Delete(t.Context(), gadgetsName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	bustest.Eventually(t, "the definition is gone", func() bool {
-		_, err := definitions.Get(t.Context(), "gadgets.lab.example", metav1.GetOptions{})
+		_, err := definitions.Get(t.Context(), gadgetsName, metav1.GetOptions{})
 		return err != nil
 	})
 	wide := strings.Replace(gadgetDefinition, "scope: Namespaced", "scope: Cluster", 1)

@@ -36,10 +36,15 @@ func (r *rig) auditorRequests(since time.Time) (looks, lists []kubelab.Request) 
 // TestRequests counts what 50 converged applications cost: at the start one
 // list and one watch for each kind, and then nothing, until something differs.
 func TestRequests(t *testing.T) {
-	r := newRigOn(t, kubelab.New(t, kubelab.Options{Audit: true}))
-	var apps []*app
+	r := newRig(t)
+	var names []string
 	for i := range 50 {
-		a := r.app(fmt.Sprintf("app-%d", i))
+		names = append(names, fmt.Sprintf("app-%d", i))
+	}
+	r.lists(names...)
+	var apps []*app
+	for i, name := range names {
+		a := r.app(name)
 		a.converge(configMap(fmt.Sprintf("one-%d", i), "k", "v"), configMap(fmt.Sprintf("two-%d", i), "k", "v"),
 			fmt.Sprintf("apiVersion: v1\nkind: Service\nmetadata: {name: svc-%d}\nspec: {selector: {app: x}, ports: [{port: 80}]}\n", i))
 		apps = append(apps, a)

@@ -97,7 +97,7 @@ func TestWatchesThatBreak(t *testing.T) {
 // TestAPIServerOut keeps the state while the API server is away, and finds
 // what happened meanwhile.
 func TestAPIServerOut(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
 	r.audit()
 	a := r.app("out")
 	a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
@@ -124,7 +124,7 @@ func TestAPIServerOut(t *testing.T) {
 // TestClusterRestoredFromBackup puts the cluster's store back to an older
 // state: its resource versions go back, and so do the objects.
 func TestClusterRestoredFromBackup(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
 	a := r.app("restored")
 	a.converge(configMap("one", "k", "1"), configMap("two", "k", "1"))
 	etcd, backup := filepath.Join(r.cluster.Dir(), "etcd"), filepath.Join(t.TempDir(), "backup")
@@ -199,7 +199,7 @@ func (g *gate) RoundTrip(q *http.Request) (*http.Response, error) {
 // meanwhile: a watch that went on where it was would go on in the future, and
 // tell nothing until the cluster gets there.
 func TestClusterRestoredUnderAWatch(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
 	a := r.app("restored")
 	a.converge(configMap("one", "k", "1"), configMap("two", "k", "1"))
 	backup := filepath.Join(t.TempDir(), "backup")

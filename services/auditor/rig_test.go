@@ -13,9 +13,11 @@ import (
 
 	"github.com/nats-io/nats.go"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -55,13 +57,21 @@ type rig struct {
 
 var namespaces atomic.Int64
 
+// newRig is a rig on the cluster that the package's tests share. They run one
+// after another, so that one of them may end the cluster or put it back to an
+// older state: it is there again for the next.
 func newRig(t *testing.T) *rig {
 	t.Helper()
-	return newRigOn(t, kubelab.ForTest(t))
-}
-
-func newRigOn(t *testing.T, cluster *kubelab.Cluster) *rig {
-	t.Helper()
+	cluster := kubelab.ForTest(t)
+	t.Cleanup(func() {
+		select {
+		case <-cluster.Done():
+			if err := cluster.Restart(context.Background()); err != nil {
+				t.Error(err)
+			}
+		default:
+		}
+	})
 	r := &rig{t: t, bus: bustest.Start(t), cluster: cluster, fleets: &atomic.Int64{}}
 	var err error
 	if r.admin, err = clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig()); err != nil {
@@ -264,8 +274,24 @@ func (r *rig) idleOn(conn *bus.Conn) *Auditor {
 	return b
 }
 
-// clusterOfItsOwn is a control plane for a test that ends it.
-func clusterOfItsOwn(t *testing.T) *kubelab.Cluster {
-	t.Helper()
-	return kubelab.New(t, kubelab.Options{})
+// forgetsGadgets removes the custom resource of the tests when the test ends: the
+// next one finds a cluster that has never served it.
+func (r *rig) forgetsGadgets() {
+	r.t.Helper()
+	served, err := discovery.NewDiscoveryClientForConfig(r.admin)
+	if err != nil {
+		r.t.Fatal(err)
+	}
+	r.t.Cleanup(func() {
+		ctx := context.Background()
+		definitions := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "")
+		if err := definitions.Delete(ctx, gadgetsName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
+			r.t.Error(err)
+		}
+		bustest.Eventually(r.t, "gadgets are no longer served", func() bool {
+			_, err := definitions.Get(ctx, gadgetsName, metav1.GetOptions{})
+			_, found := served.ServerResourcesForGroupVersion("lab.example/v1")
+			return apierrors.IsNotFound(err) && apierrors.IsNotFound(found)
+		})
+	})
 }

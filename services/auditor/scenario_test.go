@@ -466,7 +466,8 @@ func TestLogLost(t *testing.T) {
 // TestCustomResources has a definition and its resource in one commit, and the
 // definition deleted by hand.
 func TestCustomResources(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
+	r.forgetsGadgets()
 	r.audit()
 	a := r.app("custom")
 	a.commit()
@@ -474,7 +475,7 @@ func TestCustomResources(t *testing.T) {
 	var list []events.AppliedObject
 	for _, o := range a.bundle.Objects {
 		if o.Kind == "Gadget" {
-			r.established("gadgets.lab.example")
+			r.established(gadgetsName)
 		}
 		list = append(list, a.writeOne(o))
 	}
@@ -491,7 +492,7 @@ func TestCustomResources(t *testing.T) {
 	a.hears("detected Gadget/gadget changed")
 	a.writeAll()
 	a.hears("detected Gadget/gadget changed, resolved Gadget/gadget healed")
-	if err := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "").Delete(t.Context(), "gadgets.lab.example", metav1.DeleteOptions{}); err != nil {
+	if err := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "").Delete(t.Context(), gadgetsName, metav1.DeleteOptions{}); err != nil {
 		t.Fatal(err)
 	}
 	bustest.Eventually(t, "both are gone", func() bool {
@@ -503,7 +504,8 @@ func TestCustomResources(t *testing.T) {
 
 // TestIdentityIsKept: the keeper extends the role as custom resources come.
 func TestIdentityIsKept(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
+	r.forgetsGadgets()
 	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
 	if err != nil {
 		t.Fatal(err)
@@ -515,7 +517,7 @@ func TestIdentityIsKept(t *testing.T) {
 	r.audit()
 	a := r.app("kept")
 	a.converge(gadgetDefinition)
-	r.established("gadgets.lab.example")
+	r.established(gadgetsName)
 	a.converge(gadgetDefinition, gadget)
 	a.quiet("")
 	r.patch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":9}]`)

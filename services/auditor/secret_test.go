@@ -123,7 +123,7 @@ func TestSecretsWithoutDigestKey(t *testing.T) {
 // TestSecretsNotGranted: an auditor that may not read Secrets says so, does the
 // rest of its work, and says when it may.
 func TestSecretsNotGranted(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
 	key := r.withDigestKey()
 	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
 	if err != nil {

@@ -20,7 +20,7 @@ import (
 // With exactly the rights that deploy/kubernetes grants in an application's
 // namespace, and none elsewhere, everything there is audited, Secrets included.
 func TestAuditsANamespaceWithTheShippedRights(t *testing.T) {
-	r := newRigOn(t, clusterOfItsOwn(t))
+	r := newRig(t)
 	key := r.withDigestKey()
 	rbac := kubernetes.NewForConfigOrDie(r.admin).RbacV1()
 	if err := rbac.ClusterRoleBindings().Delete(t.Context(), RoleName, metav1.DeleteOptions{}); err != nil {

@@ -17,6 +17,8 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
+const gadgetsName = "gadgets.lab.example"
+
 const gadgetDefinition = `
 apiVersion: apiextensions.k8s.io/v1
 kind: CustomResourceDefinition
@@ -241,9 +243,10 @@ var rows = []foreign{
 // TestForeignWrites tries every row of the table on a real API server.
 func TestForeignWrites(t *testing.T) {
 	r := newRig(t)
+	r.forgetsGadgets()
 	crd := r.app("definitions")
 	crd.converge(gadgetDefinition)
-	r.established("gadgets.lab.example")
+	r.established(gadgetsName)
 	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
 	if err != nil {
 		t.Fatal(err)
@@ -255,12 +258,17 @@ func TestForeignWrites(t *testing.T) {
 	warm.converge(gadget, deployment)
 	r.patch(gadgets, "gadget", `[{"op":"replace","path":"/size","value":1}]`)
 	warm.hears("detected Gadget/gadget changed")
+	names := make([]string, len(rows))
+	for i := range rows {
+		names[i] = fmt.Sprintf("table-%d", i)
+	}
+	r.lists(names...)
 	var latencies []time.Duration
 	for i, row := range rows {
 		t.Run(row.name, func(t *testing.T) {
 			sub := *r
 			sub.t = t
-			a := sub.app(fmt.Sprintf("table-%d", i))
+			a := sub.app(names[i])
 			defer func() { r.fleet, r.fleets = sub.fleet, sub.fleets }() // the next list is another one
 			a.declaration.Namespace = r.inNamespace(t)
 			sub.namespace = a.declaration.Namespace
