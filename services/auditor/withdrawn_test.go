@@ -147,7 +147,7 @@ func TestHeldWithdrawalTakesNothingBack(t *testing.T) {
 			r := newRig(t)
 			stop := r.audit()
 			a := r.app("held-" + name)
-			a.converge(configMap("one", "k", "v"))
+			a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
 			a.quiet("")
 			a.undeclare()
 			a.withdrawn(events.ActionHeld)
@@ -155,14 +155,15 @@ func TestHeldWithdrawalTakesNothingBack(t *testing.T) {
 			a.quiet("")
 			if restarted {
 				stop()
-			}
-			a.delete("one")
-			if restarted {
+				a.delete("one")
 				r.audit()
 				a.hears("detected ConfigMap/one missing")
-			} else {
-				a.hears("detected ConfigMap/one deleted")
+				return
 			}
+			// What is told of one shows that the objects are the application's again.
+			a.edited("two")
+			a.delete("one")
+			a.hears("detected ConfigMap/two changed, detected ConfigMap/one deleted")
 		})
 	}
 }
