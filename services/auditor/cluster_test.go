@@ -17,8 +17,7 @@ import (
 // What was said of a kind counts until the kinds are asked for anew: one that comes
 // back may have another scope.
 func TestAKindThatComesBackWithAnotherScope(t *testing.T) {
-	r := newRig(t)
-	r.forgetsGadgets()
+	r := newRigAlone(t)
 	config, err := kube.Config(r.cluster.Kubeconfig())
 	if err != nil {
 		t.Fatal(err)

@@ -13,11 +13,9 @@ import (
 
 	"github.com/nats-io/nats.go"
 	corev1 "k8s.io/api/core/v1"
-	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime/schema"
-	"k8s.io/client-go/discovery"
 	"k8s.io/client-go/dynamic"
 	"k8s.io/client-go/kubernetes"
 	"k8s.io/client-go/rest"
@@ -72,6 +70,19 @@ func newRig(t *testing.T) *rig {
 		default:
 		}
 	})
+	return newRigOn(t, cluster)
+}
+
+// newRigAlone is a rig on a cluster of its own, for tests that define a kind and
+// delete its definition: until a cluster has deleted one, nobody can make another,
+// and a busy one was seen not to have in a minute and a half.
+func newRigAlone(t *testing.T) *rig {
+	t.Helper()
+	return newRigOn(t, kubelab.New(t, kubelab.Options{}))
+}
+
+func newRigOn(t *testing.T, cluster *kubelab.Cluster) *rig {
+	t.Helper()
 	r := &rig{t: t, bus: bustest.Start(t), cluster: cluster, fleets: &atomic.Int64{}}
 	var err error
 	if r.admin, err = clientcmd.BuildConfigFromFlags("", cluster.Kubeconfig()); err != nil {
@@ -272,26 +283,4 @@ func (r *rig) idleOn(conn *bus.Conn) *Auditor {
 	known.reading.Store(int32(Listed))
 	b.readers.running[s] = &runningReader{reader: known, stop: func() {}}
 	return b
-}
-
-// forgetsGadgets removes the custom resource of the tests when the test ends: the
-// next one finds a cluster that has never served it.
-func (r *rig) forgetsGadgets() {
-	r.t.Helper()
-	served, err := discovery.NewDiscoveryClientForConfig(r.admin)
-	if err != nil {
-		r.t.Fatal(err)
-	}
-	r.t.Cleanup(func() {
-		ctx := context.Background()
-		definitions := r.client(gvk("apiextensions.k8s.io", "v1", "CustomResourceDefinition"), "")
-		if err := definitions.Delete(ctx, gadgetsName, metav1.DeleteOptions{}); err != nil && !apierrors.IsNotFound(err) {
-			r.t.Error(err)
-		}
-		bustest.Eventually(r.t, "gadgets are no longer served", func() bool {
-			_, err := definitions.Get(ctx, gadgetsName, metav1.GetOptions{})
-			_, found := served.ServerResourcesForGroupVersion("lab.example/v1")
-			return apierrors.IsNotFound(err) && apierrors.IsNotFound(found)
-		})
-	})
 }

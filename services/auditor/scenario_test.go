@@ -466,8 +466,7 @@ func TestLogLost(t *testing.T) {
 // TestCustomResources has a definition and its resource in one commit, and the
 // definition deleted by hand.
 func TestCustomResources(t *testing.T) {
-	r := newRig(t)
-	r.forgetsGadgets()
+	r := newRigAlone(t)
 	r.audit()
 	a := r.app("custom")
 	a.commit()
@@ -504,8 +503,7 @@ func TestCustomResources(t *testing.T) {
 
 // TestIdentityIsKept: the keeper extends the role as custom resources come.
 func TestIdentityIsKept(t *testing.T) {
-	r := newRig(t)
-	r.forgetsGadgets()
+	r := newRigAlone(t)
 	id, err := MintReadOnly(t.Context(), r.admin, t.TempDir(), Grant{})
 	if err != nil {
 		t.Fatal(err)

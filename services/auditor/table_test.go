@@ -243,7 +243,6 @@ var rows = []foreign{
 // TestForeignWrites tries every row of the table on a real API server.
 func TestForeignWrites(t *testing.T) {
 	r := newRig(t)
-	r.forgetsGadgets()
 	crd := r.app("definitions")
 	crd.converge(gadgetDefinition)
 	r.established(gadgetsName)
