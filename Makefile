@@ -30,7 +30,9 @@ testbin   := bin/test/packages/
 testenv   := env -u GOTMPDIR GORACE=atexit_sleep_ms=100
 testflags := -race -shuffle=on -count=1 -p 4 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' -o $(testbin)
 tested    := {{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}
-long      := $(addprefix ./,test/faults services/applier test/e2e services/watcher services/auditor test/badinput services/renderer test/demo test/deploy services/notifier test/privileges test/kubelab)
+long      := $(addprefix ./,test/faults services/applier test/e2e internal/bus services/watcher services/auditor test/badinput \
+  services/renderer test/demo services/notifier test/kubelab test/privileges test/deploy cmd/plumbline internal/fleet \
+  test/cli deploy/nats internal/natsserver test/proxy internal/telemetry/export events)
 
 .PHONY: help
 help: ## show this list
