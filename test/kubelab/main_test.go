@@ -3,6 +3,7 @@
 package kubelab_test
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,7 @@ import (
 )
 
 // parentEnv makes this test binary the parent of a cluster in the directory
-// that it names, see killedParent.
+// that it names, see startParent.
 const parentEnv = "KUBELAB_TEST_PARENT_OF"
 
 // nodesEnv is how many nodes that cluster has, when it is not the default.
@@ -39,7 +40,11 @@ func TestMain(m *testing.M) {
 
 // beParent starts a cluster, prints its server, and waits to be killed.
 func beParent(dir string) int {
-	nodes, _ := strconv.Atoi(os.Getenv(nodesEnv)) // not set: 0, the default
+	nodes, err := strconv.Atoi(cmp.Or(os.Getenv(nodesEnv), "0"))
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	cluster, err := kubelab.Start(context.Background(), kubelab.Options{Dir: dir, Nodes: nodes, Detach: os.Getenv(detachEnv) != ""})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)

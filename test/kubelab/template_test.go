@@ -4,7 +4,10 @@ package kubelab_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -18,7 +21,27 @@ import (
 // one must not show, from the first request on.
 func TestTemplateLeavesNothingOfItsCluster(t *testing.T) {
 	began := time.Now().Add(-time.Second) // the API server's times are whole seconds
-	cluster := kubelab.New(t, kubelab.Options{})
+	leavesNothing(t, kubelab.New(t, kubelab.Options{}), began)
+}
+
+// So it is with one that was killed when it had the copy and nothing else.
+func TestTemplateLeavesNothingInAKilledStart(t *testing.T) {
+	binary, err := kubelab.Binary(t.Context(), os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	kubelab.ForTest(t) // there is a template then
+	dir := t.TempDir()
+	err = os.CopyFS(filepath.Join(dir, "etcd"), os.DirFS(filepath.Join(filepath.Dir(binary), "template")))
+	if err := errors.Join(err, os.WriteFile(filepath.Join(dir, "foreign"), nil, 0o600)); err != nil {
+		t.Fatal(err)
+	}
+	began := time.Now().Add(-time.Second)
+	leavesNothing(t, kubelab.New(t, kubelab.Options{Dir: dir}), began)
+}
+
+func leavesNothing(t *testing.T, cluster *kubelab.Cluster, began time.Time) {
+	t.Helper()
 	api := client(t, cluster.Kubeconfig())
 	authority := string(restConfig(t, cluster.Kubeconfig()).CAData)
 

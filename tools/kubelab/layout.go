@@ -19,6 +19,7 @@ func (l layout) audit() string      { return l.path("audit.log") }
 func (l layout) etcd() string       { return l.path("etcd") }
 func (l layout) lock() string       { return l.path("lock") }
 func (l layout) port() string       { return l.path("port") }
+func (l layout) foreign() string    { return l.path("foreign") }
 
 // pki is the path of a file among the certificates and keys.
 func (l layout) pki(name string) string { return l.path("pki", name) }

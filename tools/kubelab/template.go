@@ -28,12 +28,13 @@ var ownKeys = []string{
 	"/registry/events/",
 }
 
-// seed begins the data of a cluster that has none with a copy of template, and
-// tells whether it did. The data is there as a whole or not at all.
-func (l layout) seed(template string) (bool, error) {
+// seed begins the data of a cluster that has none with a copy of template. The
+// data is there as a whole or not at all, and beside it, until forgetOrigin has
+// done its part, the mark that it isn't the cluster's own yet.
+func (l layout) seed(template string) error {
 	data := filepath.Join(l.etcd(), "member")
 	if begun, err := exists(data); begun || err != nil {
-		return false, err
+		return err
 	}
 	temp := data + ".tmp"
 	err := os.RemoveAll(temp)
@@ -41,17 +42,23 @@ func (l layout) seed(template string) (bool, error) {
 		err = os.CopyFS(temp, os.DirFS(filepath.Join(template, "member")))
 	}
 	if err == nil {
+		err = writeFile(l.foreign(), nil)
+	}
+	if err == nil {
 		err = os.Rename(temp, data)
 	}
 	if err != nil {
-		return false, fmt.Errorf("begin with the data of %s: %w", template, err)
+		return fmt.Errorf("begin with the data of %s: %w", template, err)
 	}
-	return true, nil
+	return nil
 }
 
-// forgetOrigin removes what is only right in the cluster that a template was
-// taken from. It must come before the API server.
-func forgetOrigin(ctx context.Context, etcd *embed.Etcd) error {
+// forgetOrigin removes what is only right in the cluster that the data was taken
+// from, where it is marked so. It must come before the API server.
+func (l layout) forgetOrigin(ctx context.Context, etcd *embed.Etcd) error {
+	if foreign, err := exists(l.foreign()); !foreign || err != nil {
+		return err
+	}
 	client := v3client.New(etcd.Server)
 	defer func() { _ = client.Close() }() // it is in this process
 	var deletes []clientv3.Op
@@ -61,5 +68,5 @@ func forgetOrigin(ctx context.Context, etcd *embed.Etcd) error {
 	if _, err := client.Txn(ctx).Then(deletes...).Commit(); err != nil {
 		return fmt.Errorf("remove what is the template's own: %w", err)
 	}
-	return nil
+	return os.Remove(l.foreign())
 }

@@ -149,9 +149,8 @@ func (c *cluster) run(ctx context.Context, ready func() error) error {
 	if err := writeComponentKubeconfigs(c.dir); err != nil {
 		return errors.Join(err, listener.Close())
 	}
-	seeded := false
 	if c.opts.Template != "" {
-		if seeded, err = c.dir.seed(c.opts.Template); err != nil {
+		if err := c.dir.seed(c.opts.Template); err != nil {
 			return errors.Join(err, listener.Close())
 		}
 	}
@@ -160,7 +159,7 @@ func (c *cluster) run(ctx context.Context, ready func() error) error {
 		return errors.Join(err, listener.Close())
 	}
 	defer closeEtcd(etcd)
-	if err := c.prepareEtcd(ctx, etcd, seeded); err != nil {
+	if err := c.prepareEtcd(ctx, etcd); err != nil {
 		return errors.Join(err, listener.Close())
 	}
 	return c.runServer(ctx, etcd, listener, ready)
@@ -169,11 +168,9 @@ func (c *cluster) run(ctx context.Context, ready func() error) error {
 // prepareEtcd removes what is only right in the cluster that the data was taken
 // from, bumps the revision, where that is asked for, and writes down where etcd
 // is.
-func (c *cluster) prepareEtcd(ctx context.Context, etcd *embed.Etcd, seeded bool) error {
-	if seeded {
-		if err := forgetOrigin(ctx, etcd); err != nil {
-			return err
-		}
+func (c *cluster) prepareEtcd(ctx context.Context, etcd *embed.Etcd) error {
+	if err := c.dir.forgetOrigin(ctx, etcd); err != nil {
+		return err
 	}
 	if c.opts.Bump > 0 {
 		if err := bump(ctx, etcd, c.opts.Bump); err != nil {
