@@ -2,11 +2,6 @@
 
 package watcher
 
-import (
-	"cmp"
-	"slices"
-)
-
 // What made a revision (events.Revision.Cause).
 const (
 	causeCommit      = "commit"
@@ -146,24 +141,4 @@ func decide(s sighting) verdict {
 	}
 	v.forced = sameRef && moved && !s.descends
 	return v
-}
-
-// due is an application with a revision to publish.
-type due struct {
-	application string
-	changed     bool // what is under its path differs from the revision before
-}
-
-// order puts the applications whose path changed first, then by name.
-func order[T any](list []T, of func(T) due) {
-	slices.SortStableFunc(list, func(a, b T) int {
-		x, y := of(a), of(b)
-		if x.changed != y.changed {
-			if x.changed {
-				return -1
-			}
-			return 1
-		}
-		return cmp.Compare(x.application, y.application)
-	})
 }

@@ -318,11 +318,3 @@ func TestTwoWatchersEndAtTheTip(t *testing.T) {
 		}
 	}
 }
-
-func TestOrderPutsChangedPathsFirst(t *testing.T) {
-	list := []due{{"c", false}, {"b", true}, {"a", false}, {"d", true}}
-	order(list, func(d due) due { return d })
-	if want := []due{{"b", true}, {"d", true}, {"a", false}, {"c", false}}; !slices.Equal(list, want) {
-		t.Errorf("order = %v, want %v", list, want)
-	}
-}

@@ -46,15 +46,6 @@ type finding struct {
 // came in between.
 const maxPasses = 6
 
-// longLook is how long a look publishes while another one is due: many new
-// applications must not keep a change of one that is known from being seen.
-const longLook = time.Second
-
-// atOnce is how many revisions are under way to the log at once: enough that none
-// waits for the answer to another, and few enough that who must wait for them, as
-// a fleet that is put in force, waits for little.
-const atOnce = 64
-
 // observe is one look: list, fetch, compare with the bus, publish. What is
 // wrong with some of the refs comes back as trouble, what is wrong with the
 // whole repository as an error.
@@ -251,20 +242,7 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 	if p.confirm || fleetAgain {
 		return true, ctx.Err()
 	}
-	// What was never seen before has nobody waiting for a change of it.
-	order(found, func(f finding) due { return due{f.declaration.Application, f.changed && f.verdict.previous != ""} })
-	begun := time.Now()
-	for some := range slices.Chunk(found, atOnce) {
-		if time.Since(begun) > longLook && len(p.wake) > 0 {
-			return again, nil // the look that is due finds the rest, and what has changed since
-		}
-		conflict, err := p.act(ctx, some)
-		if err != nil {
-			return false, err
-		}
-		again = again || conflict
-	}
-	return again, nil
+	return p.publish(ctx, found)
 }
 
 // troubleOf is what is wrong with some of the refs: they are gone, or lead to

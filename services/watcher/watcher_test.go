@@ -37,6 +37,9 @@ func TestCommitsBecomeRevisions(t *testing.T) {
 	if second.Stored > other.Stored {
 		t.Error("the application whose path didn't change went first")
 	}
+	if ahead := other.Time.Sub(second.Time); ahead < headStart/2 {
+		t.Errorf("the application whose path changed was %s ahead, want about %s", ahead, headStart)
+	}
 	if second.Traceparent != other.Traceparent || second.Traceparent == first.Traceparent {
 		t.Errorf("one trace per commit: %s, %s, before %s", second.Traceparent, other.Traceparent, first.Traceparent)
 	}
