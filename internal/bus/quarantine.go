@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+
+package bus
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.opentelemetry.io/otel/attribute"
+	"go.opentelemetry.io/otel/metric"
+
+	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/fault"
+)
+
+// publishFailure publishes what a terminal error is.
+func (w *worker) publishFailure(ctx context.Context, t *task, s stage, err error) error {
+	reason, message, _ := fault.AsTerminal(err)
+	return w.publishFailed(ctx, t, s, events.Reason(reason), message, 0)
+}
+
+func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, attempts int) error {
+	w.conn.meter.quarantined.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", w.name)))
+	message := fmt.Sprintf("This event has failed %d times. It is tried again ever more rarely, and left out once a newer one takes its place; the log of %s says why it fails.", attempts, w.conn.cfg.Service)
+	return w.publishFailed(ctx, t, s, events.ReasonQuarantined, message, attempts)
+}
+
+func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason events.Reason, message string, attempts int) error {
+	var drafts []events.Draft
+	about := &call{received: t.received}
+	if w.options.Failed != nil && t.observation == nil && t.broken == nil {
+		var err error
+		drafts, err = w.call(ctx, about, func(context.Context) ([]events.Draft, error) {
+			return w.options.Failed(t.in, reason, message), nil
+		})
+		if err != nil {
+			return err
+		}
+	}
+	if drafts != nil {
+		err := w.publish(ctx, t, s, drafts, about)
+		if !errors.Is(err, events.ErrInvalid) && !errors.Is(err, events.ErrTooLarge) {
+			return err
+		}
+		w.log.ErrorContext(ctx, "the event about a failure can't be published: the input is rejected instead", "id", t.in.ID, "error", err)
+	}
+	d, err := w.rejected(w.io, t, reason, message, attempts)
+	if err != nil {
+		return err
+	}
+	return w.publish(ctx, t, s, []events.Draft{d}, about)
+}
+
+// discard publishes a message that can't be decoded as rejected, and takes it
+// off.
+func (w *worker) discard(t *task) result {
+	start := time.Now()
+	err := w.publishFailed(w.io, t, stage{start, start}, reasonOf(t.broken), rejectedMessage(t.broken), 0)
+	if err != nil {
+		return w.settle(w.io, t, classLater, record{}, decide(classLater, record{}, w.backoff.after(t.latest().count)), err, start)
+	}
+	return w.settle(w.io, t, classTerminal, record{}, decide(classTerminal, record{}, 0), t.broken, start)
+}
+
+// quarantine says that an input was counted out, and gives it back.
+func (w *worker) quarantine(ctx context.Context, t *task, r record) result {
+	start := time.Now()
+	v := verdict{ack: ackNak, listed: true, record: r}
+	err := w.publishQuarantine(ctx, t, stage{start, start}, r.Failures)
+	if err != nil {
+		v.record.Quarantined = false
+	}
+	return w.settle(w.io, t, classRetry, record{Open: true}, v, errors.Join(errors.New("the process died in the handler"), err), start)
+}
+
+// lifted reports whether a newer event has taken the place of t.
+func (w *worker) lifted(ctx context.Context, t *task) (bool, error) {
+	last, err := w.conn.Last(ctx, t.latest().msg.Subject())
+	if errors.Is(err, ErrNone) {
+		return false, nil
+	}
+	return err == nil && last.Stored > t.id.stored, err
+}
+
+func (w *worker) lift(t *task, err error) result {
+	if err != nil {
+		return w.giveBack(t, err)
+	}
+	w.log.InfoContext(about(w.io, t.in), "a newer event lifts the quarantine of this one", "id", t.in.ID)
+	w.acknowledge(w.io, t, verdict{ack: ackDone})
+	return result{task: t}
+}
