@@ -330,11 +330,24 @@ func TestCheckAliases(t *testing.T) {
 	for i := 1; i < 9; i++ {
 		bomb += fmt.Sprintf("l%d: &l%d [%s]\n", i, i, strings.TrimSuffix(strings.Repeat(fmt.Sprintf("*l%d, ", i-1), 10), ", "))
 	}
-	var e *manifest.Error
-	if err := manifest.CheckAliases("b/kustomization.yaml", []byte(bomb)); !errors.As(err, &e) || e.Reason != events.ReasonSyntax || e.File != "b/kustomization.yaml" {
-		t.Errorf("a bomb: %v", err)
+	for what, test := range map[string]struct{ text, says string }{
+		"a bomb":                            {bomb, "times as large"},
+		"a bomb behind a key given twice":   {"a: b\na: b\n" + bomb, "times as large"},
+		"a bomb behind an unknown tag":      {"a: !mine b\n" + bomb, "times as large"},
+		"a bomb in the second document":     {"a: b\n---\n" + bomb, "times as large"},
+		"a sequence in itself":              {"a: &a [*a]\n", "part of"},
+		"a mapping in itself":               {"a: &a\n  b: *a\n", "part of"},
+		"one in itself by way of another":   {"a: &a [&b [x, *a], *b]\n", "part of"},
+		"one in itself, behind a key twice": {"a: b\na: b\nc: &c [*c]\n", "part of"},
+		"a key in itself":                   {"? &a [*a]\n: b\n", "part of"},
+	} {
+		var e *manifest.Error
+		err := manifest.CheckAliases("b/kustomization.yaml", []byte(test.text))
+		if !errors.As(err, &e) || e.Reason != events.ReasonSyntax || e.File != "b/kustomization.yaml" || !strings.Contains(e.Message, test.says) {
+			t.Errorf("%s: %v, want a syntax error that says %q", what, err, test.says)
+		}
 	}
-	for _, text := range []string{"", "a: &a b\nc: *a\n", "a: &a [*a]\n", "{{{ & *", "a: b\n---\nc: d\n"} {
+	for _, text := range []string{"", "a: &a b\nc: *a\n", "a: &a [b]\nc: [*a, *a]\n", "{{{ & *", "a: b\n---\nc: d\n"} {
 		if err := manifest.CheckAliases("a.yaml", []byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}

@@ -39,26 +39,6 @@ func parseYAML(data []byte) ([]value, error) {
 	}
 }
 
-// CheckAliases refuses a file whose aliases make it too large, for who hands
-// it to a parser that expands them without end. What else is wrong with the
-// file is not its concern. Its error is an [*Error].
-func CheckAliases(name string, data []byte) error {
-	if !bytes.ContainsRune(data, '&') || !bytes.ContainsRune(data, '*') {
-		return nil
-	}
-	decoder := yaml.NewDecoder(bytes.NewReader(data))
-	c := &converter{}
-	for {
-		var n yaml.Node
-		if decode(decoder, &n) != nil {
-			return nil // the end, or no YAML at all
-		}
-		if _, err := c.document(&n); c.exploded {
-			return at(err, name, 0)
-		}
-	}
-}
-
 // decode turns a panic of the parser into its error: it is fed hostile input.
 func decode(decoder *yaml.Decoder, n *yaml.Node) (err error) {
 	defer func() {
@@ -107,13 +87,7 @@ func yamlError(err error, data []byte) error {
 
 // converter turns nodes into values. It counts what it makes over a whole
 // file.
-type converter struct {
-	parsed   int  // nodes that the file itself holds
-	made     int  // values made of them, each expansion of an alias counted
-	aliases  int  // how many aliases the current node is inside of
-	exploded bool // its aliases made it too large
-	resolved map[*yaml.Node]bool
-}
+type converter struct{ expansion }
 
 func (c *converter) document(n *yaml.Node) (value, error) {
 	if n.Kind != yaml.DocumentNode || len(n.Content) == 0 {
@@ -173,34 +147,22 @@ func (c *converter) convert(n *yaml.Node, depth int) (any, error) {
 }
 
 func (c *converter) count(n *yaml.Node) error {
-	c.made++
-	if c.aliases == 0 {
-		c.parsed++
+	if err := c.expansion.count(n.Line); err != nil {
+		return err
 	}
 	if c.made > MaxNodes {
 		return syntax(n.Line, "the file holds more than %d values; split it", MaxNodes)
 	}
-	if c.made > 1000+MaxExpansion*c.parsed {
-		c.exploded = true
-		return syntax(n.Line, "its aliases make the file more than %d times as large as it is; write out what they repeat", MaxExpansion)
-	}
 	return nil
 }
 
-// alias resolves an alias; one that is inside of its own anchor has no end.
+// alias resolves an alias.
 func (c *converter) alias(n *yaml.Node, f func(*yaml.Node) (any, error)) (any, error) {
-	if n.Alias == nil || c.resolved[n.Alias] {
-		return nil, syntax(n.Line, "an alias refers to an anchor that it is part of")
+	leave, err := c.enter(n)
+	if err != nil {
+		return nil, err
 	}
-	if c.resolved == nil {
-		c.resolved = map[*yaml.Node]bool{}
-	}
-	c.resolved[n.Alias] = true
-	c.aliases++
-	defer func() {
-		delete(c.resolved, n.Alias)
-		c.aliases--
-	}()
+	defer leave()
 	return f(n.Alias)
 }
 
