@@ -135,8 +135,15 @@ func TestClaimsAreKnownOnlyOfTheSameCommitOrALaterOne(t *testing.T) {
 	if known == 0 || unknown == 0 {
 		t.Errorf("%d known, %d not", known, unknown)
 	}
-	if (claims{}).known(events.FleetEntry{}, claims{}, "", 0) {
-		t.Error("who was never looked at is known")
+	theirs := claims{keys: map[string]bool{}, line: main, commit: "c0", at: events.Order{Epoch: "e", Sequence: 2}, declaration: "decl"}
+	mine := claims{line: main, commit: "c0", at: events.Order{Epoch: "e", Sequence: 1}}
+	unseen, undeclared, held := theirs, theirs, events.FleetEntry{DeclarationDigest: "refused", Held: true}
+	unseen.keys, undeclared.declaration = nil, ""
+	if unseen.known(events.FleetEntry{DeclarationDigest: "decl"}, mine, "e", 0) || undeclared.known(events.FleetEntry{}, mine, "e", 0) {
+		t.Error("who was never looked at, or declared, is known")
+	}
+	if !theirs.known(held, mine, "e", 0) {
+		t.Error("of who is held to its last declaration nothing newer will be known")
 	}
 }
 

@@ -18,20 +18,21 @@ func TestFenceAdmits(t *testing.T) {
 		newest  events.Order
 		want    Admission
 	}{
-		"newer":                          {fence, events.Order{Epoch: "b", Sequence: 11}, "b", events.Order{Epoch: "b", Sequence: 11}, Admission{OK: true}},
-		"the same again":                 {fence, events.Order{Epoch: "b", Sequence: 10}, "b", events.Order{Epoch: "b", Sequence: 10}, Admission{OK: true}},
-		"below the fence":                {fence, events.Order{Epoch: "b", Sequence: 9}, "b", events.Order{}, Admission{By: 10}},
-		"below the newest event":         {fence, events.Order{Epoch: "b", Sequence: 11}, "b", events.Order{Epoch: "b", Sequence: 12}, Admission{By: 12}},
-		"below a failed render":          {fence, events.Order{Epoch: "b", Sequence: 10}, "b", events.Order{Epoch: "b", Sequence: 13}, Admission{By: 13}},
-		"a retired log":                  {fence, events.Order{Epoch: "a", Sequence: 99}, "b", events.Order{}, Admission{}},
-		"a retired log is current again": {fence, events.Order{Epoch: "a", Sequence: 99}, "a", events.Order{}, Admission{}},
-		"its log is gone":                {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{}},
-		"its log is gone, no newer one":  {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{}, Admission{OK: true}},
-		"a new log":                      {fence, events.Order{Epoch: "c", Sequence: 1}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{OK: true, NewLog: true}},
-		"an unknown log, not the bus's":  {fence, events.Order{Epoch: "x", Sequence: 1}, "c", events.Order{}, Admission{}},
-		"no fence yet":                   {Fence{}, events.Order{Epoch: "b", Sequence: 1}, "b", events.Order{Epoch: "b", Sequence: 1}, Admission{OK: true}},
-		"no fence yet, another log":      {Fence{}, events.Order{Epoch: "a", Sequence: 1}, "b", events.Order{}, Admission{}},
-		"no fence yet, a newer one":      {Fence{}, events.Order{Epoch: "b", Sequence: 1}, "b", events.Order{Epoch: "b", Sequence: 4}, Admission{By: 4}},
+		"newer":                           {fence, events.Order{Epoch: "b", Sequence: 11}, "b", events.Order{Epoch: "b", Sequence: 11}, Admission{OK: true}},
+		"the same again":                  {fence, events.Order{Epoch: "b", Sequence: 10}, "b", events.Order{Epoch: "b", Sequence: 10}, Admission{OK: true}},
+		"below the fence":                 {fence, events.Order{Epoch: "b", Sequence: 9}, "b", events.Order{}, Admission{By: 10}},
+		"below the newest event":          {fence, events.Order{Epoch: "b", Sequence: 11}, "b", events.Order{Epoch: "b", Sequence: 12}, Admission{By: 12}},
+		"below a failed render":           {fence, events.Order{Epoch: "b", Sequence: 10}, "b", events.Order{Epoch: "b", Sequence: 13}, Admission{By: 13}},
+		"a retired log":                   {fence, events.Order{Epoch: "a", Sequence: 99}, "b", events.Order{}, Admission{}},
+		"a retired log is current again":  {fence, events.Order{Epoch: "a", Sequence: 99}, "a", events.Order{}, Admission{}},
+		"its log is gone":                 {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{}},
+		"its log is gone, no newer one":   {fence, events.Order{Epoch: "b", Sequence: 11}, "c", events.Order{}, Admission{OK: true}},
+		"a new log":                       {fence, events.Order{Epoch: "c", Sequence: 1}, "c", events.Order{Epoch: "c", Sequence: 1}, Admission{OK: true, NewLog: true}},
+		"what is newer is of another log": {fence, events.Order{Epoch: "c", Sequence: 1}, "c", events.Order{Epoch: "b", Sequence: 99}, Admission{OK: true, NewLog: true}},
+		"an unknown log, not the bus's":   {fence, events.Order{Epoch: "x", Sequence: 1}, "c", events.Order{}, Admission{}},
+		"no fence yet":                    {Fence{}, events.Order{Epoch: "b", Sequence: 1}, "b", events.Order{Epoch: "b", Sequence: 1}, Admission{OK: true}},
+		"no fence yet, another log":       {Fence{}, events.Order{Epoch: "a", Sequence: 1}, "b", events.Order{}, Admission{}},
+		"no fence yet, a newer one":       {Fence{}, events.Order{Epoch: "b", Sequence: 1}, "b", events.Order{Epoch: "b", Sequence: 4}, Admission{By: 4}},
 	} {
 		if got := c.fence.Admit(c.order, c.current, c.newest); got != c.want {
 			t.Errorf("%s: got %+v, want %+v", name, got, c.want)
@@ -84,5 +85,22 @@ func TestFenceForgetsTheOldestEpochs(t *testing.T) {
 	}
 	if len(fence.Retired) != retiredEpochs || fence.Retired[0] != "i" || fence.Retired[7] != "b" {
 		t.Errorf("got %v", fence.Retired)
+	}
+}
+
+// Within one life of the log a fence keeps what it knows; the first one leaves
+// no life behind.
+func TestFenceKeepsWhatItKnowsWithinALifeOfTheLog(t *testing.T) {
+	fence := Fence{}.Advance(events.Order{Epoch: "a", Sequence: 1}, "d", "x")
+	if len(fence.Retired) > 0 || fence.Compared {
+		t.Errorf("got %+v", fence)
+	}
+	for _, compared := range []bool{false, true} {
+		fence = Fence{Epoch: "b", Sequence: 1, Retired: []string{"a"}, Compared: compared, Applied: true}
+		next := fence.Advance(events.Order{Epoch: "b", Sequence: 2}, "d", "x")
+		want := Fence{Epoch: "b", Sequence: 2, Digest: "d", Declaration: "x", Retired: []string{"a"}, Compared: compared}
+		if !next.equal(want) {
+			t.Errorf("got %+v, want %+v", next, want)
+		}
 	}
 }

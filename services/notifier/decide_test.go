@@ -68,6 +68,9 @@ func checkStep(t *testing.T, s state) {
 	t.Helper()
 	do := decide(s, testTime)
 	running := s.told != nil && !s.told.Resolved
+	if want := due(s); do != want {
+		t.Errorf("%+v, told %+v: %q is due, want %q", s, s.told, do, want)
+	}
 	switch {
 	case !s.exists && do != nothing:
 		t.Errorf("%+v: %s, and there is no incident", s, do)
@@ -93,9 +96,42 @@ func checkStep(t *testing.T, s state) {
 	}
 }
 
+// due is what is to be told: what goes on once, and again where it begins again
+// or changes; what is over in its thread, or in short where nobody knew, unless
+// that is no news.
+func due(s state) step {
+	again := s.told == nil || s.Event.Stored > s.told.Place
+	switch running := s.told != nil && !s.told.Resolved; {
+	case !s.exists:
+		return nothing
+	case running && !s.Open():
+		return resolve
+	case running && s.told.Says != s.Says():
+		return update
+	case running || !again:
+		return nothing
+	case s.Open():
+		return begin
+	case s.Late() || testTime.Sub(s.Closed.Time) > news:
+		return nothing
+	}
+	return brief
+}
+
+// What ended a day ago is news to the last moment of it.
+func TestNewsIsOfOneDay(t *testing.T) {
+	s := stateOf(true, true, false, events.ReasonSyntax)
+	for past, want := range map[time.Duration]step{news: brief, news + 1: nothing} {
+		s.Closed.Time = testTime.Add(-past)
+		if do := decide(s, testTime); do != want {
+			t.Errorf("%s ago: %q, want %q", past, do, want)
+		}
+	}
+}
+
 func TestFewAreToldAlone(t *testing.T) {
 	now := testTime
-	recent := []time.Time{now.Add(-2 * time.Minute), now.Add(-50 * time.Second), now.Add(-time.Second)}
+	recent := []time.Time{now.Add(-2 * time.Minute), now.Add(-time.Minute), now.Add(-50 * time.Second), now.Add(-time.Second)}
 	recent = within(recent, now, time.Minute)
 	if len(recent) != 2 {
 		t.Fatalf("%v are within a minute", recent)

@@ -12,7 +12,7 @@ import (
 // sightings is every sighting over small domains.
 func sightings() []sighting {
 	bools := []bool{false, true}
-	lasts := []*published{nil}
+	lasts := []*published{nil, {7, "e2", "other", "main", "A", "d2", "f1"}}
 	for _, epoch := range []string{"e1", "e2"} {
 		for _, ref := range []string{"main", "dev"} {
 			for _, commit := range []string{"A", "B"} {
@@ -55,9 +55,7 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 		if (s.tip == "") != (v.action == keepLast) {
 			fail("a ref that is gone, and it alone, keeps the last revision")
 		}
-		if v.action == await && (!s.revived || s.outcome != pending || s.waited) {
-			fail("nothing is waited for but the outcome of what was said again")
-		}
+		checkAction(s, v, fail)
 		if v.action != publish {
 			if v.cause != "" || v.forced || v.expect != 0 {
 				fail("only a publish says more")
@@ -68,9 +66,12 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 			if v.expect != 0 || v.forced || v.previous != "" {
 				fail("the first revision follows none")
 			}
+			if (v.cause == causeLog) != s.remembered || (v.cause == causeDeclaration) == s.remembered {
+				fail("the first revision is of a new declaration, or of a log that was lost")
+			}
 			continue
 		}
-		sameRef, moved := s.last.ref == s.ref, s.last.commit != s.tip
+		sameRef, moved := s.last.repository == s.repository && s.last.ref == s.ref, s.last.commit != s.tip
 		switch {
 		case v.expect != s.last.stored || v.previous != s.last.commit:
 			fail("a revision follows the last one, by compare-and-set")
@@ -84,6 +85,8 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 			fail("the tip overtakes what is in force")
 		case (v.cause == causeLog) != (s.last.epoch != s.epoch || s.revived && s.last.digest == s.digest && !s.reentered):
 			fail("the cause log is another epoch, or follows what was said again in it")
+		case v.cause != causeLog && (v.cause == causeCommit) != (sameRef && moved):
+			fail("the cause is a commit where the ref has moved, else the declaration")
 		case !moved && s.last.digest == s.digest && !s.reentered && s.last.epoch == s.epoch && sameRef:
 			fail("nothing changed")
 		}
@@ -96,6 +99,25 @@ func TestDecideOverItsWholeStateSpace(t *testing.T) {
 	}
 }
 
+// checkAction demands a reason for what is put off, or left alone.
+func checkAction(s sighting, v verdict, fail func(string)) {
+	if s.last == nil || s.tip == "" {
+		return
+	}
+	sameRef, moved := s.last.repository == s.repository && s.last.ref == s.ref, s.last.commit != s.tip
+	redeclared := s.last.digest != s.digest
+	switch {
+	case v.action == nothing && (moved || redeclared || s.reentered || s.last.epoch != s.epoch):
+		fail("a commit, a declaration, a return or a new log is never passed over")
+	case v.action == listAgain && (!sameRef || !moved || s.descends || s.confirmed):
+		fail("nothing is listed again but a tip that the last revision is not in, and that once")
+	case v.action == readFleetAgain && (!redeclared || !s.fleetBehind):
+		fail("nothing is read again but another declaration, that may be older than the last one")
+	case v.action == await && (!s.revived || s.outcome != pending || s.waited):
+		fail("nothing is waited for but the outcome of what was said again")
+	}
+}
+
 // checkRevival demands what is to be so where the revision before the tip is said.
 func checkRevival(s sighting, v verdict, fail func(string)) {
 	unsayable := s.tip == "" || s.rejected
@@ -105,7 +127,7 @@ func checkRevival(s sighting, v verdict, fail func(string)) {
 		fail("what is in force is not lost, or not known")
 	case said && s.outcome != broken:
 		fail("the last revision may be rendered yet")
-	case said && !unsayable && (s.last.commit != s.tip || s.last.digest != s.digest):
+	case said && !unsayable && (s.last.commit != s.tip || s.last.digest != s.digest || s.reentered):
 		fail("the tip was not said")
 	case !said && !unsayable:
 		fail("the tip comes first: most often it renders")
