@@ -31,8 +31,11 @@ var fileSpoils = []func(string) string{
 	func(s string) string { return s + "# \xff\n" },
 	func(s string) string { return s + "---\nx: &x 1\ny: *x\n" },
 	func(s string) string { return s + "---\njust text\n" },
-	func(s string) string { return s + strings.Repeat("# filler\n", fleet.MaxFileSize/8) },
+	func(s string) string { return s + filler },
 }
+
+// filler is more than a file may hold.
+var filler = strings.Repeat("# filler\n", fleet.MaxFileSize/8)
 
 // truncation takes names away too: what stays known is which file it was.
 func truncation(string) string { return "apiVersion: plumbline.dev/v1alpha1\nkind: {" }

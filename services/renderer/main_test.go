@@ -3,7 +3,6 @@
 package renderer
 
 import (
-	"bytes"
 	"os"
 	"runtime/debug"
 	"sort"
@@ -13,7 +12,6 @@ import (
 
 	"github.com/go-git/go-git/v5/plumbing"
 	"github.com/go-git/go-git/v5/plumbing/filemode"
-	"github.com/go-git/go-git/v5/plumbing/format/packfile"
 	"github.com/go-git/go-git/v5/plumbing/object"
 	"github.com/go-git/go-git/v5/storage/memory"
 
@@ -100,21 +98,6 @@ func (r *repo) entries(entries map[string]object.TreeEntry) plumbing.Hash {
 	}
 	sort.Sort(object.TreeEntrySorter(t.Entries))
 	return r.object(plumbing.TreeObject, func(o *plumbing.MemoryObject) error { return t.Encode(o) })
-}
-
-// pack writes every object of the repository as a packfile.
-func (r *repo) pack() []byte {
-	r.t.Helper()
-	var ids []plumbing.Hash
-	for id := range r.store.Objects {
-		ids = append(ids, id)
-	}
-	sort.Slice(ids, func(i, j int) bool { return ids[i].String() < ids[j].String() })
-	var out bytes.Buffer
-	if _, err := packfile.NewEncoder(&out, r.store, false).Encode(ids, 0); err != nil {
-		r.t.Fatal(err)
-	}
-	return out.Bytes()
 }
 
 // unpacked is the tree of files, as it comes out of a pack.
