@@ -324,14 +324,14 @@ func TestStopGivesBackWhatHasJustCome(t *testing.T) {
 // nobody else is given them.
 func TestHeartbeat(t *testing.T) {
 	s := bustest.Start(t)
-	s.Backoff(t, "renderer", 600*time.Millisecond)
+	s.Backoff(t, "renderer", time.Second)
 	publish(t, s.Connect(t, "watcher"), commit("a", "1"), commit("a", "2"))
 	var calls atomic.Int32
 	for range 2 {
 		bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(ctx context.Context, _ events.Event) ([]events.Draft, error) {
 			calls.Add(1)
 			select {
-			case <-time.After(1800 * time.Millisecond):
+			case <-time.After(2500 * time.Millisecond):
 			case <-ctx.Done():
 			}
 			return nil, nil

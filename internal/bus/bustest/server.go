@@ -8,6 +8,7 @@ import (
 	"log/slog"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -26,6 +27,8 @@ import (
 type Server struct {
 	options natsserver.Options
 	server  *natsserver.Server
+	mu      sync.Mutex
+	reader  *bus.Conn // of Events, which tests ask again and again; nil: not connected
 }
 
 // Start starts a bus for clusters, default local, and stops it at the end of
@@ -158,8 +161,12 @@ func (s *Server) holdsFrom(tb testing.TB, reader *bus.Conn, filter string, place
 // filter, in order; "" for all.
 func (s *Server) Events(tb testing.TB, filter string) []events.Event {
 	tb.Helper()
+	reader, err := s.connected(tb.Context())
+	if err != nil {
+		tb.Fatalf("connect as reader: %v", err)
+	}
 	var all []events.Event
-	_, err := s.Connect(tb, "reader").Read(tb.Context(), bus.Range{Filter: filter}, func(r bus.Record) error {
+	_, err = reader.Read(tb.Context(), bus.Range{Filter: filter}, func(r bus.Record) error {
 		if r.Err == nil {
 			all = append(all, r.Event)
 		}
@@ -171,12 +178,37 @@ func (s *Server) Events(tb testing.TB, filter string) []events.Event {
 	return all
 }
 
+// connected is the connection of Events, of all tests that share the server.
+func (s *Server) connected(ctx context.Context) (*bus.Conn, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader != nil {
+		return s.reader, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, 30*time.Second)
+	defer cancel()
+	var err error
+	s.reader, err = bus.Connect(ctx, s.Config("reader"), s.options.Log)
+	return s.reader, err
+}
+
+// disconnect ends the connection of Events.
+func (s *Server) disconnect() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.reader != nil {
+		s.reader.Close()
+		s.reader = nil
+	}
+}
+
 // Down stops the server; what it stored stays.
 func (s *Server) Down(tb testing.TB) {
 	tb.Helper()
 	if s.server == nil {
 		return
 	}
+	s.disconnect()
 	if err := s.server.Stop(); err != nil {
 		tb.Error(err)
 	}
