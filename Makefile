@@ -26,16 +26,9 @@ ldflags  := -X $(module)/internal/process.version=$(version)
 # tools/scratch: what a bus there writes costs no disk. A program that has the race
 # detector sleeps a whole second before it ends, unless told otherwise; what still
 # runs then has a tenth of one to be caught.
-#
-# The race detector watches ours and every library, but not the NATS server in the
-# tests' processes: it is what services talk to over a socket, and shares no memory
-# with them. It would be up to a third of what a package's tests cost. It is still told
-# of the server's atomic operations (no intrinsics): of a generic function, as those of
-# sync.Map, the linker keeps one copy for all, which may be the one compiled here.
 testbin   := bin/test/packages/
 testenv   := env -u GOTMPDIR GORACE=atexit_sleep_ms=100
-unwatched := '-gcflags=github.com/nats-io/nats-server/v2/...=-race=false -d=ssa/intrinsics/off'
-testflags := -race -shuffle=on -count=1 -p 4 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' $(unwatched) -o $(testbin)
+testflags := -race -shuffle=on -count=1 -p 4 -parallel 3 -timeout 30m -exec '$(testenv)' -ldflags '-s -w -linkmode=internal' -o $(testbin)
 tested    := {{if or .TestGoFiles .XTestGoFiles}}{{.ImportPath}}{{end}}
 long      := $(addprefix ./,test/faults services/applier test/e2e internal/bus services/watcher services/auditor test/badinput \
   services/renderer test/demo services/notifier test/kubelab test/privileges test/deploy cmd/plumbline internal/fleet \

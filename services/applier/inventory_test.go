@@ -57,7 +57,7 @@ func TestPackedEntries(t *testing.T) {
 // What an inventory can't hold once it is written is refused before the first
 // write, when its entries have no digest yet and are small.
 func TestAnInventoryIsRefusedBeforeItIsTooLarge(t *testing.T) {
-	for n, fits := range map[int]bool{8000: true, 20000: false} {
+	for n, fits := range map[int]bool{8000: true, 14000: false} {
 		entries := map[string]Entry{}
 		for _, e := range someEntries(n) {
 			entries[e.Key()] = Entry{Object: e.Object}

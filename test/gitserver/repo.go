@@ -3,12 +3,14 @@
 package gitserver
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -42,19 +44,45 @@ func (s *Server) Repo(name string) (*Repo, error) {
 	if _, err := os.Stat(r.Bare); err == nil {
 		return r, nil
 	}
-	for _, args := range [][]string{
-		{"init", "--quiet", "--bare", "--initial-branch=main", r.Bare},
-		{"-C", r.Bare, "config", "http.receivepack", "true"},
-		{"-C", r.Bare, "config", "uploadpack.allowAnySHA1InWant", "true"},
-		{"-C", r.Bare, "config", "receive.autogc", "false"}, // which the environment says to no other repository
-		{"init", "--quiet", "--initial-branch=main", r.Work},
-		{"-C", r.Work, "remote", "add", "origin", r.Bare},
-	} {
-		if _, err := run(s.Dir, args...); err != nil {
-			return nil, err
-		}
+	if err := s.create(r.Bare, r.Bare, bareConfig, "--bare"); err != nil {
+		return nil, err
+	}
+	if err := s.create(r.Work, filepath.Join(r.Work, ".git"), fmt.Sprintf(workConfig, strconv.Quote(r.Bare))); err != nil {
+		return nil, err
 	}
 	return r, nil
+}
+
+const (
+	bareConfig = `[http]
+	receivepack = true
+[uploadpack]
+	allowAnySHA1InWant = true
+[receive]
+	autogc = false ; which the environment says to no other repository
+`
+	workConfig = `[remote "origin"]
+	url = %s
+	fetch = +refs/heads/*:refs/remotes/origin/*
+`
+)
+
+// create makes a repository with more configuration than git gives it: written
+// here, since git config is a process for each line; and without the template,
+// whose hooks are samples.
+func (s *Server) create(dir, gitDir, config string, args ...string) error {
+	if _, err := run(s.Dir, append([]string{"init", "--quiet", "--template=", "--initial-branch=main", dir}, args...)...); err != nil {
+		return err
+	}
+	file, err := os.OpenFile(filepath.Join(gitDir, "config"), os.O_APPEND|os.O_WRONLY, 0)
+	if err != nil {
+		return fmt.Errorf("configure: %w", err)
+	}
+	_, err = file.WriteString(config)
+	if err = errors.Join(err, file.Close()); err != nil {
+		return fmt.Errorf("configure: %w", err)
+	}
+	return nil
 }
 
 // Git runs git in the work tree and returns its output, trimmed.
