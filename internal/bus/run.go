@@ -37,6 +37,7 @@ type schedule struct {
 	queues   *queues
 	working  int
 	yielded  []*yielding // in the order in which they did
+	yieldAt  time.Time   // when the last one did
 	outage   *outage     // nil: everything is there
 	arrivals chan arrival
 	results  chan result
@@ -147,7 +148,7 @@ func (s *schedule) loop(ctx context.Context) {
 		case t := <-s.again:
 			s.queues.add(t)
 		case y := <-s.worker.yields:
-			s.giveWay(y)
+			s.giveWay(y, time.Now())
 		case <-s.wake:
 			for _, t := range s.takeObserved() {
 				s.queues.add(t)
@@ -171,7 +172,7 @@ func (s *schedule) timer() <-chan time.Time {
 		due = append(due, s.pullAfter)
 	}
 	if len(s.yielded) > 0 {
-		due = append(due, s.yielded[0].until)
+		due = append(due, s.nextToGoOn())
 	}
 	if len(due) == 0 {
 		return nil
@@ -183,15 +184,16 @@ func (s *schedule) timer() <-chan time.Time {
 // where nothing waits to begin; in an outage one task alone, when its time has
 // come.
 func (s *schedule) dispatch(ctx context.Context) {
-	s.resumeOverdue(time.Now())
+	now := time.Now()
+	s.resumeOverdue(now)
 	if o := s.outage; o != nil {
-		if o.probing || time.Now().Before(o.next) {
+		if o.probing || now.Before(o.next) {
 			return
 		}
 		t := s.queues.take(o.key)
 		if t == nil { // gone, or at work since before the outage
 			if t = s.queues.next(); t == nil {
-				o.next = time.Now().Add(o.wait)
+				o.next = now.Add(o.wait)
 				return
 			}
 			o.key = t.key
@@ -203,7 +205,7 @@ func (s *schedule) dispatch(ctx context.Context) {
 	for s.working < s.options.Concurrency {
 		if t := s.queues.next(); t != nil {
 			s.start(ctx, t)
-		} else if !s.resume() {
+		} else if !s.resume(now) {
 			return
 		}
 	}

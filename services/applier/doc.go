@@ -36,7 +36,8 @@
 // instead. A reconciliation that changes nothing sends no request at all.
 //
 // Between its last write of an object and what it writes down of it the applier
-// yields: the objects of other applications come first. See docs/adr/0016.
+// yields: the objects of other applications come first. See docs/adr/0016 and
+// docs/adr/0018.
 //
 // Of what it has said itself the log isn't asked again, as long as nobody else can
 // have said anything: see docs/adr/0014.
