@@ -61,6 +61,11 @@ type sighting struct {
 // said says that the application has a revision in this life of the log.
 func (s sighting) said() bool { return s.last != nil && s.last.epoch == s.epoch }
 
+// declared says that the application was declared otherwise, or again, since last.
+func (s sighting) declared() bool {
+	return s.last != nil && (s.last.digest != s.digest || s.reentered)
+}
+
 // lost says that this life of the log holds no bundle, and won't by the tip: what
 // is in force is to be said again.
 func (s sighting) lost() bool {
@@ -118,7 +123,7 @@ func decide(s sighting) verdict {
 	}
 	sameRef := s.last.repository == s.repository && s.last.ref == s.ref
 	moved := s.last.commit != s.tip
-	declared := s.last.digest != s.digest || s.reentered
+	declared := s.declared()
 	restored := s.last.epoch != s.epoch
 	if !moved && !declared && !restored {
 		return verdict{action: nothing}

@@ -12,10 +12,10 @@
 // render.failed, by which it knows what is in force.
 //
 // Emits: commit.observed for each application with a new revision, those whose
-// path changed first and with a head start; commit.rejected for a commit over a limit;
-// fleet.observed, the complete list for each cluster; fleet.rejected for each
-// declaration that is refused; source.unreachable and source.recovered, one
-// pair per outage.
+// path or declaration changed first and with a head start; commit.rejected for a
+// commit over a limit; fleet.observed, the complete list for each cluster;
+// fleet.rejected for each declaration that is refused; source.unreachable and
+// source.recovered, one pair per outage.
 //
 // Owns: Git credentials, the source key's encrypting half, the mirrors on
 // local disk, and the blobs of sources and fleet lists.

@@ -33,7 +33,7 @@ type finding struct {
 	tip     plumbing.Hash
 	last    remembered
 	verdict verdict
-	changed bool // what is under its path differs from the revision before
+	changed bool // its declaration, or what is under its path, differs from the revision before
 	gone    bool // it has no tip
 	spoilt  bool // its tip is there and can't be read
 	// by is the assignment in force; what is said is as the embedded one has it.

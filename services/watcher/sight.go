@@ -104,7 +104,9 @@ func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 		return f, err
 	}
 	if f.verdict.action == publish {
-		f.changed, err = p.pathChanged(before, f.tip, a.declaration.Source.Path)
+		if !s.declared() {
+			f.changed, err = p.pathChanged(before, f.tip, a.declaration.Source.Path)
+		}
 		return f, err
 	}
 	return f, p.keepSource(ctx, &f)

@@ -10,9 +10,10 @@ import (
 )
 
 // headStart is how much later those applications of which a commit changes
-// nothing are told of it than those that it changes: about what it takes until
-// a change is in its cluster. Nobody waits for the others, and told at once
-// they would be in the way of the changed ones at every service.
+// nothing are told of it than those that it changes, or that are declared anew:
+// about what it takes until a change is in its cluster. Nobody waits for the
+// others, and told at once they would be in the way of the changed ones at every
+// service.
 const headStart = 100 * time.Millisecond
 
 // longLook is how long a look publishes while another one is due: many new
@@ -27,7 +28,7 @@ const atOnce = 64
 // due is an application with a revision to publish.
 type due struct {
 	application string
-	changed     bool // what is under its path differs from the revision before
+	changed     bool // see [finding]
 }
 
 // due is what decides when a finding's turn comes. What was never seen before
@@ -36,7 +37,7 @@ func (f finding) due() due {
 	return due{f.declaration.Application, f.changed && f.verdict.previous != ""}
 }
 
-// inTurns puts the applications whose path changed first, then by name, in parts
+// inTurns puts the applications that changed first, then by name, in parts
 // of at most size, none of which has both changed ones and others.
 func inTurns[T any](list []T, size int, of func(T) due) (parts [][]T) {
 	slices.SortStableFunc(list, func(a, b T) int {

@@ -5,8 +5,11 @@ package watcher
 import (
 	"context"
 	"reflect"
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
 
 func TestChangedPathsHaveTheFirstTurns(t *testing.T) {
@@ -47,5 +50,30 @@ func TestTheHeadStartEndsWithTheNextLook(t *testing.T) {
 		}
 	default:
 		t.Error("the look is not due any more")
+	}
+}
+
+// An application that is declared anew is changed, whatever a commit that is seen
+// with that changes.
+func TestAChangedDeclarationHasAHeadStart(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "api", "web")
+	l.declareShop("api", "web")
+	stop := l.watch()
+	l.observed("api", a)
+	l.observed("web", a)
+	stop()
+
+	b := l.do(l.shop.Put(map[string]string{"README": "b"}))
+	web := strings.Replace(application("web", "shop", ""), "namespace: shop", "namespace: other", 1)
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + application("api", "shop", "") + web}))
+	l.watch()
+	changed, data := l.observed("web", b)
+	other, _ := l.observed("api", b)
+	if data.Declaration.Namespace != "other" {
+		t.Fatalf("declared: %+v", data.Declaration)
+	}
+	if ahead := other.Time.Sub(changed.Time); changed.Stored > other.Stored || ahead < headStart/2 {
+		t.Errorf("the application that is declared anew was %s ahead, want about %s", ahead, headStart)
 	}
 }
