@@ -7,6 +7,7 @@ import (
 	"errors"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
@@ -31,27 +32,34 @@ const (
 	classShutdown class = "shutdown" // we stop
 )
 
-// classify says what err means. stopping says that the consumer is to end.
-func classify(err error, stopping bool) class {
-	_, _, terminal := fault.AsTerminal(err)
+// failure is what is said of an input that failed.
+type failure struct {
+	reason  events.Reason
+	message string // for people
+}
+
+// classify says what err means, and what is to be said of it where that is
+// terminal. stopping says that the consumer is to end.
+func classify(err error, stopping bool) (class, failure) {
+	reason, message, terminal := fault.AsTerminal(err)
 	_, outage := fault.AsOutage(err)
 	_, later := fault.Delay(err)
 	cancelled := errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded)
 	switch {
 	case err == nil:
-		return classDone
+		return classDone, failure{}
 	case stopping && (cancelled || !terminal):
-		return classShutdown
+		return classShutdown, failure{}
 	case terminal:
-		return classTerminal
+		return classTerminal, failure{events.Reason(reason), message}
 	case outage:
-		return classOutage
+		return classOutage, failure{}
 	case errors.Is(err, ErrConflict):
-		return classConflict
+		return classConflict, failure{}
 	case later:
-		return classLater
+		return classLater, failure{}
 	default:
-		return classRetry
+		return classRetry, failure{}
 	}
 }
 

@@ -36,8 +36,16 @@ func TestClassify(t *testing.T) {
 		{fault.Outage("d", fault.RetryAfter(errSome, time.Second)), false, classOutage},
 		{fmt.Errorf("x: %w", ErrConflict), false, classConflict},
 	} {
-		if got := classify(c.err, c.stopping); got != c.want {
+		got, said := classify(c.err, c.stopping)
+		if got != c.want {
 			t.Errorf("classify(%v, %v) = %s, want %s", c.err, c.stopping, got, c.want)
+		}
+		want := failure{}
+		if c.want == classTerminal {
+			want = failure{"r", "m"}
+		}
+		if said != want {
+			t.Errorf("classify(%v, %v) says %+v, want %+v", c.err, c.stopping, said, want)
 		}
 	}
 }

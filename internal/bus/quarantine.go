@@ -12,28 +12,23 @@ import (
 	"go.opentelemetry.io/otel/metric"
 
 	"github.com/plumbline-dev/plumbline/events"
-	"github.com/plumbline-dev/plumbline/internal/fault"
 )
-
-// publishFailure publishes what a terminal error is.
-func (w *worker) publishFailure(ctx context.Context, t *task, s stage, err error) error {
-	reason, message, _ := fault.AsTerminal(err)
-	return w.publishFailed(ctx, t, s, events.Reason(reason), message, 0)
-}
 
 func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, attempts int) error {
 	w.conn.meter.quarantined.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", w.name)))
 	message := fmt.Sprintf("This event has failed %d times. It is tried again ever more rarely, and left out once a newer one takes its place; the log of %s says why it fails.", attempts, w.conn.cfg.Service)
-	return w.publishFailed(ctx, t, s, events.ReasonQuarantined, message, attempts)
+	return w.publishFailure(ctx, t, s, failure{events.ReasonQuarantined, message}, attempts)
 }
 
-func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason events.Reason, message string, attempts int) error {
+// publishFailure publishes that an input failed for good, or, of so many
+// attempts, time and again.
+func (w *worker) publishFailure(ctx context.Context, t *task, s stage, f failure, attempts int) error {
 	var drafts []events.Draft
 	about := &call{received: t.received}
 	if w.options.Failed != nil && t.observation == nil && t.broken == nil {
 		var err error
 		drafts, err = w.call(ctx, about, func(context.Context) ([]events.Draft, error) {
-			return w.options.Failed(t.in, reason, message), nil
+			return w.options.Failed(t.in, f.reason, f.message), nil
 		})
 		if err != nil {
 			return err
@@ -46,7 +41,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 		}
 		w.log.ErrorContext(ctx, "the event about a failure can't be published: the input is rejected instead", "id", t.in.ID, "error", err)
 	}
-	d, err := w.rejected(w.io, t, reason, message, attempts)
+	d, err := w.rejected(w.io, t, f.reason, f.message, attempts)
 	if err != nil {
 		return err
 	}
@@ -57,7 +52,7 @@ func (w *worker) publishFailed(ctx context.Context, t *task, s stage, reason eve
 // off.
 func (w *worker) discard(t *task) result {
 	start := time.Now()
-	err := w.publishFailed(w.io, t, stage{start, start}, reasonOf(t.broken), rejectedMessage(t.broken), 0)
+	err := w.publishFailure(w.io, t, stage{start, start}, failure{reasonOf(t.broken), rejectedMessage(t.broken)}, 0)
 	if err != nil {
 		return w.settle(w.io, t, classLater, record{}, decide(classLater, record{}, w.backoff.after(t.latest().count)), err, start)
 	}

@@ -107,11 +107,11 @@ func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	if err == nil {
 		err = w.publish(ctx, t, s, drafts, about)
 	}
-	c := classify(err, ctx.Err() != nil)
+	c, said := classify(err, ctx.Err() != nil)
 	if c == classTerminal {
-		if e := w.publishFailure(ctx, t, s, err); e != nil {
+		if e := w.publishFailure(ctx, t, s, said, 0); e != nil {
 			err = e
-			c = classify(e, ctx.Err() != nil)
+			c, _ = classify(e, ctx.Err() != nil)
 		}
 	}
 	asked, _ := fault.Delay(err)
@@ -283,12 +283,13 @@ func (w *worker) observe(ctx context.Context, t *task) result {
 	if err == nil {
 		err = w.publish(ctx, t, s, drafts, about)
 	}
-	c := classify(err, ctx.Err() != nil)
+	c, said := classify(err, ctx.Err() != nil)
 	span.SetAttributes(attribute.Bool(telemetry.Idle, len(drafts) == 0 && c != classTerminal))
 	defer telemetry.End(span, err, string(c))
 	if c == classTerminal {
-		if e := w.publishFailure(ctx, t, s, err); e != nil {
-			err, c = e, classify(e, ctx.Err() != nil)
+		if e := w.publishFailure(ctx, t, s, said, 0); e != nil {
+			err = e
+			c, _ = classify(e, ctx.Err() != nil)
 		}
 	}
 	asked, _ := fault.Delay(err)
