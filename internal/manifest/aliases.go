@@ -23,7 +23,8 @@ func CheckAliases(name string, data []byte) error {
 		if decode(decoder, &n) != nil {
 			return nil // the end, or no YAML at all
 		}
-		if err := e.walk(&n); err != nil {
+		e.add(&n)
+		if err := e.walk(&n, 0); err != nil {
 			return at(err, name, 0)
 		}
 	}
@@ -31,18 +32,24 @@ func CheckAliases(name string, data []byte) error {
 
 // expansion counts what the aliases of a file make of it.
 type expansion struct {
-	parsed  int // nodes that the file itself holds
-	made    int // and with each expansion of an alias
+	parsed  int // nodes that the file itself holds, up to the end of this document
+	made    int // and with each expansion of an alias, up to the current one
 	aliases int // how many aliases the current node is inside of
 	inside  map[*yaml.Node]bool
+}
+
+// add adds a document to the file, before it is gone through: where in it its
+// aliases stand says nothing of how large they make it.
+func (e *expansion) add(n *yaml.Node) {
+	e.parsed++
+	for _, inner := range n.Content {
+		e.add(inner)
+	}
 }
 
 // count counts one node, which is at a line.
 func (e *expansion) count(line int) error {
 	e.made++
-	if e.aliases == 0 {
-		e.parsed++
-	}
 	if e.made > 1000+MaxExpansion*e.parsed {
 		return syntax(line, "its aliases make the file more than %d times as large as it is; write out what they repeat", MaxExpansion)
 	}
@@ -67,8 +74,11 @@ func (e *expansion) enter(n *yaml.Node) (leave func(), err error) {
 }
 
 // walk goes through a node and all that it holds, expanded. The parser bounds
-// how deep a file is nested, and enter how deep its aliases are.
-func (e *expansion) walk(n *yaml.Node) error {
+// how deep a file itself is nested.
+func (e *expansion) walk(n *yaml.Node, depth int) error {
+	if e.aliases > 0 && depth > MaxDepth {
+		return syntax(n.Line, "its aliases nest it deeper than %d", MaxDepth)
+	}
 	if err := e.count(n.Line); err != nil {
 		return err
 	}
@@ -78,10 +88,10 @@ func (e *expansion) walk(n *yaml.Node) error {
 			return err
 		}
 		defer leave()
-		return e.walk(n.Alias)
+		return e.walk(n.Alias, depth+1)
 	}
 	for _, inner := range n.Content {
-		if err := e.walk(inner); err != nil {
+		if err := e.walk(inner, depth+1); err != nil {
 			return err
 		}
 	}

@@ -325,6 +325,16 @@ func TestLabelsAndAnnotationsAreMappings(t *testing.T) {
 	}
 }
 
+// chain is n mappings, each of which holds the one before, and a list that is
+// larger than what they are expanded to.
+func chain(n int) string {
+	text := "l0: &l0 {x: y}\n"
+	for i := 1; i < n; i++ {
+		text += fmt.Sprintf("l%d: &l%d {x: *l%d}\n", i, i, i-1)
+	}
+	return text + "more: [" + strings.Repeat("x, ", n*n) + "]\n"
+}
+
 func TestCheckAliases(t *testing.T) {
 	bomb := "l0: &l0 [x, x, x, x, x, x, x, x, x, x]\n"
 	for i := 1; i < 9; i++ {
@@ -340,6 +350,7 @@ func TestCheckAliases(t *testing.T) {
 		"one in itself by way of another":   {"a: &a [&b [x, *a], *b]\n", "part of"},
 		"one in itself, behind a key twice": {"a: b\na: b\nc: &c [*c]\n", "part of"},
 		"a key in itself":                   {"? &a [*a]\n: b\n", "part of"},
+		"one in another without end":        {chain(100), "deeper than"},
 	} {
 		var e *manifest.Error
 		err := manifest.CheckAliases("b/kustomization.yaml", []byte(test.text))
@@ -347,7 +358,9 @@ func TestCheckAliases(t *testing.T) {
 			t.Errorf("%s: %v, want a syntax error that says %q", what, err, test.says)
 		}
 	}
-	for _, text := range []string{"", "a: &a b\nc: *a\n", "a: &a [b]\nc: [*a, *a]\n", "{{{ & *", "a: b\n---\nc: d\n"} {
+	// Thirty times 300 values, and then 3000: three times as large as it is.
+	early := "a: &a [" + strings.Repeat("x, ", 300) + "]\nb: [" + strings.Repeat("*a, ", 30) + "]\nc: [" + strings.Repeat("x, ", 3000) + "]\n"
+	for _, text := range []string{"", "a: &a b\nc: *a\n", "a: &a [b]\nc: [*a, *a]\n", "{{{ & *", "a: b\n---\nc: d\n", early, chain(20)} {
 		if err := manifest.CheckAliases("a.yaml", []byte(text)); err != nil {
 			t.Errorf("%q: %v", text, err)
 		}

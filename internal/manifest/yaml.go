@@ -94,6 +94,7 @@ func (c *converter) document(n *yaml.Node) (value, error) {
 		return value{}, nil
 	}
 	root := n.Content[0]
+	c.add(root)
 	v, err := c.convert(root, 0)
 	if err != nil {
 		return value{}, err
