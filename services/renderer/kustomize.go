@@ -155,7 +155,11 @@ func (b *build) seen(name string, data []byte) *failure {
 	if f, ok := failureOf(manifest.CheckAliases(name, data)); ok {
 		return f // kustomize would expand them, until it is killed
 	}
-	if !slices.Contains(kustomizationNames, path.Base(name)) {
+	kustomization := slices.Contains(kustomizationNames, path.Base(name))
+	if f := checkInline(name, data, kustomization); f != nil {
+		return f
+	}
+	if !kustomization {
 		return nil
 	}
 	var doc yaml.Node
