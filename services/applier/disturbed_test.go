@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 )
 
 // standingStill is an application that has converged: nothing of it was
@@ -133,6 +134,61 @@ func TestWhateverIsOtherThanItWasDisturbs(t *testing.T) {
 		if !s.undisturbed(true) {
 			t.Errorf("%s: disturbed", name)
 		}
+	}
+}
+
+// What an application stands at already is found without a request, unless a
+// newer list of the fleet lacks it. Then all that counts for it is of this event.
+func TestNothingIsToBeDoneWhereAllStands(t *testing.T) {
+	t.Parallel()
+	conn := bustest.Start(t).Connect(t, "applier-local")
+	life, err := conn.Life(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	listed, lacking := map[string]events.FleetEntry{app: {}}, map[string]events.FleetEntry{"other": {}}
+	for name, test := range map[string]struct {
+		change  func(*standingStill)
+		nothing bool
+	}{
+		"it stands":                       {func(*standingStill) {}, true},
+		"an older list lacks it":          {func(s *standingStill) { s.applier.fleet = &fleetList{epoch: "e", stored: 4, entries: lacking} }, true},
+		"a list of another life lacks it": {func(s *standingStill) { s.applier.fleet = &fleetList{epoch: "d", stored: 9, entries: lacking} }, true},
+		"a newer list lacks it":           {func(s *standingStill) { s.applier.fleet = &fleetList{epoch: "e", stored: 6, entries: lacking} }, false},
+		"no list is known":                {func(s *standingStill) { s.applier.fleet = nil }, false},
+		"another bundle":                  {func(s *standingStill) { s.inv.Fence.Digest = "v0" }, false},
+		"another declaration":             {func(s *standingStill) { s.inv.Fence.Declaration = "v0" }, false},
+		"another life of the log":         {func(s *standingStill) { s.inv.Fence.Epoch = "d" }, false},
+		"it is disturbed":                 {func(s *standingStill) { s.seen.Fields = "shrunk" }, false},
+		"the log doesn't say it applied":  {func(s *standingStill) { s.task.app.logged = logged{} }, false},
+	} {
+		s := newStandingStill()
+		s.applier.bus = lookups{conn}
+		s.applier.fleet = &fleetList{epoch: "e", stored: 6, entries: listed}
+		s.task.app.recalled, s.task.app.logged = true, logged{life: life, last: map[string]events.Event{}}
+		s.task.event.Data = &events.ManifestsUnchanged{Manifests: *s.task.m}
+		test.change(s)
+		s.undisturbed(true) // it has the watch
+		for _, w := range s.applier.observer.kinds {
+			close(w.synced)
+		}
+		nothing, err := s.applier.nothingToDo(t.Context(), &s.task, s.inv)
+		if err != nil || nothing != test.nothing {
+			t.Errorf("%s: nothing to do: %t, %v", name, nothing, err)
+		}
+		app := s.task.app
+		if (app.current == &s.task.event) != nothing || (len(app.expected) == 1 && app.complete) != nothing || app.claims.keys[s.seen.Key()] != nothing {
+			t.Errorf("%s: it stands there: %t, waits for the health of %v and declares %v", name, app.current != nil, app.expected, app.claims.keys)
+		}
+	}
+	s := newStandingStill()
+	s.applier.bus = lookups{conn}
+	s.applier.fleet = &fleetList{epoch: "e", stored: 6, entries: listed}
+	gone, end := context.WithCancel(t.Context())
+	end()
+	s.task.app.logged = logged{}
+	if nothing, err := s.applier.nothingToDo(gone, &s.task, s.inv); nothing || err == nil {
+		t.Errorf("the log can't be asked: nothing to do: %t, %v", nothing, err)
 	}
 }
 
