@@ -120,16 +120,27 @@ type Waits struct {
 }
 
 // WaitsOf reads the waits out of a history. One that was overtaken by the next
-// change of its object ends with that.
+// change of its object ends with that. One beside a fault that met nothing was
+// beside none, and not in its calm either: it counts for neither.
 func WaitsOf(h History) Waits {
 	type pending struct {
 		Probe
 		at time.Time
 	}
+	missed := map[int]bool{} // rounds
+	for _, r := range h {
+		if r.Lifted != nil && !r.Lifted.Struck {
+			missed[r.Lifted.Round] = true
+		}
+	}
 	var w Waits
 	open := map[string][]pending{} // by object, in the order of the pushes
+	round := 0
 	for _, r := range h {
 		switch {
+		case r.Begun != nil:
+			round = r.Begun.Round
+		case r.Ref != nil && r.Ref.Probe != nil && r.Ref.Probe.Beside && missed[round]:
 		case r.Ref != nil && r.Ref.Probe != nil:
 			open[r.Ref.Probe.Key] = append(open[r.Ref.Probe.Key], pending{*r.Ref.Probe, r.At})
 		case r.Object != nil && len(open[r.Object.Key]) > 0:

@@ -3,6 +3,7 @@
 package faults
 
 import (
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -60,7 +61,8 @@ func TestIsolate(t *testing.T) {
 	}
 }
 
-// A wait is from the push until the object has the value, or a later one.
+// A wait is from the push until the object has the value, or a later one. Beside
+// a fault that met nothing there is none.
 func TestWaits(t *testing.T) {
 	at := time.Date(2026, 3, 14, 9, 0, 0, 0, time.UTC)
 	var h History
@@ -78,9 +80,17 @@ func TestWaits(t *testing.T) {
 	push(150, "three", true)
 	seen(300, "k", "three")
 	seen(400, "k", "two")
+	h = append(h, Record{Begun: &FaultRun{Round: 1}})
+	push(500, "four", true)
+	h = append(h, Record{Lifted: &FaultRun{Round: 1, Struck: true}})
+	seen(510, "k", "four")
+	h = append(h, Record{Begun: &FaultRun{Round: 2}})
+	push(600, "five", true)
+	h = append(h, Record{Lifted: &FaultRun{Round: 2}})
+	seen(699, "k", "five")
 	got := WaitsOf(h)
 	ms := time.Millisecond
-	if !slices.Equal(got.Calm, []time.Duration{50 * ms}) || !slices.Equal(got.Beside, []time.Duration{200 * ms, 150 * ms}) {
+	if !slices.Equal(got.Calm, []time.Duration{50 * ms}) || !slices.Equal(got.Beside, []time.Duration{200 * ms, 150 * ms, 10 * ms}) {
 		t.Errorf("got %+v", got)
 	}
 }
@@ -129,5 +139,54 @@ func TestPlansHoldAFaultApart(t *testing.T) {
 		if f.Alone && !victims[f.Name] {
 			t.Errorf("no seed has %s apart", f.Name)
 		}
+	}
+}
+
+// In every round of a webhook something is changed that it is asked about: where
+// the fault is of one application, of that one.
+func TestPlansAskTheWebhooks(t *testing.T) {
+	kinds, err := Select("F21", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	apart := 0
+	for seed := range uint64(40) {
+		plan := NewPlan(seed, Shape{Apps: 24, Rounds: 3, Steps: 6, Probes: 16}, kinds)
+		namespace := map[string]string{}
+		for _, step := range plan.steps() {
+			for _, app := range step.Apps {
+				namespace[app.Name] = app.Namespace
+			}
+		}
+		for n, round := range plan.Rounds {
+			if round.Fault == "" {
+				continue
+			}
+			asked := map[string]bool{}
+			for _, step := range round.Steps[round.At:] {
+				if step.Op != OpCommit || step.Tip.Parent == nil {
+					continue
+				}
+				for app, is := range step.Tip.Dirs {
+					was := step.Tip.Parent.Dirs[app]
+					if i := is.first("ConfigMap"); was != is && is.Broken == "" && i >= 0 && !reflect.DeepEqual(was.find("ConfigMap", is.Objects[i].Name), &is.Objects[i]) {
+						asked[app], asked[namespace[app]] = true, true
+					}
+				}
+			}
+			want := plan.Namespaces
+			if round.Victim != nil {
+				want = []string{round.Victim.Name}
+				apart++
+			}
+			for _, name := range want {
+				if !asked[name] {
+					t.Errorf("seed %d, round %d: nothing of %s is changed while the webhook stands", seed, n+1, name)
+				}
+			}
+		}
+	}
+	if apart == 0 {
+		t.Error("no webhook is of one application")
 	}
 }

@@ -125,12 +125,17 @@ func (s *Script) forNow(app App, r *ref, about string, dirs ...*Dir) {
 // pick picks an application that is declared, whose branch is there and whose
 // folder can be rendered.
 func (s *Script) pick() (App, *ref, bool) {
+	return s.pickOf(func(App) bool { return true })
+}
+
+// pickOf picks one of those that match.
+func (s *Script) pickOf(match func(App) bool) (App, *ref, bool) {
 	for _, i := range s.rng.Perm(len(s.fleet)) {
 		app := s.fleet[i]
 		if s.victim != nil && app.Name != s.victim.Name {
 			continue
 		}
-		if r := s.refs[app.ref()]; r.tip != nil && r.tip.Dirs[app.Name].Broken == "" {
+		if r := s.refs[app.ref()]; r.tip != nil && r.tip.Dirs[app.Name].Broken == "" && match(app) {
 			return app, r, true
 		}
 	}

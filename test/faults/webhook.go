@@ -23,16 +23,34 @@ import (
 var webhookFaults = []Fault{
 	{
 		Row: "F21", Name: "webhook-denies", About: "an admission webhook denies every ConfigMap of one namespace", Alone: true, Weight: 2,
-		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(deny),
+		Hold: Span{time.Second, 4 * time.Second}, Shape: (*Script).settings, Inject: admission(deny),
 	},
 	{
 		Row: "F21", Name: "webhook-hangs", About: "an admission webhook doesn't answer, and its failure counts", Alone: true, Weight: 2,
-		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(hang),
+		Hold: Span{time.Second, 4 * time.Second}, Shape: (*Script).settings, Inject: admission(hang),
 	},
 	{
 		Row: "F21", Name: "webhook-errors", About: "an admission webhook answers 500, and its failure counts", Alone: true, Weight: 2,
-		Hold: Span{time.Second, 4 * time.Second}, Inject: admission(fail),
+		Hold: Span{time.Second, 4 * time.Second}, Shape: (*Script).settings, Inject: admission(fail),
 	},
+}
+
+// settings has a ConfigMap change in every namespace: a webhook that nobody asks
+// stands in nobody's way. The change is rung for, as the webhook soon goes again.
+func (s *Script) settings() {
+	for _, namespace := range s.plan.Namespaces {
+		app, r, ok := s.pickOf(func(a App) bool {
+			return a.Namespace == namespace && s.refs[a.ref()].tip.Dirs[a.Name].first("ConfigMap") >= 0
+		})
+		if !ok {
+			continue
+		}
+		dir := r.tip.Dirs[app.Name].edit()
+		o := &dir.Objects[dir.first("ConfigMap")]
+		o.Fields["data.a"] = s.next()
+		s.commit(r, map[string]*Dir{app.Name: dir}, "change "+o.Name)
+		s.steps[len(s.steps)-1].Ring = true
+	}
 }
 
 func deny(w http.ResponseWriter, r *http.Request) {
