@@ -62,6 +62,12 @@ func (s Shape) During(d time.Duration) Shape {
 	return s
 }
 
+// Again is the command that repeats a seed of that shape; kinds are names and
+// rows of faults as [Select] takes them, empty for all.
+func (s Shape) Again(seed uint64, kinds string) string {
+	return fmt.Sprintf("make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d", seed, s.Duration(), kinds, s.Apps, s.Steps, s.Probes)
+}
+
 // NewPlan writes the plan of a seed.
 func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	plan := Plan{Seed: seed, Canaries: canary.New(seed, canaries)}

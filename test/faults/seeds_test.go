@@ -54,7 +54,7 @@ func TestSeeds(t *testing.T) {
 			t.Logf("judged: %+v", result.Judged)
 			t.Logf("seed %d: %d ref changes, %d faults, %d events in %s", seed, result.RefChanges, result.Struck(), result.Events, result.Took)
 			if t.Failed() {
-				t.Logf("history: %s; again: make faults SEED=%d DURATION=%s APPS=%d STEPS=%d PROBES=0", keep(t, result.History, seed), seed, testShape.Duration(), testShape.Apps, testShape.Steps)
+				t.Logf("history: %s; again: %s", keep(t, result.History, seed), testShape.Again(seed, ""))
 			}
 		})
 	}

@@ -177,8 +177,7 @@ func (l *lane) tell(r faults.Result) {
 	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s\n",
 		r.Seed, r.RefChanges, r.Struck(), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
 	if len(r.Violations) > 0 || r.Error != "" {
-		fmt.Printf("seed %d: history %s; again: make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d\n",
-			r.Seed, r.History, r.Seed, l.duration, l.names, l.shape.Apps, l.shape.Steps, l.shape.Probes)
+		fmt.Printf("seed %d: history %s; again: %s\n", r.Seed, r.History, l.shape.Again(r.Seed, l.names))
 	}
 }
 
