@@ -12,6 +12,8 @@ import (
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
+
+	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // inventoryWatch keeps the inventories up to date. It is a
@@ -20,6 +22,7 @@ type inventoryWatch struct {
 	*applier
 	synced chan struct{}
 	away   atomic.Bool // the API server didn't take the last list or watch
+	told   atomic.Bool // that they can't be read
 }
 
 func newInventoryWatch(a *applier) *inventoryWatch {
@@ -31,15 +34,14 @@ func (w *inventoryWatch) run(ctx context.Context) {
 	source := listWatch(client, &w.inventories.past, labelInventory,
 		func(ctx context.Context, o metav1.ListOptions) (*corev1.ConfigMapList, error) {
 			list, err := client.List(ctx, o)
-			w.away.Store(err != nil)
+			w.answered(ctx, err)
 			return list, err
 		},
 		func(ctx context.Context, o metav1.ListOptions) (watch.Interface, error) {
 			changes, err := client.Watch(ctx, o)
-			w.away.Store(err != nil)
+			w.answered(ctx, err)
 			return changes, err
 		})
-	told := false
 	var reflector *cache.Reflector
 	life := 0
 	wait.UntilWithContext(klog.NewContext(ctx, *quiet()), func(ctx context.Context) {
@@ -51,12 +53,30 @@ func (w *inventoryWatch) run(ctx context.Context) {
 				Logger: quiet(), Name: "applier inventories", TypeDescription: "inventories",
 			}) // one remembers where it was
 		}
-		err := reflector.ListAndWatchWithContext(ctx)
-		if err != nil && ctx.Err() == nil && !told {
-			told = true
-			w.log.Warn("the inventories can't be read: trying until they can", "error", err)
-		}
+		w.tell(ctx, reflector.ListAndWatchWithContext(ctx))
 	}, watchAgain)
+}
+
+// answered keeps how a list or watch ended. A reflector doesn't return while its
+// connections are refused, so that an API server that isn't there at the start
+// has to be told of here.
+func (w *inventoryWatch) answered(ctx context.Context, err error) {
+	w.away.Store(err != nil)
+	select {
+	case <-w.synced:
+		return // whoever asks for something says what came of it
+	default:
+	}
+	if _, out := fault.AsOutage(outage(w.cluster, err)); out {
+		w.tell(ctx, err)
+	}
+}
+
+// tell says once why the inventories can't be read.
+func (w *inventoryWatch) tell(ctx context.Context, err error) {
+	if err != nil && ctx.Err() == nil && w.told.CompareAndSwap(false, true) {
+		w.log.Warn("the inventories can't be read: trying until they can", "error", err)
+	}
 }
 
 // Add is called by the reflector for an inventory that appears.
