@@ -292,6 +292,24 @@ func TestNATSServe(t *testing.T) {
 	}
 }
 
+// A folder that can't be looked into is told apart from one in which nothing
+// runs, with what to do.
+func TestAFolderThatCannotBeRead(t *testing.T) {
+	data := t.TempDir()
+	if err := os.Mkdir(place(data).running(), 0o700); err != nil { // as to who may read everything no mode is closed
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	if code := run([]string{"status", "--data", data}, &stdout, &stderr); code != exitError {
+		t.Errorf("exit code %d", code)
+	}
+	for _, part := range []string{data, "can't be told", "be the user that it runs as, or say where the bus is with --server and --creds"} {
+		if !strings.Contains(stderr.String(), part) {
+			t.Errorf("it doesn't say %q: %s", part, &stderr)
+		}
+	}
+}
+
 // A command's help names the exit codes that it may end with.
 func TestHelpNamesItsExitCodes(t *testing.T) {
 	for name, wanted := range map[string]bool{"wait": true, "status": false, "approve": false} {

@@ -82,7 +82,7 @@ func (p place) find() (running, error) {
 		return running{}, fmt.Errorf("nothing runs in %s: start it with 'plumbline up --data %s ...', or say where the bus is with --server and --creds", p, p)
 	}
 	if err != nil {
-		return running{}, err
+		return running{}, fmt.Errorf("whether something runs in %s can't be told: %w; be the user that it runs as, or say where the bus is with --server and --creds", p, err)
 	}
 	var r running
 	if err := json.Unmarshal(text, &r); err != nil {
