@@ -7,8 +7,11 @@ import (
 	"net/url"
 	"os"
 	"os/exec"
+	"regexp"
 	"strings"
 	"testing"
+
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 func TestAdvisoryC3Endpoints(t *testing.T) {
@@ -45,9 +48,15 @@ func TestAdvisoryC3Endpoints(t *testing.T) {
 // an option, carries no credentials and is read the same once written; one
 // that is refused is not quoted.
 func FuzzEndpoint(f *testing.F) {
-	for _, seed := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x", "0:/", "https://a:" + canary + "@h/x", "git:" + canary + "@h/x", "https://h/x?t=" + canary} {
-		f.Add(seed)
+	for _, text := range []string{"https://h/x", "git@h:x", "file:///x", "ssh://-x/y", "ext::x", "0:/", "https://a:" + canary + "@h/x", "git:" + canary + "@h/x", "https://h/x?t=" + canary} {
+		f.Add(text)
 	}
+	written := regexp.MustCompile(`url: *"?([^"}\n]+)`)
+	seed.Each(f, func(file seed.File) {
+		for _, m := range written.FindAllSubmatch(file.Data, -1) {
+			f.Add(string(m[1]))
+		}
+	}, "fleet")
 	f.Fuzz(func(t *testing.T, text string) {
 		e, err := parseEndpoint(text)
 		if err != nil {
