@@ -242,7 +242,7 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 	if p.confirm || fleetAgain {
 		return true, ctx.Err()
 	}
-	return p.publish(ctx, found)
+	return p.publish(ctx, found, p.act)
 }
 
 // troubleOf is what is wrong with some of the refs: they are gone, or lead to

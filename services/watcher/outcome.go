@@ -38,6 +38,7 @@ const askAgain = 30 * time.Second
 type outcomes struct {
 	mu     sync.Mutex
 	bySaid map[string]rendering // by subject of the commit.observed
+	heard  chan struct{}        // closed by the next one; nil: nobody waits
 }
 
 // rendering is what is known of an application's outcomes in one life of the
@@ -75,6 +76,20 @@ func (o *outcomes) take(e events.Event) {
 	}
 	r.bundled = r.bundled || !failed
 	o.bySaid[subject] = r
+	if o.heard != nil {
+		close(o.heard)
+		o.heard = nil
+	}
+}
+
+// next is closed when the next outcome is known.
+func (o *outcomes) next() <-chan struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if o.heard == nil {
+		o.heard = make(chan struct{})
+	}
+	return o.heard
 }
 
 // get is what is known of an application in a life of the log.

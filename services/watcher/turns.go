@@ -7,6 +7,8 @@ import (
 	"context"
 	"slices"
 	"time"
+
+	"github.com/plumbline-dev/plumbline/events"
 )
 
 // headStart is how much later those applications of which a commit changes
@@ -28,17 +30,23 @@ const atOnce = 64
 // due is an application with a revision to publish.
 type due struct {
 	application string
-	changed     bool // see [finding]
+	changed     bool   // see [finding]
+	told        uint64 // stored sequence of its last revision; 0: there is none
 }
 
 // due is what decides when a finding's turn comes. What was never seen before
 // has nobody waiting for a change of it.
 func (f finding) due() due {
-	return due{f.declaration.Application, f.changed && f.verdict.previous != ""}
+	d := due{application: f.declaration.Application, changed: f.changed && f.verdict.previous != ""}
+	if f.last.published != nil {
+		d.told = f.last.stored
+	}
+	return d
 }
 
-// inTurns puts the applications that changed first, then by name, in parts
-// of at most size, none of which has both changed ones and others.
+// inTurns puts the applications that changed first, then those that have been told
+// of nothing for longest, in parts of at most size, none of which has both changed
+// ones and others.
 func inTurns[T any](list []T, size int, of func(T) due) (parts [][]T) {
 	slices.SortStableFunc(list, func(a, b T) int {
 		x, y := of(a), of(b)
@@ -48,7 +56,7 @@ func inTurns[T any](list []T, size int, of func(T) due) (parts [][]T) {
 			}
 			return 1
 		}
-		return cmp.Compare(x.application, y.application)
+		return cmp.Or(cmp.Compare(x.told, y.told), cmp.Compare(x.application, y.application))
 	})
 	rest := slices.IndexFunc(list, func(one T) bool { return !of(one).changed })
 	if rest < 0 {
@@ -57,42 +65,67 @@ func inTurns[T any](list []T, size int, of func(T) due) (parts [][]T) {
 	return slices.AppendSeq(slices.Collect(slices.Chunk(list[:rest], size)), slices.Chunk(list[rest:], size))
 }
 
-// publish publishes what a look has found, in turns. It reports whether another
-// look is to follow.
-func (p *pass) publish(ctx context.Context, found []finding) (again bool, err error) {
+// publish has what a look has found published by act, which is [pass.act], in
+// turns. It reports whether another look is to follow. Where one is due it leaves
+// parts to that, which finds them, and what has changed since: of what changed, once
+// it has taken long; of the others, which the newer commit alone is told to then,
+// all but one part, so that each has its turn however fast the looks follow.
+func (p *pass) publish(ctx context.Context, found []finding, act func(context.Context, []finding) (bool, error)) (again bool, err error) {
 	begun := time.Now()
-	ahead := false // the part before was of changed ones
+	var before []finding
 	for _, part := range inTurns(found, atOnce, finding.due) {
-		changed := part[0].due().changed
-		if ahead && !changed {
-			if err := p.giveWay(ctx, headStart); err != nil {
+		if before != nil && !part[0].due().changed {
+			if err := p.giveWay(ctx, before); err != nil {
 				return false, err
 			}
 		}
-		ahead = changed
-		if time.Since(begun) > longLook && len(p.wake) > 0 {
-			return again, nil // the look that is due finds the rest, and what has changed since
+		others := before != nil && !before[0].due().changed // some have been told
+		if len(p.wake) > 0 && (others || time.Since(begun) > longLook) {
+			return again, nil
 		}
-		conflict, err := p.act(ctx, part)
+		conflict, err := act(ctx, part)
 		if err != nil {
 			return false, err
 		}
 		again = again || conflict
+		before = part
 	}
 	return again, nil
 }
 
-// giveWay waits for so long, or until another look is due: that may be of a
-// change that somebody waits for, too.
-func (p *pass) giveWay(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
+// giveWay waits after a part. Those that changed have their head start. Of the
+// others it waits until the renderer has said what they came to, for as long at
+// most: a change that comes next would wait behind all that are on their way. A look
+// that is due ends the wait, as it may be of one.
+func (p *pass) giveWay(ctx context.Context, before []finding) error {
+	timer := time.NewTimer(headStart)
 	defer timer.Stop()
-	select {
-	case <-timer.C:
-	case trigger := <-p.wake:
-		p.look(trigger) // it is still due
-	case <-ctx.Done():
-		return ctx.Err()
+	for changed := before[0].due().changed; ; {
+		said := p.hub.outcomes.next()
+		if !changed && !p.awaits(before) {
+			return nil
+		}
+		select {
+		case <-said:
+		case <-timer.C:
+			return nil
+		case trigger := <-p.wake:
+			p.look(trigger) // it is still due
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
 	}
-	return nil
+}
+
+// awaits says that the renderer hasn't said of some what they came to.
+func (p *pass) awaits(part []finding) bool {
+	return slices.ContainsFunc(part, func(f finding) bool {
+		last, ok := p.last[f.subject()]
+		if !ok || last.published == nil {
+			return false
+		}
+		at := events.Order{Epoch: last.epoch, Sequence: last.stored}
+		return p.hub.outcomes.get(f.subject(), last.epoch).of(at) == pending
+	})
 }

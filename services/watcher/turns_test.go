@@ -4,11 +4,16 @@ package watcher
 
 import (
 	"context"
+	"fmt"
 	"reflect"
+	"slices"
 	"strings"
+	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
 
@@ -17,13 +22,14 @@ func TestChangedPathsHaveTheFirstTurns(t *testing.T) {
 		list []due
 		want [][]due
 	}{
-		"nothing":      {nil, nil},
-		"none changed": {[]due{{"c", false}, {"a", false}, {"b", false}}, [][]due{{{"a", false}, {"b", false}}, {{"c", false}}}},
-		"all changed":  {[]due{{"b", true}, {"a", true}}, [][]due{{{"a", true}, {"b", true}}}},
-		"never mixed":  {[]due{{"c", false}, {"b", true}, {"a", false}}, [][]due{{{"b", true}}, {{"a", false}, {"c", false}}}},
+		"nothing":         {nil, nil},
+		"none changed":    {[]due{{"c", false, 0}, {"a", false, 0}, {"b", false, 0}}, [][]due{{{"a", false, 0}, {"b", false, 0}}, {{"c", false, 0}}}},
+		"all changed":     {[]due{{"b", true, 0}, {"a", true, 0}}, [][]due{{{"a", true, 0}, {"b", true, 0}}}},
+		"never mixed":     {[]due{{"c", false, 0}, {"b", true, 0}, {"a", false, 0}}, [][]due{{{"b", true, 0}}, {{"a", false, 0}, {"c", false, 0}}}},
+		"the longest ago": {[]due{{"a", false, 7}, {"b", false, 0}, {"c", false, 5}}, [][]due{{{"b", false, 0}, {"c", false, 5}}, {{"a", false, 7}}}},
 		"both in parts": {
-			[]due{{"a", false}, {"b", true}, {"c", false}, {"d", true}, {"e", true}, {"f", false}},
-			[][]due{{{"b", true}, {"d", true}}, {{"e", true}}, {{"a", false}, {"c", false}}, {{"f", false}}},
+			[]due{{"a", false, 0}, {"b", true, 0}, {"c", false, 0}, {"d", true, 0}, {"e", true, 0}, {"f", false, 0}},
+			[][]due{{{"b", true, 0}, {"d", true, 0}}, {{"e", true, 0}}, {{"a", false, 0}, {"c", false, 0}}, {{"f", false, 0}}},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,23 +40,174 @@ func TestChangedPathsHaveTheFirstTurns(t *testing.T) {
 	}
 }
 
-// A look that is due ends the head start, and is still due.
-func TestTheHeadStartEndsWithTheNextLook(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	p := &pass{reader: &reader{wake: make(chan string, 1)}}
-	p.look(byWebhook)
-	if err := p.giveWay(ctx, time.Hour); err != nil {
-		t.Fatalf("the look that is due was not seen: %v", err)
-	}
-	select {
-	case trigger := <-p.wake:
-		if trigger != byWebhook {
-			t.Errorf("due: %q, want %q", trigger, byWebhook)
+// sequence is a look that publishes, in a time of its own. The renderer says
+// something of a revision when it is told to.
+type sequence struct {
+	*pass
+	mu     sync.Mutex
+	acts   []string      // the applications of each part
+	takes  time.Duration // the first part
+	stored uint64
+}
+
+func newSequence() *sequence {
+	return &sequence{pass: &pass{reader: &reader{
+		hub:  &hub{outcomes: outcomes{bySaid: map[string]rendering{}}},
+		wake: make(chan string, 1), last: map[string]remembered{},
+	}}}
+}
+
+func (s *sequence) found(name string, changed bool) finding {
+	f := finding{changed: changed}
+	f.declaration.Cluster, f.declaration.Application = "local", name
+	f.verdict.previous = "a"
+	return f
+}
+
+// begin publishes; ended is closed when all is.
+func (s *sequence) begin(t *testing.T, found ...finding) (ended chan struct{}) {
+	ended, found = make(chan struct{}), slices.Clone(found) // it is put in order
+	go func() {
+		defer close(ended)
+		again, err := s.publish(t.Context(), found, func(_ context.Context, part []finding) (bool, error) {
+			time.Sleep(s.takes)
+			s.mu.Lock()
+			defer s.mu.Unlock()
+			s.takes = 0
+			var names []string
+			for _, f := range part {
+				s.stored++
+				s.last[f.subject()] = remembered{published: &published{epoch: "e", stored: s.stored}}
+				names = append(names, f.declaration.Application)
+			}
+			s.acts = append(s.acts, fmt.Sprintf("%s … %s", names[0], names[len(names)-1]))
+			return false, nil
+		})
+		if again || err != nil && t.Context().Err() == nil {
+			t.Errorf("again %t, %v", again, err)
 		}
-	default:
-		t.Error("the look is not due any more")
+	}()
+	return ended
+}
+
+// said has the renderer say what the application came to.
+func (s *sequence) said(f finding) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.hub.outcomes.take(events.Event{Address: f.address(), Epoch: "e", Sequence: s.last[f.subject()].stored, Data: &events.ManifestsUnchanged{}})
+}
+
+func (s *sequence) parts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.acts)
+}
+
+func (s *sequence) crowd(n int) []finding {
+	var all []finding
+	for i := range n {
+		all = append(all, s.found(fmt.Sprintf("n%03d", i), false))
 	}
+	return all
+}
+
+// What changed has a head start; of the others no more are told than the renderer
+// has answered for, or, where it says nothing, than are due.
+func TestTheOthersFollowAtTheRenderersPace(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSequence()
+		crowd, web := s.crowd(3*atOnce), s.found("web", true)
+		begun := time.Now()
+		ended := s.begin(t, append(crowd, web)...)
+		synctest.Wait()
+		for _, step := range []struct {
+			say   []finding
+			sleep time.Duration
+			want  int // parts
+		}{
+			{[]finding{web}, headStart - 1, 1}, // rendered isn't in the cluster yet
+			{nil, 1, 2},
+			{crowd[:atOnce-1], 0, 2},
+			{crowd[atOnce-1 : atOnce], 0, 3},
+			{crowd[atOnce+1 : 2*atOnce], headStart - 1, 3},
+			{nil, 1, 4},
+		} {
+			for _, f := range step.say {
+				s.said(f)
+			}
+			time.Sleep(step.sleep)
+			synctest.Wait()
+			if n := s.parts(); n != step.want {
+				t.Fatalf("%s after the begin there are %d parts, want %d", time.Since(begun), n, step.want)
+			}
+		}
+		<-ended
+		if want := []string{"web … web", "n000 … n063", "n064 … n127", "n128 … n191"}; !slices.Equal(s.acts, want) {
+			t.Errorf("got %q, want %q", s.acts, want)
+		}
+	})
+}
+
+// What changed goes all at once.
+func TestWhatChangedWaitsForNoPart(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSequence()
+		all := s.crowd(3 * atOnce)
+		for i := range all {
+			all[i].changed = true
+		}
+		begun := time.Now()
+		<-s.begin(t, all...)
+		if len(s.acts) != 3 || time.Since(begun) != 0 {
+			t.Errorf("%d parts, after %s", len(s.acts), time.Since(begun))
+		}
+	})
+}
+
+// A look that is due ends the wait, and finds what this one leaves out. Of what
+// changes nothing each look tells some, those first that were told longest ago.
+func TestTheOthersAreLeftToTheNextLook(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s := newSequence()
+		crowd, web := s.crowd(3*atOnce), s.found("web", true)
+		ended := s.begin(t, append(crowd, web)...)
+		synctest.Wait()
+		begun := time.Now()
+		s.look(byWebhook)
+		<-ended
+		for range 3 { // it is still due
+			for i := range crowd {
+				crowd[i].last = s.last[crowd[i].subject()]
+			}
+			<-s.begin(t, append(crowd, web)...)
+		}
+		if got := <-s.wake; got != byWebhook || !time.Now().Equal(begun) {
+			t.Errorf("after %s %q is due", time.Since(begun), got)
+		}
+		want := []string{"web … web", "n000 … n063", "web … web", "n064 … n127", "web … web", "n128 … n191", "web … web", "n000 … n063"}
+		if !slices.Equal(s.acts, want) {
+			t.Errorf("got  %q\nwant %q", s.acts, want)
+		}
+	})
+}
+
+// Of what changed the rest is left to a look that is due once it has taken long:
+// of that may be what somebody waits for.
+func TestALongLookLeavesWhatChangedToTheNext(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		for took, want := range map[time.Duration]int{longLook: 3, longLook + 1: 1} {
+			s := newSequence()
+			s.takes = took
+			all := s.crowd(3 * atOnce)
+			for i := range all {
+				all[i].changed = true
+			}
+			s.look(byWebhook)
+			if <-s.begin(t, all...); s.parts() != want {
+				t.Errorf("where a part takes %s there are %d, want %d", took, s.parts(), want)
+			}
+		}
+	})
 }
 
 // An application that is declared anew is changed, whatever a commit that is seen
