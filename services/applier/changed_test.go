@@ -89,7 +89,8 @@ func (c *changedObject) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 		_ = json.NewEncoder(w).Encode(body) // who asked has gone
 	}
 	status := func(code int, reason metav1.StatusReason) {
-		answer(code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: reason})
+		details := &metav1.StatusDetails{Name: "a", Kind: "configmaps"}
+		answer(code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: reason, Details: details})
 	}
 	switch {
 	case req.URL.Path == "/api":
@@ -97,12 +98,16 @@ func (c *changedObject) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 	case req.URL.Path == "/apis":
 		answer(http.StatusOK, metav1.APIGroupList{TypeMeta: metav1.TypeMeta{Kind: "APIGroupList", APIVersion: "v1"}})
 	case req.URL.Path == "/api/v1":
-		answer(http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1"})
+		answer(http.StatusOK, metav1.APIResourceList{TypeMeta: metav1.TypeMeta{Kind: "APIResourceList", APIVersion: "v1"}, GroupVersion: "v1", APIResources: []metav1.APIResource{
+			{Name: "configmaps", Kind: "ConfigMap", Namespaced: true, Verbs: metav1.Verbs{"delete", "list", "patch"}},
+		}})
 	case strings.HasSuffix(req.URL.Path, "/"+inventoryName(app)):
 		answer(http.StatusOK, metav1.PartialObjectMetadata{
 			TypeMeta:   metav1.TypeMeta{Kind: "ConfigMap", APIVersion: "v1"},
 			ObjectMeta: metav1.ObjectMeta{Name: inventoryName(app), Namespace: systemNamespace, UID: "inventory", ResourceVersion: c.fence},
 		})
+	case strings.HasPrefix(req.URL.Path, "/apis/example.com/"):
+		c.notServed(w, req)
 	case req.URL.Path != "/api/v1/namespaces/ns/configmaps/a":
 		status(http.StatusTeapot, metav1.StatusReasonUnknown)
 	case req.Method == http.MethodDelete:
@@ -120,6 +125,8 @@ func (c *changedObject) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			status(code, metav1.StatusReasonForbidden)
 		case code == http.StatusConflict:
 			status(code, metav1.StatusReasonConflict)
+		case code == http.StatusNotFound: // as of a resource that a built-in group doesn't have
+			answer(code, metav1.Status{TypeMeta: metav1.TypeMeta{Kind: "Status", APIVersion: "v1"}, Status: metav1.StatusFailure, Code: int32(code), Reason: metav1.StatusReasonNotFound, Details: &metav1.StatusDetails{}})
 		case c.live == nil:
 			status(http.StatusNotFound, metav1.StatusReasonNotFound)
 		default:
@@ -132,6 +139,14 @@ func (c *changedObject) ServeHTTP(w http.ResponseWriter, req *http.Request) {
 			TypeMeta: metav1.TypeMeta{Kind: "PartialObjectMetadata", APIVersion: "meta.k8s.io/v1"}, ObjectMeta: *c.live,
 		})
 	}
+}
+
+// notServed answers as an API server does about a group that it doesn't serve.
+func (c *changedObject) notServed(w http.ResponseWriter, req *http.Request) {
+	if req.Method == http.MethodDelete {
+		c.deletes = append(c.deletes, metav1.DeleteOptions{})
+	}
+	http.Error(w, "404 page not found", http.StatusNotFound)
 }
 
 // What becomes of an object that is to be written, and isn't as it was seen: it
@@ -228,7 +243,8 @@ func TestAnObjectIsDeletedAsItWasSeen(t *testing.T) {
 		"a newer revision is applied": {func(c *changedObject) {
 			c.refuse, c.then = http.StatusConflict, func() { c.fence, c.live.ResourceVersion = "2", "8" }
 		}, Result{}, false, errInventoryChanged, []string{"uid 7"}},
-		"forbidden": {func(c *changedObject) { c.refuse = http.StatusForbidden }, Result{}, true, nil, []string{"uid 7"}},
+		"its kind isn't served yet": {func(c *changedObject) { c.refuse = http.StatusNotFound }, pruned, false, nil, []string{"uid 7", "uid 7"}},
+		"forbidden":                 {func(c *changedObject) { c.refuse = http.StatusForbidden }, Result{}, true, nil, []string{"uid 7"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -269,6 +285,22 @@ func TestAnObjectIsGoneWithItsKind(t *testing.T) {
 	got, err := c.run.remove(t.Context(), Step{Object: o, Op: OpDelete, UID: "uid", ResourceVersion: "7"})
 	if err != nil || got.Err != nil || !got.Gone || len(c.deletes) > 0 {
 		t.Errorf("got %+v, %v, %d deletions", got, err, len(c.deletes))
+	}
+}
+
+// A path that isn't served is no word on the object: discovery is asked anew, and
+// says that its kind has gone.
+func TestAnObjectWhoseKindHasGoneMeanwhileIsGone(t *testing.T) {
+	t.Parallel()
+	c := newChangedObject(t)
+	o := events.Object{Group: "example.com", Version: "v1", Kind: "Widget", Namespace: "ns", Name: "a"}
+	c.run.scopes.found[kindVersion{GroupKind: schema.GroupKind{Group: o.Group, Kind: o.Kind}}] = resource{schema.GroupVersionResource{Group: o.Group, Version: o.Version, Resource: "widgets"}, true}
+	got, err := c.run.remove(t.Context(), Step{Object: o, Op: OpDelete, UID: "uid", ResourceVersion: "7"})
+	if err != nil || got.Err != nil || !got.Gone || len(c.deletes) != 1 {
+		t.Errorf("got %+v, %v, %d deletions", got, err, len(c.deletes))
+	}
+	if len(c.run.scopes.found) > 0 {
+		t.Error("discovery was not read anew")
 	}
 }
 

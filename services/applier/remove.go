@@ -16,7 +16,8 @@ import (
 )
 
 // remove deletes one object as it was seen: if it has changed since, it is
-// looked at again, and stays if it is no longer ours.
+// looked at again, and stays if it is no longer ours. It is gone where the API
+// server says so of it, or discovery says that its kind is no longer served.
 func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
@@ -36,13 +37,18 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 				Preconditions:     &metav1.Preconditions{UID: (*types.UID)(&s.UID), ResourceVersion: &s.ResourceVersion},
 			})
 		}
+		if notServed(err) {
+			// The object is there still, or its CRD has gone: discovery knows.
+			r.scopes.forget()
+			err = &trouble{Reason: events.ReasonUnknownKind, Err: err, Again: true, Message: unserved(s.Object)}
+		}
 		switch {
 		case err == nil:
 			if err := failpoint.Hit(failpoint.ApplierAfterPrune); err != nil {
 				return Result{}, err
 			}
 			return r.removed(ctx, s)
-		case apierrors.IsNotFound(err):
+		case isGone(err):
 			r.forget(s.Object)
 			return Result{Action: events.ActionPruned, Gone: true}, nil
 		case ctx.Err() != nil:
@@ -77,6 +83,24 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 		}
 		pause *= 2
 	}
+}
+
+// isGone says that the API server answered a request for an object with that it
+// has none of this name.
+func isGone(err error) bool {
+	return apierrors.IsNotFound(err) && !notServed(err)
+}
+
+// notServed says that the API server knows no such path, which is no word on the
+// object: an answer about an object names it, and this one names none (apiserver's
+// pkg/server/handler.go, and client-go's for what is no JSON).
+func notServed(err error) bool {
+	var status apierrors.APIStatus
+	if !apierrors.IsNotFound(err) || !errors.As(err, &status) {
+		return false
+	}
+	details := status.Status().Details
+	return details == nil || details.Name == ""
 }
 
 // removed tells whether an object whose deletion was accepted is gone: a
