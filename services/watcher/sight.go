@@ -158,6 +158,7 @@ func (p *pass) keepSource(ctx context.Context, f *finding) error {
 		return err
 	}
 	if b != f.last.source {
+		f.changed = false // it is the same commit: nobody waits for it
 		f.verdict = verdict{action: publish, cause: causeLog, previous: f.last.commit, expect: f.last.stored}
 		return nil
 	}

@@ -5,6 +5,7 @@ package watcher
 import (
 	"context"
 	"fmt"
+	"os"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,6 +15,8 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
+	"github.com/plumbline-dev/plumbline/internal/seal"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
 
@@ -232,5 +235,37 @@ func TestAChangedDeclarationHasAHeadStart(t *testing.T) {
 	}
 	if ahead := other.Time.Sub(changed.Time); changed.Stored > other.Stored || ahead < headStart/2 {
 		t.Errorf("the application that is declared anew was %s ahead, want about %s", ahead, headStart)
+	}
+}
+
+// A revision that is said again because its source is not there any more, as under
+// a new key, changes nothing: what changes in the same look is ahead of it.
+func TestARevisionSaidAgainHasNoHeadStart(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	a := l.put("a", "api", "web")
+	l.do(l.shop.Git("push", "--quiet", "origin", "HEAD:refs/heads/stable"))
+	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) +
+		application("api", "shop", "branch: stable") + application("web", "shop", "")}))
+	stop := l.watch()
+	before, _ := l.observed("api", a)
+	l.observed("web", a)
+	stop()
+
+	b := l.put("b", "web")
+	l.must(os.Remove(l.config.SourceKey))
+	_, err := seal.EnsureSourceKey(l.config.SourceKey)
+	l.must(err)
+	l.watch()
+	changed, _ := l.observed("web", b)
+	var again *events.Event
+	bustest.Eventually(t, "api said again", func() bool {
+		again = l.last(&events.CommitObserved{}, local("api"))
+		return again.Stored != before.Stored
+	})
+	if cause := again.Data.(*events.CommitObserved).Revision.Cause; cause != causeLog {
+		t.Errorf("said again because of %s, want %s", cause, causeLog)
+	}
+	if ahead := again.Time.Sub(changed.Time); changed.Stored > again.Stored || ahead < headStart/2 {
+		t.Errorf("the application that the commit changes was %s ahead, want about %s", ahead, headStart)
 	}
 }
