@@ -107,6 +107,14 @@ func (p *pass) linked() trace.SpanStartOption {
 	return trace.WithLinks(trace.Link{SpanContext: p.hook})
 }
 
+// timeHeadStart records, in the traces that are open, the wait since from: their
+// first spans last until the others are told, too, and it is no work.
+func (p *pass) timeHeadStart(from time.Time) {
+	for _, open := range p.open {
+		telemetry.Past(trace.ContextWithSpan(context.Background(), open.span), "head start", from, time.Now())
+	}
+}
+
 // timeFetch measures one fetch that brought something.
 func (p *pass) timeFetch(ctx context.Context, fetch func() error) error {
 	before, from := p.mirror.received, time.Now()

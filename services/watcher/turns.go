@@ -98,9 +98,13 @@ func (p *pass) publish(ctx context.Context, found []finding, act func(context.Co
 // most: a change that comes next would wait behind all that are on their way. A look
 // that is due ends the wait, as it may be of one.
 func (p *pass) giveWay(ctx context.Context, before []finding) error {
+	changed := before[0].due().changed
+	if changed {
+		defer p.timeHeadStart(time.Now())
+	}
 	timer := time.NewTimer(headStart)
 	defer timer.Stop()
-	for changed := before[0].due().changed; ; {
+	for {
 		said := p.hub.outcomes.next()
 		if !changed && !p.awaits(before) {
 			return nil

@@ -14,6 +14,9 @@ import (
 	"testing/synctest"
 	"time"
 
+	sdktrace "go.opentelemetry.io/otel/sdk/trace"
+	"go.opentelemetry.io/otel/sdk/trace/tracetest"
+
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
@@ -211,6 +214,24 @@ func TestALongLookLeavesWhatChangedToTheNext(t *testing.T) {
 			}
 		}
 	})
+}
+
+// The first span of a trace lasts until all that follow the commit are told of it:
+// the part of it that is no work is a span of its own.
+func TestTheHeadStartIsASpan(t *testing.T) {
+	sent := tracetest.NewSpanRecorder()
+	_, commit := sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(sent)).Tracer("").Start(t.Context(), "commit")
+	s := newSequence()
+	s.open = map[string]begun{"of a commit": {span: commit}}
+	<-s.begin(t, s.found("web", true), s.found("api", false))
+	s.endTraces()
+	spans := sent.Ended()
+	if len(spans) != 2 || spans[0].Name() != "head start" || spans[0].Parent().SpanID() != commit.SpanContext().SpanID() {
+		t.Fatalf("ended: %v", spans)
+	}
+	if took := spans[0].EndTime().Sub(spans[0].StartTime()); took < headStart || spans[0].EndTime().After(spans[1].EndTime()) {
+		t.Errorf("the head start took %s, until %s; the commit until %s", took, spans[0].EndTime(), spans[1].EndTime())
+	}
 }
 
 // An application that is declared anew is changed, whatever a commit that is seen
