@@ -78,6 +78,11 @@ func waitCommand() *cobra.Command {
 			w := waiting{goal: goal, conn: conn, stderr: cmd.ErrOrStderr()}
 			outcome, err := w.wait(ctx)
 			if errors.Is(err, context.DeadlineExceeded) {
+				if out == formatJSON {
+					if err := w.print(cmd.OutOrStdout(), "timeout"); err != nil {
+						return err
+					}
+				}
 				return &exit{exitTimeout, fmt.Errorf("not %s within %s: %s", goal.For, timeout, w.why)}
 			}
 			if err != nil {
@@ -173,12 +178,7 @@ func (w *waiting) look() status.Outcome {
 func (w *waiting) report(stdout io.Writer, out format, outcome status.Outcome) error {
 	if out == formatJSON {
 		text := map[status.Outcome]string{status.Met: "met", status.Opposite: "opposite"}[outcome]
-		err := printJSON(stdout, struct {
-			Outcome string          `json:"outcome"` // met | opposite
-			Message string          `json:"message"`
-			Status  []status.Status `json:"status"`
-		}{text, w.why, w.view.Of(w.goal.Application)})
-		if err != nil {
+		if err := w.print(stdout, text); err != nil {
 			return err
 		}
 	}
@@ -190,4 +190,17 @@ func (w *waiting) report(stdout io.Writer, out format, outcome status.Outcome) e
 	}
 	_, err := fmt.Fprintln(stdout, printable(w.why))
 	return err
+}
+
+// print writes how it stands, as JSON.
+func (w *waiting) print(stdout io.Writer, outcome string) error {
+	all := w.view.Of(w.goal.Application)
+	if all == nil {
+		all = []status.Status{} // nothing is known of it
+	}
+	return printJSON(stdout, struct {
+		Outcome string          `json:"outcome"` // met | opposite | timeout
+		Message string          `json:"message"`
+		Status  []status.Status `json:"status"`
+	}{outcome, w.why, all})
 }
