@@ -87,7 +87,8 @@ that of the provisioner; of the others <user>.pub, the public key, is enough
 	}
 	cmd.Flags().StringVar(&data, "data", defaultPlace(), "folder to keep the store and the keys in")
 	cmd.Flags().StringVar(&e.host, "host", "127.0.0.1", "address to listen on; 0.0.0.0 is every one. What travels is not encrypted by itself")
-	cmd.Flags().IntVar(&e.port, "port", 4222, "port to listen on; -1 takes a free one")
+	e.port = defaultPort
+	cmd.Flags().Var(&e.port, "port", "port to listen on; -1 takes a free one")
 	cmd.Flags().StringVar(&e.keys, "keys", "", "folder with the users' keys (default DATA/nats/keys, where those that are missing are made)")
 	cmd.Flags().StringSliceVar(&e.clusters, "cluster", []string{local}, "cluster to have users and consumers for; may be given several times")
 	cmd.Flags().StringVar(&health, "health-listen", "", "address to answer GET /healthz and /readyz on (default: none)")

@@ -53,7 +53,7 @@ type upOptions struct {
 	kubeconfig, auditorKubeconfig string
 	auditSecrets                  bool
 	data                          string
-	natsPort                      int
+	natsPort                      port
 	healthListen                  string
 	logging                       process.Logging
 }
@@ -89,7 +89,8 @@ func upCommand() *cobra.Command {
 	fs.StringVar(&o.auditorKubeconfig, "auditor-kubeconfig", "", "an identity that may read the cluster (default: one is made)")
 	fs.BoolVar(&o.auditSecrets, "audit-secrets", false, "let the identity that is made read Secrets, to compare their values")
 	fs.StringVar(&o.data, "data", defaultPlace(), "folder to keep the log, the keys and the mirrors in")
-	fs.IntVar(&o.natsPort, "nats-port", 4222, "port of the bus on 127.0.0.1; -1 takes a free one")
+	o.natsPort = defaultPort
+	fs.Var(&o.natsPort, "nats-port", "port of the bus on 127.0.0.1; -1 takes a free one")
 	fs.StringVar(&o.webhookListen, "webhook-listen", "", "address to take POST /webhook/<repository> on (default: none, repositories are polled)")
 	fs.StringVar(&o.webhookSecrets, "webhook-secrets", "", "folder with the secret of each repository's webhook in a file of its name")
 	fs.StringVar(&o.slackChannel, "slack-channel", "", "Slack channel to tell what is wrong (default: none is told)")
@@ -276,7 +277,7 @@ type embedded struct {
 	data     place
 	keys     string // folder; empty: in data
 	host     string // empty: loopback
-	port     int
+	port     port
 	state    busState
 	clusters []string
 	log      *slog.Logger
@@ -301,7 +302,7 @@ func (e *embedded) run(ctx context.Context, during func(ctx context.Context, url
 	served := make(chan error, 1)
 	go func() {
 		served <- natsserver.Serve(serving, natsserver.Options{
-			Dir: e.data.nats(), Keys: e.keys, Host: e.host, Port: e.port, Clusters: e.clusters,
+			Dir: e.data.nats(), Keys: e.keys, Host: e.host, Port: int(e.port), Clusters: e.clusters,
 			Log: e.log.With("service", "bus"), Waiting: e.state.Waiting,
 		}, func(s *natsserver.Server) { ready <- s })
 	}()
