@@ -78,6 +78,22 @@ func usageTemplate(cobras string) string {
 	return strings.Replace(cobras, cobraFlags, "{{usageFlags .}}", 1) + exitHelp
 }
 
+// checkHelp has no help printed of what is no command: cobra gives that of the
+// command above it, and looks at the arguments afterwards. The error is that of the
+// same call without --help.
+func checkHelp(root *cobra.Command) *error {
+	mistaken, help := new(error), root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() {
+			*mistaken = onlyCommands(cmd, cmd.Flags().Args())
+		}
+		if *mistaken == nil {
+			help(cmd, args)
+		}
+	})
+	return mistaken
+}
+
 // takesApplication reports whether the first argument of a command is the name
 // of an application.
 func takesApplication(cmd *cobra.Command) bool {
