@@ -56,10 +56,6 @@ func securityPage(root string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	kept, err := filepath.Glob(filepath.Join(root, "*", "*", "testdata", "fuzz", "*", "*"))
-	if err != nil {
-		return nil, err
-	}
 	var table page
 	named, shown, none := 0, 0, 0
 	for _, a := range advisories {
@@ -76,13 +72,17 @@ func securityPage(root string) ([]byte, error) {
 		table.advisory(a, of)
 	}
 	targets := slices.DeleteFunc(slices.Clone(tests), func(t testFunc) bool { return !strings.HasPrefix(t.name, "Fuzz") })
+	kept, err := keptInputs(root, targets)
+	if err != nil {
+		return nil, err
+	}
 	sum := 0
 	for _, n := range inputs {
 		sum += n
 	}
 	p := page{}
 	p.WriteString(generatedNote)
-	p.say(securityIntro, len(advisories), shown, none, named, len(targets), sum, len(inputs), len(kept))
+	p.say(securityIntro, len(advisories), shown, none, named, len(targets), sum, len(inputs), kept)
 	p.Write(table.Bytes())
 	p.say(fuzzIntro)
 	for _, t := range targets {
@@ -92,6 +92,20 @@ func securityPage(root string) ([]byte, error) {
 		p.say("| `%s` | %s | %s | %s |", t.name, t.pkg, cell(t.says), seeds(t.sections, inputs))
 	}
 	return p.Bytes(), nil
+}
+
+// keptInputs counts the inputs that fuzzing found and that are kept, each in the
+// package of its target, however deep that is.
+func keptInputs(root string, targets []testFunc) (int, error) {
+	n := 0
+	for _, t := range targets {
+		kept, err := filepath.Glob(filepath.Join(root, filepath.FromSlash(t.pkg), "testdata", "fuzz", t.name, "*"))
+		if err != nil {
+			return 0, err
+		}
+		n += len(kept)
+	}
+	return n, nil
 }
 
 func (p *page) advisory(a advisory, tests []testFunc) {
