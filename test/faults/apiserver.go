@@ -11,7 +11,7 @@ import (
 var apiServerFaults = []Fault{
 	{
 		Row: "F15", Name: "apiserver-frozen", About: "API server and etcd stopped by SIGSTOP: connections stay, nothing answers", Weight: 3,
-		Hold: Span{time.Second, 5 * time.Second},
+		Hold: Span{time.Second, 5 * time.Second}, Outage: true,
 		Inject: func(_ context.Context, w *World, _ *rand.Rand) (Lift, error) {
 			if err := w.Cluster.Pause(); err != nil {
 				return nil, err
@@ -21,7 +21,7 @@ var apiServerFaults = []Fault{
 	},
 	{
 		Row: "F15", Name: "apiserver-restarted", About: "API server and etcd killed, and started again on the same data", Weight: 2,
-		Hold: Span{0, 2 * time.Second},
+		Hold: Span{0, 2 * time.Second}, Outage: true,
 		Inject: func(_ context.Context, w *World, rng *rand.Rand) (Lift, error) {
 			end := w.Cluster.Kill
 			if rng.IntN(2) == 0 {

@@ -12,11 +12,11 @@ import (
 var busFaults = []Fault{
 	{
 		Row: "F6", Name: "bus-down", About: "the bus stopped in order, and started again", Weight: 4,
-		Hold: Span{500 * time.Millisecond, 3 * time.Second}, Inject: busDown((*World).stopBus),
+		Hold: Span{500 * time.Millisecond, 3 * time.Second}, Outage: true, Inject: busDown((*World).stopBus),
 	},
 	{
 		Row: "F6", Name: "bus-killed", About: "the bus killed, and started again", Weight: 4,
-		Hold: Span{0, 2 * time.Second}, Inject: busDown((*World).killBus),
+		Hold: Span{0, 2 * time.Second}, Outage: true, Inject: busDown((*World).killBus),
 	},
 	{
 		Row: "F7", Name: "bus-frozen", About: "the bus stopped by SIGSTOP: connections stay, nothing answers", Weight: 3,

@@ -26,6 +26,9 @@ type Fault struct {
 	Weight int
 	// Hold is how long it lasts between Inject and Lift.
 	Hold Span
+	// Outage says that it is one that may last: a [Shape] can have it held for
+	// as long as outages take.
+	Outage bool
 	// Needs is what it needs that not every world has; it is drawn only in a
 	// world that has it.
 	Needs Need

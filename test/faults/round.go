@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 )
 
 // round writes one round with a fault in its middle.
@@ -28,6 +29,23 @@ func (s *Script) round(f Fault, about int) Round {
 	s.repair()
 	r.After = s.take()
 	return r
+}
+
+// last has a round's fault last for so long. People work on meanwhile: the steps
+// that come in it come all over it, those that came at once still at once.
+func (r *Round) last(hold time.Duration) {
+	r.Hold = hold
+	var sum time.Duration
+	for _, step := range r.Steps[r.At:] {
+		sum += step.Pause
+	}
+	if sum == 0 {
+		return
+	}
+	for i := range r.Steps[r.At:] {
+		step := &r.Steps[r.At+i]
+		step.Pause = time.Duration(float64(hold) * float64(step.Pause) / float64(sum))
+	}
 }
 
 // repair puts right what was broken on purpose; some of it is left for the

@@ -27,6 +27,7 @@ type Result struct {
 	Seed       uint64        `json:"seed"`
 	Commit     string        `json:"commit,omitempty"` // of Plumbline
 	Machine    string        `json:"machine,omitempty"`
+	Again      string        `json:"again,omitempty"` // the command that repeats it
 	Began      time.Time     `json:"began"`
 	Took       time.Duration `json:"took"`
 	RefChanges int           `json:"refChanges"`

@@ -45,15 +45,19 @@ type ref struct {
 type Shape struct {
 	Apps   int // applications, a tenth of them not declared at first
 	Rounds int
-	Steps  int    // of a round, about
-	Probes int    // of I7, twice: beside no fault, and beside one in another application; 0: it isn't measured
-	Tag    string // goes into the names of namespaces, so that two runs of a seed don't meet
+	Steps  int // of a round, about
+	Probes int // of I7, twice: beside no fault, and beside one in another application; 0: it isn't measured
+	// Hold is how long outages are held, with their steps spread over it; 0: as
+	// their kinds say, a few seconds.
+	Hold time.Duration
+	Tag  string // goes into the names of namespaces, so that two runs of a seed don't meet
 }
 
 // roundTime is about what a round takes.
 const roundTime = 5 * time.Second
 
-// Duration is about how long a plan of that shape takes.
+// Duration is about how long a plan of that shape takes, but for what outages are
+// held.
 func (s Shape) Duration() time.Duration { return time.Duration(s.Rounds) * roundTime }
 
 // During is the shape with as many rounds as fit into a duration.
@@ -65,7 +69,7 @@ func (s Shape) During(d time.Duration) Shape {
 // Again is the command that repeats a seed of that shape; kinds are names and
 // rows of faults as [Select] takes them, empty for all.
 func (s Shape) Again(seed uint64, kinds string) string {
-	return fmt.Sprintf("make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d", seed, s.Duration(), kinds, s.Apps, s.Steps, s.Probes)
+	return fmt.Sprintf("make faults SEED=%d DURATION=%s FAULTS=%s APPS=%d STEPS=%d PROBES=%d HOLD=%s", seed, s.Duration(), kinds, s.Apps, s.Steps, s.Probes, s.Hold)
 }
 
 // NewPlan writes the plan of a seed.
@@ -78,7 +82,11 @@ func NewPlan(seed uint64, shape Shape, kinds []Fault) Plan {
 	plan.Rounds = s.apart(kinds, shape.Probes)
 	order := s.deal(kinds, shape.Rounds)
 	for _, f := range order {
-		plan.Rounds = append(plan.Rounds, s.round(f, shape.Steps))
+		r := s.round(f, shape.Steps)
+		if f.Outage && shape.Hold > 0 {
+			r.last(shape.Hold)
+		}
+		plan.Rounds = append(plan.Rounds, r)
 	}
 	return plan
 }

@@ -127,6 +127,46 @@ func TestPlanComesFromItsSeed(t *testing.T) {
 	}
 }
 
+// Where outages are to last, they do, with the same steps all over them, and
+// nothing else of the plan is another.
+func TestOutagesLast(t *testing.T) {
+	kinds, err := Select("F6,F7,F15", Possible())
+	if err != nil {
+		t.Fatal(err)
+	}
+	shape := Shape{Apps: 12, Rounds: 12, Steps: 8}
+	short := NewPlan(7, shape, kinds)
+	shape.Hold = 10 * time.Minute
+	long := NewPlan(7, shape, kinds)
+	outages := map[string]bool{}
+	for n, round := range long.Rounds {
+		fault, _ := FaultNamed(round.Fault)
+		if !fault.Outage {
+			continue
+		}
+		outages[fault.Row] = true
+		var spread time.Duration
+		for i := range round.Steps[round.At:] {
+			step, was := &round.Steps[round.At+i], short.Rounds[n].Steps[round.At+i]
+			spread += step.Pause
+			if (step.Pause == 0) != (was.Pause == 0) {
+				t.Errorf("round %d: %s pauses for %s, not %s", n+1, step.About, step.Pause, was.Pause)
+			}
+			step.Pause = was.Pause
+		}
+		if round.Hold != shape.Hold || spread > 0 && (spread-shape.Hold).Abs() > time.Second {
+			t.Errorf("round %d: %s is held for %s, and its steps take %s", n+1, round.Fault, round.Hold, spread)
+		}
+		long.Rounds[n].Hold = short.Rounds[n].Hold
+	}
+	if !outages["F6"] || !outages["F15"] || len(outages) != 2 {
+		t.Errorf("outages of %v", outages)
+	}
+	if !reflect.DeepEqual(short, long) {
+		t.Error("more than the outages is another")
+	}
+}
+
 // Fifty seeds of make soak, wherever they begin, break everything twice, and
 // fifty-five what is gravest often enough.
 func TestEverySoakBreaksEverything(t *testing.T) {

@@ -29,6 +29,7 @@ type line struct {
 	Fault
 	begun, runs, changes, violations int // runs are those that struck
 	recovery                         []time.Duration
+	held                             time.Duration // the longest
 }
 
 // WriteTable writes the table of all kinds over results, as docs/faults.md has
@@ -38,21 +39,21 @@ func WriteTable(w io.Writer, results []Result, command string) error {
 	lines, loose := fold(results)
 	b.WriteString(preface)
 	about(&b, results, command)
-	b.WriteString("\n| row | fault | what happens | runs | not reached | ref changes | violations | recovery p50 | p99 (slowest below 100 runs) |\n|---|---|---|--:|--:|--:|--:|--:|--:|\n")
+	b.WriteString("\n| row | fault | what happens | runs | not reached | ref changes | violations | held at most | recovery p50 | p99 (slowest below 100 runs) |\n|---|---|---|--:|--:|--:|--:|--:|--:|--:|\n")
 	for row := firstRow; row <= lastRow; row++ {
 		name := "F" + strconv.Itoa(row)
 		n := 0
 		for _, l := range lines {
 			if l.Row == name {
 				n++
-				fmt.Fprintf(&b, "| %s | `%s` | %s | %d | %d | %d | %d | %s | %s |\n", l.Row, l.Name, l.About, l.runs, l.begun-l.runs, l.changes, l.violations, percentile(l.recovery, 50), percentile(l.recovery, 99))
+				fmt.Fprintf(&b, "| %s | `%s` | %s | %d | %d | %d | %d | %s | %s | %s |\n", l.Row, l.Name, l.About, l.runs, l.begun-l.runs, l.changes, l.violations, l.held.Round(10*time.Millisecond), percentile(l.recovery, 50), percentile(l.recovery, 99))
 			}
 		}
 		switch why := leftOut[name]; {
 		case n == 0 && why != "":
-			fmt.Fprintf(&b, "| %s | – | left out: %s | – | – | – | – | – | – |\n", name, why)
+			fmt.Fprintf(&b, "| %s | – | left out: %s | – | – | – | – | – | – | – |\n", name, why)
 		case n == 0:
-			fmt.Fprintf(&b, "| %s | – | **no kind of fault breaks this yet** | 0 | 0 | 0 | – | – | – |\n", name)
+			fmt.Fprintf(&b, "| %s | – | **no kind of fault breaks this yet** | 0 | 0 | 0 | – | – | – | – |\n", name)
 		}
 	}
 	unplayed(&b, results)
@@ -197,6 +198,7 @@ func fold(results []Result) (lines []*line, loose []Violation) {
 				l.runs++
 				l.changes += round.RefChanges
 				l.recovery = append(l.recovery, round.Recovery)
+				l.held = max(l.held, round.Held)
 			}
 		}
 		for _, v := range r.Violations {

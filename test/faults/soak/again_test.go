@@ -20,6 +20,7 @@ func TestAgainIsTheSamePlan(t *testing.T) {
 		{"-duration", "30s", "-apps", "12", "-steps", "6", "-probes", "0"},
 		{"-duration", "2m", "-faults", "F3,bus-down"},
 		{"-duration", "2s"},
+		{"-faults", "F6,F15", "-hold", "10m"},
 	} {
 		failed, err := parse(args)
 		if err != nil {

@@ -20,14 +20,20 @@ import (
 // it grows.
 const seedsOfCluster = 8
 
-// once runs the one seed.
+// once runs the one seed, and adds what it came to where that is asked for.
 func (s *settings) once(ctx context.Context) error {
 	if err := s.folder(); err != nil {
 		return err
 	}
 	l := lane{settings: s, number: 0}
 	defer l.close()
-	return faults.Verdict([]faults.Result{l.run(ctx, s.seed)})
+	result := l.run(ctx, s.seed)
+	if s.results != "" {
+		if err := faults.AppendResult(s.results, result); err != nil {
+			return err
+		}
+	}
+	return faults.Verdict([]faults.Result{result})
 }
 
 // soak runs seeds in lanes, those that have a result left out.
@@ -80,16 +86,17 @@ func (s *settings) summarize() error {
 	return faults.Verdict(all)
 }
 
-// deal hands seeds out until it is enough.
+// deal hands seeds out until it is enough. A seed ran if it did so with the same
+// shape and the same faults: else it was another plan.
 func (s *settings) deal(ctx context.Context, seeds chan<- uint64, done []faults.Result) {
 	defer close(seeds)
-	ran := map[uint64]bool{}
+	ran := map[string]bool{}
 	for _, r := range done {
-		ran[r.Seed] = true
+		ran[r.Again] = true
 	}
 	from := time.Now()
 	for seed, n := s.seed, 0; s.count == 0 || n < s.count; seed++ {
-		if ran[seed] {
+		if ran[s.shape.Again(seed, s.names)] {
 			continue
 		}
 		if s.limit > 0 && time.Since(from) > s.limit {
@@ -123,7 +130,7 @@ type lane struct {
 // run plays a seed. What kept it from being played to the end is in the result.
 func (l *lane) run(ctx context.Context, seed uint64) faults.Result {
 	result, err := l.play(ctx, seed)
-	result.Seed, result.Commit, result.Machine = seed, l.commit, machine()
+	result.Seed, result.Commit, result.Machine, result.Again = seed, l.commit, machine(), l.shape.Again(seed, l.names)
 	if err != nil {
 		result.Error = err.Error()
 	}
@@ -177,7 +184,7 @@ func (l *lane) tell(r faults.Result) {
 	fmt.Printf("seed %d: %d ref changes, %d faults, %d events, %d writes, %d violations in %s\n",
 		r.Seed, r.RefChanges, r.Struck(), r.Events, r.Writes, len(r.Violations), r.Took.Round(time.Second))
 	if len(r.Violations) > 0 || r.Error != "" {
-		fmt.Printf("seed %d: history %s; again: %s\n", r.Seed, r.History, l.shape.Again(r.Seed, l.names))
+		fmt.Printf("seed %d: history %s; again: %s\n", r.Seed, r.History, r.Again)
 	}
 }
 

@@ -59,16 +59,20 @@ func parse(args []string) (*settings, error) {
 	flags.IntVar(&s.shape.Apps, "apps", 24, "how many applications there are")
 	flags.IntVar(&s.shape.Steps, "steps", 10, "about how many steps of the workload a round has")
 	flags.IntVar(&s.shape.Probes, "probes", 16, "changes whose time is taken beside no fault, and beside one in another application; 0: none")
+	flags.DurationVar(&s.shape.Hold, "hold", 0, "how long outages of the bus and of the API server last; 0: a few seconds")
 	flags.BoolVar(&s.plan, "plan", false, "print the steps of the seed and run nothing")
 	flags.BoolVar(&s.forever, "forever", false, "run one seed after the other until interrupted")
 	flags.IntVar(&s.parallel, "parallel", 3, "how many seeds run at once")
 	flags.BoolVar(&s.keep, "keep", false, "keep what a good seed leaves: history, logs, the bus's store")
 	flags.IntVar(&s.count, "count", 0, "end after so many seeds; 0: never")
 	flags.DurationVar(&s.limit, "limit", 0, "begin no seed after so long; 0: always")
-	flags.StringVar(&s.results, "results", "faults.jsonl", "file of results, which is added to")
+	flags.StringVar(&s.results, "results", "", "file of results, which is added to; default: none for one seed, faults.jsonl else")
 	flags.StringVar(&s.doc, "doc", "", "write the table of the results to this file and run nothing")
 	if err := flags.Parse(args); err != nil {
 		return nil, err
+	}
+	if s.results == "" && (s.forever || s.doc != "") {
+		s.results = "faults.jsonl"
 	}
 	s.shape = s.shape.During(s.duration)
 	var err error
