@@ -36,7 +36,13 @@ const maxMessage = 1 << 10 // bytes
 // explain says what the API server's refusal of o means and what to do. The
 // values that it quotes are left out, and of a Secret everything but path and
 // code. An error that is no refusal is returned as it is.
-func explain(o events.Object, err error) error {
+func explain(o events.Object, err error) error { return explainRequest(o, false, err) }
+
+// explainRemoval says the same of a request to delete o. A deletion that
+// admission doesn't grant is blocked, by whatever stands in its way.
+func explainRemoval(o events.Object, err error) error { return explainRequest(o, true, err) }
+
+func explainRequest(o events.Object, removal bool, err error) error {
 	if t := new(trouble); err == nil || errors.As(err, &t) {
 		return err
 	}
@@ -51,7 +57,11 @@ func explain(o events.Object, err error) error {
 		t.Again = true
 		t.Message = fmt.Sprintf("the namespace %s is being deleted; %s is applied when it is gone and there again", o.Namespace, o)
 	case webhookName(s.Message) != "":
-		t.Message, t.Again = explainWebhook(o, s.Message)
+		t.Message, t.Again = explainWebhook(o, removal, s.Message)
+		t.blocks(removal)
+	case policy.MatchString(s.Message):
+		t.Message = explainPolicy(o, removal, s.Message)
+		t.blocks(removal)
 	case untyped.MatchString(s.Message):
 		t.Message = explainUntyped(o, s.Message)
 	case apierrors.IsInvalid(err):
@@ -63,7 +73,7 @@ func explain(o events.Object, err error) error {
 		t.Again = true
 		t.Message = fmt.Sprintf("the service account of %s is not there yet", o)
 	case apierrors.IsForbidden(err):
-		t.Reason, t.Message = events.ReasonForbidden, explainForbidden(o, s.Message)
+		t.Reason, t.Message = events.ReasonForbidden, explainForbidden(o, removal, s.Message)
 	case apierrors.IsConflict(err), apierrors.IsTooManyRequests(err), apierrors.IsServerTimeout(err), apierrors.IsTimeout(err),
 		apierrors.IsInternalError(err), apierrors.IsServiceUnavailable(err), s.Code >= 500:
 		t.Again, t.Passing = true, true
@@ -100,18 +110,58 @@ func webhookName(message string) string {
 	return ""
 }
 
+// blocks says of a removal that it is blocked.
+func (t *trouble) blocks(removal bool) {
+	if removal {
+		t.Reason = events.ReasonDeletionBlocked
+	}
+}
+
 // explainWebhook names the webhook. What it says is its own words: of a Secret
 // they are not repeated.
-func explainWebhook(o events.Object, message string) (string, bool) {
+func explainWebhook(o events.Object, removal bool, message string) (string, bool) {
 	name := webhookName(message)
 	if strings.Contains(message, "failed calling webhook") {
-		return fmt.Sprintf("the admission webhook %s, which must agree to %s, doesn't answer; it is tried again. See whether its service runs", name, o), true
+		return fmt.Sprintf("the admission webhook %s, which must agree to %s, doesn't answer; it is tried again. See whether its service runs", name, asked(o, removal)), true
 	}
 	_, said, _ := strings.Cut(message, "denied the request: ")
-	if o.Kind == "Secret" || said == "" {
-		return fmt.Sprintf("the admission webhook %s denies %s", name, o), false
+	return denies("webhook "+name, o, removal, said), false
+}
+
+// policy is what the API server says where a policy denies something
+// (k8s.io/apiserver/pkg/admission/plugin/policy/validating): under whatever
+// reason the policy gives, which is Invalid by default.
+var policy = regexp.MustCompile(`(?s)ValidatingAdmissionPolicy '([^']{1,253})' with binding '([^']{1,253})' denied request: (.*)`)
+
+// explainPolicy names the policy and its binding.
+func explainPolicy(o events.Object, removal bool, message string) string {
+	m := policy.FindStringSubmatch(message)
+	return denies(fmt.Sprintf("policy %s (binding %s)", m[1], m[2]), o, removal, withoutValues(m[3]))
+}
+
+// denies says what denies a request, in whose words, and of a removal what
+// becomes of the object.
+func denies(who string, o events.Object, removal bool, said string) string {
+	text := fmt.Sprintf("the admission %s denies %s", who, asked(o, removal))
+	if removal {
+		text += ": it stays and is tried again. Have the applier be allowed to delete it, or declare it again"
+		if o.Kind != "Secret" && said != "" {
+			text += ". It was said: " + said
+		}
+		return text
 	}
-	return fmt.Sprintf("the admission webhook %s denies %s: %s", name, o, said), false
+	if o.Kind != "Secret" && said != "" {
+		text += ": " + said
+	}
+	return text
+}
+
+// asked is what was asked for.
+func asked(o events.Object, removal bool) string {
+	if removal {
+		return "the deletion of " + o.String()
+	}
+	return o.String()
 }
 
 // untyped is what the API server says, as an internal error, of an object that
@@ -148,14 +198,18 @@ func explainInvalid(o events.Object, s metav1.Status) (events.Reason, string) {
 	return events.ReasonRefused, fmt.Sprintf("%s is invalid: %s", o, redact(o, s))
 }
 
-func explainForbidden(o events.Object, message string) string {
-	if i := strings.Index(message, "cannot "); i >= 0 && o.Kind != "Secret" {
+func explainForbidden(o events.Object, removal bool, message string) string {
+	i := strings.Index(message, "cannot ")
+	if i >= 0 && o.Kind != "Secret" && removal {
+		return fmt.Sprintf("the applier may not delete %s: it %s. Grant it that, or declare the object again", o, message[i:])
+	}
+	if i >= 0 && o.Kind != "Secret" {
 		return fmt.Sprintf("the applier may not write %s: it %s. Grant it that, or remove the object", o, message[i:])
 	}
 	if o.Kind == "Secret" {
-		return fmt.Sprintf("the cluster forbids %s", o)
+		return fmt.Sprintf("the cluster forbids %s", asked(o, removal))
 	}
-	return fmt.Sprintf("the cluster forbids %s: %s", o, withoutValues(message))
+	return fmt.Sprintf("the cluster forbids %s: %s", asked(o, removal), withoutValues(message))
 }
 
 // redact writes what the API server says without the values that it quotes;

@@ -73,7 +73,7 @@ func (r *run) remove(ctx context.Context, s Step) (Result, error) {
 		if unanswered(err) && !isTrouble(err) {
 			return Result{}, err
 		}
-		explained := explain(s.Object, err)
+		explained := explainRemoval(s.Object, err)
 		t := new(trouble)
 		if !errors.As(explained, &t) || !t.Again || attempt >= attempts {
 			return Result{Err: explained}, nil

@@ -253,7 +253,11 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 			o.Action = events.ActionPruned
 		case r.Err != nil:
 			o.Action = events.ActionHeld
-			left = append(left, r.Err.Error())
+			message := r.Err.Error()
+			if t := new(trouble); errors.As(r.Err, &t) {
+				message = t.Message
+			}
+			left = append(left, message)
 		default:
 			o.Action = events.ActionHeld
 			left = append(left, s.Object.String()+" is being deleted; a finalizer may keep it")
