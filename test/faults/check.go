@@ -26,7 +26,7 @@ func (v Violation) String() string {
 //	I2 what is applied never goes down, and is that of the fence
 //	I3 nothing is written that was right
 //	I4 what is deleted was owned, is no longer declared, and stands behind no guard
-//	I5 each revision that was observed came to something, or a newer one was observed
+//	I5 each revision that was observed came to something, or a newer one was observed; a denied deletion was told
 //	I6 no secret is found outside the cluster
 //	I8 a divergence is told once, and once that it is over; people have one thread of each incident
 //
@@ -36,7 +36,7 @@ func (v Violation) String() string {
 func Check(h History) []Violation {
 	var all []Violation
 	for _, check := range []func(History) []finding{
-		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkLeaks, checkDivergences, checkAlerts,
+		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkDenials, checkLeaks, checkDivergences, checkAlerts,
 	} {
 		for _, f := range check(h) {
 			all = append(all, f.violation(h))

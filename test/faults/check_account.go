@@ -41,6 +41,50 @@ var outcomes = map[string]Account{
 	"convergence.superseded": AccountSuperseded,
 }
 
+// checkDenials decides what of I5 is of deletions: that one was denied, an event
+// says by rest, of the application's failure and with the object. Where a newer
+// revision was observed meanwhile, or the application is no longer declared, it
+// may have been given up before it was told.
+func checkDenials(h History) []finding {
+	var found []finding
+	type denial struct {
+		Denial
+		told, over bool
+	}
+	var denied []*denial
+	declared := map[string]bool{}
+	for i, r := range h {
+		switch {
+		case r.Ref != nil && r.Ref.Op == OpFleet:
+			declared = map[string]bool{}
+			for _, app := range r.Ref.Apps {
+				declared[app.Name] = true
+			}
+		case r.Denied != nil:
+			denied = append(denied, &denial{Denial: *r.Denied})
+		case r.Event != nil:
+			for _, d := range denied {
+				of := r.Event.App == d.App
+				d.told = d.told || of && r.Event.Type == "convergence.failed" && slices.Contains(r.Event.Objects, d.Key)
+				d.over = d.over || of && r.Event.Type == "commit.observed"
+			}
+		case r.Quiet != nil:
+			told := map[string]bool{}
+			for _, d := range denied {
+				told[d.Key] = told[d.Key] || d.told || d.over
+			}
+			for _, d := range denied {
+				if !told[d.Key] && declared[d.App] {
+					told[d.Key] = true
+					found = append(found, finding{"I5", i, fmt.Sprintf("the deletion of %s of %s was denied, and nobody said so", d.Key, d.App)})
+				}
+			}
+			denied = nil
+		}
+	}
+	return found
+}
+
 // checkAccounts decides I5, for each revision by itself, at every rest: an
 // event of its own says what became of it, or it was overtaken, or it was lost
 // with a life of the log, and what has taken its place was observed. What was

@@ -88,6 +88,25 @@ func (t *tale) converge(commit string, dir *Dir) {
 	t.event(Event{Type: "convergence.applied", Commit: commit})
 }
 
+// deny has a commit withdraw the last object, and its deletion be denied; prune
+// makes up for it.
+func (t *tale) deny(says bool) {
+	dir := t.declare(5, "one")
+	t.push("c2", dir)
+	t.observe("c2")
+	t.widen(dir)
+	t.add(Record{Denied: &Denial{App: "shop", Key: "/ConfigMap/ns/cm-5"}})
+	if says {
+		t.event(Event{Type: "convergence.failed", Commit: "c2", Objects: []string{"/ConfigMap/ns/cm-5"}})
+	}
+}
+
+func (t *tale) prune() {
+	t.remove("/ConfigMap/ns/cm-5")
+	t.narrow()
+	t.event(Event{Type: "convergence.applied", Commit: "c2"})
+}
+
 // turn begins another life of the log.
 func (t *tale) turn(epoch string) {
 	t.add(Record{Log: &Log{Epoch: epoch}})
@@ -230,6 +249,14 @@ func TestGoodHistories(t *testing.T) {
 		"an approved prune": func(t *tale) {
 			t.event(Event{Type: "approval.given"})
 			t.converge("c2", t.declare(1, "one"))
+		},
+		"a prune that is denied, and told": func(t *tale) {
+			t.deny(true)
+			t.prune()
+		},
+		"a prune that is denied, and given up for a newer revision": func(t *tale) {
+			t.deny(false)
+			t.converge("c3", t.declare(6, "one"))
 		},
 		"a commit that can't be rendered": func(t *tale) {
 			dir := t.declare(6, "two")
@@ -580,6 +607,22 @@ func TestPlantedViolations(t *testing.T) {
 			t.turn("e2")
 			t.event(Event{Type: "fleet.observed", App: "_"})
 			return "I5"
+		},
+		"a prune is denied, and nobody says so": func(t *tale) string {
+			t.deny(false)
+			t.prune()
+			return "was denied, and nobody said so"
+		},
+		"a prune is denied, and its object forgotten": func(t *tale) string {
+			t.deny(true)
+			delete(t.entries, "/ConfigMap/ns/cm-5")
+			t.keep()
+			t.prune()
+			return "is not in the inventory"
+		},
+		"a prune is denied, and never made up for": func(t *tale) string {
+			t.deny(true)
+			return "I1"
 		},
 		"a commit is never observed": func(t *tale) string {
 			t.push("c2", t.declare(6, "one"))

@@ -26,6 +26,7 @@ type Record struct {
 	Inventory *Inventory `json:"inventory,omitempty"`
 	Relist    bool       `json:"relist,omitempty"` // the cluster's past was replaced by another
 	Hand      *HandDone  `json:"hand,omitempty"`
+	Denied    *Denial    `json:"denied,omitempty"`
 	Begun     *FaultRun  `json:"begun,omitempty"`
 	Lifted    *FaultRun  `json:"lifted,omitempty"`
 	Quiet     *Quiet     `json:"quiet,omitempty"`
@@ -65,7 +66,7 @@ type Event struct {
 	Outcome  string    `json:"outcome,omitempty"`
 	Hold     string    `json:"hold,omitempty"`
 	By       uint64    `json:"by,omitempty"`      // of what is superseded: what by
-	Objects  []string  `json:"objects,omitempty"` // keys that are held or were deleted
+	Objects  []string  `json:"objects,omitempty"` // keys that are held, were deleted or failed
 	// Of a divergence: its kind, when it was first seen, how long it lasted,
 	// how it ended, and whether it is said to have been alerted.
 	Kind      string        `json:"kind,omitempty"`
@@ -140,6 +141,12 @@ type HandDone struct {
 	// Whole says that everything in the namespace goes, or everything of the
 	// kind in it.
 	Whole bool `json:"whole,omitempty"`
+}
+
+// Denial is a deletion that the applier asked for, and that a fault denied.
+type Denial struct {
+	App string `json:"app"`
+	Key string `json:"key"`
 }
 
 // FaultRun is one fault that was injected.

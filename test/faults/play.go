@@ -135,7 +135,7 @@ func (w *World) hand(ctx context.Context, op Op, h Hand) {
 		_, err = client.Patch(ctx, h.Name, types.MergePatchType, h.patch(), metav1.PatchOptions{FieldManager: "kubectl-edit"})
 	}
 	// What was not answered in time may have been done all the same.
-	if err == nil || !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) {
+	if err == nil || !apierrors.IsNotFound(err) && !apierrors.IsConflict(err) && !apierrors.IsForbidden(err) {
 		w.record.add(Record{Hand: &done})
 	}
 }

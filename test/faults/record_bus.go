@@ -125,6 +125,9 @@ func eventOf(e events.Event, log string) Event {
 	case *events.ConvergenceFailed:
 		s.converging(d.Converging)
 		s.Reason, s.Message = string(d.Reason), d.Message
+		for _, f := range d.Failures {
+			s.Objects = append(s.Objects, f.Key())
+		}
 	case *events.ConvergenceDegraded:
 		s.converging(d.Converging)
 		s.Reason, s.Message = string(d.Reason), d.Message

@@ -29,6 +29,7 @@ type Recorder struct {
 	last        map[string]Event     // by type and application: the newest of what the runner looks at
 	outcome     map[string]bool      // revisions that an outcome was told of, see orderOf
 	open        map[string]string    // divergences that are open: application by key
+	denied      map[string]bool      // deletions of this round's, by key, and whether an event says so
 	epoch       string               // of the log
 	looks       int                  // at the log, to its end
 
@@ -49,7 +50,7 @@ func NewRecorder(path string) (*Recorder, error) {
 	return &Recorder{
 		file: f, out: bufio.NewWriterSize(f, 1<<20), ctx: ctx, cancel: cancel,
 		live: map[string]State{}, inventories: map[string]Inventory{}, last: map[string]Event{},
-		outcome: map[string]bool{}, open: map[string]string{},
+		outcome: map[string]bool{}, denied: map[string]bool{}, open: map[string]string{},
 		anew: map[string]chan struct{}{}, changed: make(chan struct{}),
 	}, nil
 }
@@ -85,6 +86,10 @@ func (r *Recorder) keep(record Record) {
 		r.inventories[record.Inventory.App] = *record.Inventory
 	case record.Event != nil:
 		r.hear(*record.Event)
+	case record.Begun != nil:
+		r.denied = map[string]bool{}
+	case record.Denied != nil:
+		r.denied[record.Denied.Key] = r.denied[record.Denied.Key]
 	case record.Log != nil:
 		r.epoch, r.open = record.Log.Epoch, map[string]string{}
 	}
@@ -92,6 +97,13 @@ func (r *Recorder) keep(record Record) {
 
 func (r *Recorder) hear(e Event) {
 	r.last[e.Type+" "+e.App] = e
+	if e.Type == "convergence.failed" {
+		for _, key := range e.Objects {
+			if _, denied := r.denied[key]; denied {
+				r.denied[key] = true
+			}
+		}
+	}
 	switch {
 	case outcomes[e.Type] != "":
 		r.outcome[orderOf(e)] = true

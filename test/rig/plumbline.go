@@ -16,10 +16,10 @@ import (
 	"github.com/plumbline-dev/plumbline/services/auditor"
 )
 
-// applierUser is who the applier is to the cluster. It may do everything:
+// ApplierUser is who the applier is to the cluster. It may do everything:
 // the rig's applications are of any kind.
 const (
-	applierUser = "plumbline-applier-local"
+	ApplierUser = "plumbline-applier-local"
 	auditorUser = "plumbline-auditor-local"
 )
 
@@ -28,7 +28,7 @@ func (r *Rig) prepare(ctx context.Context) error {
 	if out, err := r.CLI(ctx, "keys", "init"); err != nil {
 		return fmt.Errorf("rig: make keys: %w\n%s", err, out)
 	}
-	applier, err := r.kubeconfig("applier", applierUser)
+	applier, err := r.kubeconfig("applier", ApplierUser)
 	if err != nil {
 		return err
 	}
@@ -36,7 +36,7 @@ func (r *Rig) prepare(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := r.Kube.Grant(ctx, applierUser, everything()); err != nil {
+	if err := r.Kube.Grant(ctx, ApplierUser, everything()); err != nil {
 		return err
 	}
 	if err := r.Kube.Grant(ctx, auditorUser, auditor.ReadOnlyRole(auditor.Grant{Groups: []string{"shop.example.com"}, Secrets: true})); err != nil {
@@ -151,7 +151,7 @@ const together = "up"
 // UpTogether starts all of Plumbline in one process, as plumbline up does,
 // with the rig's ports, keys and identities.
 func (r *Rig) UpTogether(ctx context.Context) error {
-	applier, err := r.Cluster.UserKubeconfig(applierUser)
+	applier, err := r.Cluster.UserKubeconfig(ApplierUser)
 	if err != nil {
 		return err
 	}

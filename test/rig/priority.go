@@ -46,7 +46,7 @@ func (k *Kube) Throttle(ctx context.Context) error {
 		PriorityLevelConfiguration: flowcontrolv1.PriorityLevelConfigurationReference{Name: throttled},
 		MatchingPrecedence:         2, // 1 is the API server's own
 		Rules: []flowcontrolv1.PolicyRulesWithSubjects{{
-			Subjects: []flowcontrolv1.Subject{{Kind: rbacv1.UserKind, User: &flowcontrolv1.UserSubject{Name: applierUser}}},
+			Subjects: []flowcontrolv1.Subject{{Kind: rbacv1.UserKind, User: &flowcontrolv1.UserSubject{Name: ApplierUser}}},
 			ResourceRules: []flowcontrolv1.ResourcePolicyRule{{
 				Verbs: []string{"create", "update", "patch", "delete", "get"}, APIGroups: every, Resources: every, ClusterScope: true, Namespaces: every,
 			}},
