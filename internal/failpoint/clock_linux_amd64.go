@@ -10,13 +10,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	_ "unsafe" // for go:linkname
+	"unsafe" // for go:linkname, too
 )
 
 // ClockVariable is the environment variable that names a file with how far the
-// wall clock of this process is off, as time.ParseDuration reads it, in whole
-// seconds. The file is read over and over: a jump is a file that is replaced.
-// Empty or absent it says that the clock is right.
+// wall clock of this process is off, as time.ParseDuration reads it. Where a rate
+// and a moment follow, as in "0s 2 1795763900000000000", it runs that many times
+// as fast as it should from that moment on, which is in nanoseconds of Unix time.
+// The file is read over and over: a jump is a file that is replaced. Empty or
+// absent it says that the clock is right.
 const ClockVariable = "PLUMBLINE_CLOCK"
 
 // lookAtClock is how often the file is read.
@@ -32,9 +34,22 @@ const lookAtClock = 50 * time.Millisecond
 var vdsoClockgettimeSym uintptr
 
 var (
-	rightClock uintptr //nolint:unused // the kernel's function, which wrongClock calls
-	clockOff   int64   // seconds; read by wrongClock
+	rightClock uintptr    //nolint:unused // the kernel's function, which wrongClock calls
+	wrong      *wrongness // read by wrongClock; nil: the clock is right
+	said       string     // what the file said last
 )
+
+// wrongness is what is wrong with the clock. It is never changed, as wrongClock
+// may be reading it.
+type wrongness struct {
+	off   time.Duration
+	from  int64 // Unix time in nanoseconds
+	drift int64 // 1024ths of the time that it gains since from
+}
+
+// kept are all that there ever were: who reads one is no goroutine that the
+// collector would wait for.
+var kept []*wrongness
 
 // wrongClockAddress is where wrongClock is, as the runtime calls it: by the
 // kernel's convention, not by Go's.
@@ -62,14 +77,35 @@ func setClock(path string) {
 		fmt.Fprintf(os.Stderr, "%s: %v\n", ClockVariable, err)
 		return
 	}
-	off := time.Duration(0)
-	if field := strings.TrimSpace(string(text)); field != "" {
-		if off, err = time.ParseDuration(field); err != nil {
-			fmt.Fprintf(os.Stderr, "%s: %v\n", ClockVariable, err)
-			return
-		}
+	says := strings.TrimSpace(string(text))
+	if says == said {
+		return
 	}
-	if seconds := int64(off / time.Second); atomic.SwapInt64(&clockOff, seconds) != seconds {
-		fmt.Fprintf(os.Stderr, "failpoint clock %s\n", off)
+	w, err := readClock(says)
+	if err != nil {
+		fmt.Fprintf(os.Stderr, "%s: %v\n", ClockVariable, err)
+		return
 	}
+	said, kept = says, append(kept, w)
+	atomic.StorePointer((*unsafe.Pointer)(unsafe.Pointer(&wrong)), unsafe.Pointer(w))
+	fmt.Fprintf(os.Stderr, "failpoint clock %s\n", says)
+}
+
+// readClock reads what a file says.
+func readClock(says string) (*wrongness, error) {
+	fields := strings.Fields(says)
+	if len(fields) == 0 {
+		return nil, nil
+	}
+	w := &wrongness{}
+	var err error
+	if w.off, err = time.ParseDuration(fields[0]); err != nil || len(fields) == 1 {
+		return w, err
+	}
+	var rate float64
+	if _, err := fmt.Sscan(strings.Join(fields[1:], " "), &rate, &w.from); err != nil {
+		return nil, err
+	}
+	w.drift = int64((rate - 1) * 1024)
+	return w, nil
 }

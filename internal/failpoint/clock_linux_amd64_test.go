@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// The wall clock follows a file while the process runs, and what is counted
-// without it goes on as it was.
+// The wall clock follows a file while the process runs, in how far it is off and
+// in how fast it goes, and what is counted without it goes on as it was.
 func TestClock(t *testing.T) {
 	dir := t.TempDir()
 	probe, file := filepath.Join(dir, "probe"), filepath.Join(dir, "clock")
@@ -39,26 +39,55 @@ func TestClock(t *testing.T) {
 		t.Fatal(err)
 	}
 	lines := bufio.NewScanner(out)
-	// off is how far the probe's clock is off, and whether its elapsed time
-	// runs as ours does.
-	off := func() time.Duration {
+	// ask asks the probe for its wall clock, and how long it runs.
+	ask := func() (wall time.Time, runs time.Duration) {
 		if _, err := io.WriteString(in, "?\n"); err != nil || !lines.Scan() {
 			t.Fatal("the probe is gone", err)
 		}
-		var wall, elapsed int64
-		if _, err := fmt.Sscan(lines.Text(), &wall, &elapsed); err != nil {
+		var unix, elapsed int64
+		if _, err := fmt.Sscan(lines.Text(), &unix, &elapsed); err != nil {
 			t.Fatal(err)
 		}
 		if time.Duration(elapsed) < 0 || time.Duration(elapsed) > time.Minute {
 			t.Errorf("elapsed time jumps with the wall clock: %s", time.Duration(elapsed))
 		}
-		return time.Until(time.Unix(0, wall)).Round(time.Minute)
+		return time.Unix(0, unix), time.Duration(elapsed)
+	}
+	// off is how far the probe's clock is off.
+	off := func() time.Duration {
+		wall, _ := ask()
+		return time.Until(wall).Round(time.Minute)
 	}
 	for _, want := range []time.Duration{-3 * time.Hour, time.Hour, -10 * time.Minute, 0} {
 		put(want.String())
 		for deadline := time.Now().Add(10 * time.Second); off() != want; {
 			if time.Now().After(deadline) {
 				t.Fatalf("the clock is %s off, want %s", off(), want)
+			}
+		}
+	}
+	for _, rate := range []float64{2, 0.5} {
+		began := time.Now()
+		put(fmt.Sprintf("0s %g %d", rate, began.UnixNano()))
+		var from time.Time
+		var since time.Duration
+		for deadline := began.Add(10 * time.Second); ; {
+			wall, runs := ask()
+			if from.IsZero() { // it runs like that from began on, whenever it has read the file
+				if ahead := time.Until(wall); ahead.Abs() > 100*time.Millisecond && (ahead > 0) == (rate > 1) {
+					from, since = wall, runs
+				}
+			} else if runs-since > 300*time.Millisecond {
+				if got := float64(wall.Sub(from)) / float64(runs-since); got < 0.95*rate || got > 1.05*rate {
+					t.Errorf("the clock runs at %.2f, want %g", got, rate)
+				}
+				if gone := time.Since(began); (time.Duration(rate*float64(gone)) - wall.Sub(began.Round(0))).Abs() > 100*time.Millisecond {
+					t.Errorf("after %s of ours %s have gone by on it, at %g", gone, wall.Sub(began.Round(0)), rate)
+				}
+				break
+			}
+			if time.Now().After(deadline) {
+				t.Fatalf("the clock doesn't run at %g", rate)
 			}
 		}
 	}

@@ -22,8 +22,9 @@
 //
 // stands, so that an input crashes its worker each time that it is tried.
 //
-// On linux/amd64 the wall clock of a process can be put off, too, and while it
-// runs: PLUMBLINE_CLOCK names a file that says by how much.
+// On linux/amd64 the wall clock of a process can be put off, too, and be made to
+// run too fast or too slow, and while it runs: PLUMBLINE_CLOCK names a file that
+// says by how much.
 //
 // Each that is carried out is a line on standard error: "failpoint", the
 // point, the action, and the count.

@@ -30,7 +30,7 @@ func checkDivergences(h History) []finding {
 			c.open, c.turned = map[string]*divergence{}, r.At
 		case r.Begun != nil:
 			c.broken = append(c.broken, [2]time.Time{r.At, {}})
-			c.clocks = c.clocks || r.Begun.Name == clockJumps
+			c.clocks = c.clocks || r.Begun.Name == clockJumps || r.Begun.Name == clockRates
 		case r.Lifted != nil && len(c.broken) > 0:
 			c.broken[len(c.broken)-1][1] = r.At
 		case r.Event != nil:
@@ -58,7 +58,7 @@ type divergences struct {
 	turned time.Time              // when it ended; zero: before the last rest
 	apps   map[string]App
 	broken [][2]time.Time // from when to when something was
-	clocks bool           // since the last rest clocks have jumped: how long something lasted is not known
+	clocks bool           // since the last rest clocks were wrong: how long something lasted is not known
 	found  []finding
 }
 
