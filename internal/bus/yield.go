@@ -22,8 +22,8 @@ const lull = 50 * time.Millisecond
 // and in a burst those that will wait in a moment. It is for a handler that has
 // done what others wait for, as writing to a cluster, and has left what can come
 // after theirs, as saying so. It returns when none waits to begin and, but for the
-// first one of a burst, none has yielded for 50 ms; after half a second; or at the
-// end of ctx. Meanwhile the handler counts as none at work; the queue of its input
+// first one of a burst, none has yielded for 50 ms, or the consumer's hands are full;
+// after half a second; or at the end of ctx. Meanwhile the handler counts as none at work; the queue of its input
 // stays closed.
 //
 // What was known of the log when the handler was called, as by [Latest], may be
@@ -67,8 +67,9 @@ func (s *schedule) giveWay(y *yielding, now time.Time) {
 }
 
 // goesOn is when a handler that has yielded goes on where none waits to begin.
+// With full hands that is at once: none comes before one of them has ended.
 func (s *schedule) goesOn(y *yielding) time.Time {
-	if y.first {
+	if y.first || s.room() < 1 {
 		return y.at
 	}
 	return slices.MinFunc([]time.Time{s.yieldAt.Add(lull), y.overdue()}, time.Time.Compare)

@@ -27,7 +27,7 @@ func TestWhatYieldsGoesOnAfterTheBurst(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := &schedule{Consumer: &Consumer{options: Options{Concurrency: 4}}}
+			s := &schedule{Consumer: &Consumer{options: Options{Concurrency: 4}}, queues: newQueues()}
 			begun := time.Now()
 			var goOn []int
 			for at, yields := 0, c.yields; at < 1200; at++ {
@@ -77,5 +77,23 @@ func TestWhatYieldsWaitsForAPlace(t *testing.T) {
 				t.Error("it doesn't go on when it is overdue")
 			}
 		})
+	}
+}
+
+// With full hands what has yielded goes on at once: nothing more begins before one
+// of them has ended.
+func TestWhatYieldsGoesOnWithFullHands(t *testing.T) {
+	for held, want := range map[int]time.Duration{maxCounted - 1: lull, maxCounted: 0} {
+		s := &schedule{Consumer: &Consumer{options: Options{Concurrency: 4}}, queues: newQueues(), working: 2}
+		s.queues.counted = held
+		now := time.Now()
+		s.giveWay(&yielding{resume: make(chan struct{})}, now)
+		s.giveWay(&yielding{resume: make(chan struct{})}, now)
+		if !s.resume(now) {
+			t.Errorf("with %d in hand the first doesn't go on", held)
+		}
+		if got := s.nextToGoOn().Sub(now); got != want {
+			t.Errorf("with %d in hand the second goes on after %s, want %s", held, got, want)
+		}
 	}
 }
