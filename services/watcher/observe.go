@@ -30,12 +30,13 @@ type remembered struct {
 // finding is one application as a look found it.
 type finding struct {
 	assignment
-	tip     plumbing.Hash
-	last    remembered
-	verdict verdict
-	changed bool // its declaration, or what is under its path, differs from the revision before
-	gone    bool // it has no tip
-	spoilt  bool // its tip is there and can't be read
+	tip      plumbing.Hash
+	last     remembered
+	verdict  verdict
+	changed  bool // its declaration, or what is under its path, differs from the revision before
+	rejected bool // its tip was: most likely there is nothing to tell
+	gone     bool // it has no tip
+	spoilt   bool // its tip is there and can't be read
 	// by is the assignment in force; what is said is as the embedded one has it.
 	by   assignment
 	past *past // what is said in place of the tip

@@ -138,7 +138,7 @@ func (f *finding) revive() {
 	if f.past.FleetCommit != "" { // else it was learnt from the log
 		f.fleetCommit = f.past.FleetCommit
 	}
-	f.changed = true
+	f.changed, f.rejected = true, false // it is not of the tip
 }
 
 // revived notes that the revision before a tip was said, and has the tip looked

@@ -88,6 +88,7 @@ func (p *pass) see(ctx context.Context, a assignment) (finding, error) {
 	}
 	s.epoch, s.last, s.descends, f.changed = p.hub.log.epoch(), f.last.published, true, true
 	s.rejected = p.rejected[a.subject()] == s.tip
+	f.rejected = s.rejected
 	if s.last == nil {
 		s.remembered = p.hub.log.lostEarlier() && a.entered.Epoch != s.epoch
 		return f, p.conclude(ctx, &f, &s)

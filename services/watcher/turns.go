@@ -5,6 +5,7 @@ package watcher
 import (
 	"cmp"
 	"context"
+	"math"
 	"slices"
 	"time"
 
@@ -38,7 +39,10 @@ type due struct {
 // has nobody waiting for a change of it.
 func (f finding) due() due {
 	d := due{application: f.declaration.Application, changed: f.changed && f.verdict.previous != ""}
-	if f.last.published != nil {
+	switch {
+	case f.rejected: // most likely it is told of nothing, and would come first for ever
+		d.told = math.MaxUint64
+	case f.last.published != nil:
 		d.told = f.last.stored
 	}
 	return d
@@ -66,10 +70,11 @@ func inTurns[T any](list []T, size int, of func(T) due) (parts [][]T) {
 }
 
 // publish has what a look has found published by act, which is [pass.act], in
-// turns. It reports whether another look is to follow. Where one is due it leaves
-// parts to that, which finds them, and what has changed since: of what changed, once
-// it has taken long; of the others, which the newer commit alone is told to then,
-// all but one part, so that each has its turn however fast the looks follow.
+// turns. It reports whether another pass is to follow. Where a look is due it leaves
+// parts to that, which finds them, what has changed since, and what another watcher
+// was first with: of what changed, once it has taken long; of the others, which the
+// newer commit alone is told to then, all but one part, so that each has its turn
+// however fast the looks follow.
 func (p *pass) publish(ctx context.Context, found []finding, act func(context.Context, []finding) (bool, error)) (again bool, err error) {
 	begun := time.Now()
 	var before []finding
@@ -81,7 +86,7 @@ func (p *pass) publish(ctx context.Context, found []finding, act func(context.Co
 		}
 		others := before != nil && !before[0].due().changed // some have been told
 		if len(p.wake) > 0 && (others || time.Since(begun) > longLook) {
-			return again, nil
+			return false, nil
 		}
 		conflict, err := act(ctx, part)
 		if err != nil {

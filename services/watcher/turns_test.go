@@ -234,6 +234,47 @@ func TestTheHeadStartIsASpan(t *testing.T) {
 	}
 }
 
+// What another watcher was first with is left to the look that is due, too: each
+// pass of this one would tell no more than a part, and there are few of them.
+func TestAConflictIsLeftToTheNextLook(t *testing.T) {
+	for name, c := range map[string]struct {
+		due   bool
+		parts int
+	}{"none is due": {false, 2}, "one is due": {true, 1}} {
+		t.Run(name, func(t *testing.T) {
+			s := newSequence()
+			if c.due {
+				s.look(byPoll)
+			}
+			parts := 0
+			again, err := s.publish(t.Context(), s.crowd(2*atOnce), func(context.Context, []finding) (bool, error) {
+				parts++
+				return true, nil
+			})
+			if again == c.due || err != nil || parts != c.parts {
+				t.Errorf("again %t after %d parts of %d, %v", again, parts, c.parts, err)
+			}
+		})
+	}
+}
+
+// What is told of nothing, as its tip was rejected, takes no turn from the others
+// however long ago it was told of something.
+func TestWhatIsRejectedComesLast(t *testing.T) {
+	s := newSequence()
+	first, second := s.found("a", false), s.found("b", false)
+	first.last.published, second.last.published = &published{stored: 1}, &published{stored: 2}
+	first.rejected = true
+	if got := inTurns([]finding{first, second}, 1, finding.due)[0][0].declaration.Application; got != "b" {
+		t.Errorf("%s comes first", got)
+	}
+	first.past = &past{Declaration: &first.declaration}
+	first.revive() // what is said in place of its tip
+	if d := first.due(); d.told != 1 {
+		t.Errorf("what is said again of it comes after what is told at %d, want 1", d.told)
+	}
+}
+
 // An application that is declared anew is changed, whatever a commit that is seen
 // with that changes.
 func TestAChangedDeclarationHasAHeadStart(t *testing.T) {
