@@ -22,9 +22,9 @@ const lull = 50 * time.Millisecond
 // and in a burst those that will wait in a moment. It is for a handler that has
 // done what others wait for, as writing to a cluster, and has left what can come
 // after theirs, as saying so. It returns when none waits to begin and, but for the
-// first one of a burst, none has yielded for 50 ms, or the consumer's hands are full;
-// after half a second; or at the end of ctx. Meanwhile the handler counts as none at work; the queue of its input
-// stays closed.
+// first one of a burst, none has yielded for 50 ms, or the consumer's hands are
+// full; after half a second; or at the end of ctx. Meanwhile the handler counts as
+// none at work; the queue of its input stays closed.
 //
 // What was known of the log when the handler was called, as by [Latest], may be
 // out of date after it.
