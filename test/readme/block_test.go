@@ -69,9 +69,8 @@ func (all blocks) script(replace map[string]string) string {
 	return commands.String() + after + "\n" + files.String()
 }
 
-// command is one line of README, and what a person would wait for after it.
+// command is one line of README: pasted, it comes right after the one before.
 func command(kind, line string, replace map[string]string) string {
-	line = strings.ReplaceAll(line, `"`, `'`)
 	switch {
 	case strings.HasPrefix(line, "plumbline up "):
 		port := replace["nats://127.0.0.1:4222"]
@@ -79,11 +78,8 @@ func command(kind, line string, replace map[string]string) string {
 		return fmt.Sprintf("exec %s --nats-port %s --fleet-interval 1s &up&\nreachable plumbline status\n", line, port)
 	case kind == "background":
 		return fmt.Sprintf("exec %s &background&\nreachable test -f subscribed\n", line)
-	case strings.HasPrefix(line, "kubectl "):
-		// By the time that a person has typed the next command, it is seen.
-		return fmt.Sprintf("exec %s\nreachable sh -c 'plumbline events | grep divergence.detected'\n", line)
 	}
-	return "exec " + line + "\n"
+	return fmt.Sprintf("exec sh -c '%s'\n", strings.ReplaceAll(line, "'", "''"))
 }
 
 // after is what README promises of what its commands have shown.

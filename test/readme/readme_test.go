@@ -54,6 +54,7 @@ func TestReadmeRuns(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Files:               []string{file},
 		RequireExplicitExec: true,
+		Deadline:            time.Now().Add(4 * time.Minute), // a line of README may wait for what never comes
 		Setup: func(env *testscript.Env) error {
 			env.Setenv("PATH", bin+string(filepath.ListSeparator)+env.Getenv("PATH"))
 			env.Setenv("HOME", filepath.Join(work, "home"))
