@@ -10,7 +10,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-	"unsafe" // for go:linkname, too
+	_ "unsafe" // for go:linkname
 )
 
 // ClockVariable is the environment variable that names a file with how far the
@@ -34,9 +34,9 @@ const lookAtClock = 50 * time.Millisecond
 var vdsoClockgettimeSym uintptr
 
 var (
-	rightClock uintptr    //nolint:unused // the kernel's function, which wrongClock calls
-	wrong      *wrongness // read by wrongClock; nil: the clock is right
-	said       string     // what the file said last
+	rightClock uintptr                   //nolint:unused // the kernel's function, which wrongClock calls
+	wrong      atomic.Pointer[wrongness] // read by wrongClock; nil: the clock is right
+	said       string                    // what the file said last
 )
 
 // wrongness is what is wrong with the clock. It is never changed, as wrongClock
@@ -87,7 +87,7 @@ func setClock(path string) {
 		return
 	}
 	said, kept = says, append(kept, w)
-	atomic.StorePointer((*unsafe.Pointer)(unsafe.Pointer(&wrong)), unsafe.Pointer(w))
+	wrong.Store(w)
 	fmt.Fprintf(os.Stderr, "failpoint clock %s\n", says)
 }
 
