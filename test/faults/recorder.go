@@ -89,7 +89,9 @@ func (r *Recorder) keep(record Record) {
 	case record.Begun != nil:
 		r.denied = map[string]bool{}
 	case record.Denied != nil:
-		r.denied[record.Denied.Key] = r.denied[record.Denied.Key]
+		if _, known := r.denied[record.Denied.Key]; !known {
+			r.denied[record.Denied.Key] = false
+		}
 	case record.Log != nil:
 		r.epoch, r.open = record.Log.Epoch, map[string]string{}
 	}
