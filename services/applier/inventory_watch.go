@@ -8,12 +8,11 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/apimachinery/pkg/watch"
 	"k8s.io/client-go/tools/cache"
 	"k8s.io/klog/v2"
-
-	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
 // inventoryWatch keeps the inventories up to date. It is a
@@ -67,7 +66,7 @@ func (w *inventoryWatch) answered(ctx context.Context, err error) {
 		return // whoever asks for something says what came of it
 	default:
 	}
-	if _, out := fault.AsOutage(outage(w.cluster, err)); out {
+	if utilnet.IsConnectionRefused(err) {
 		w.tell(ctx, err)
 	}
 }
