@@ -138,8 +138,19 @@ func deleteNamespace(ctx context.Context, w *World, rng *rand.Rand) (Lift, error
 			return err == nil, nil
 		})
 		if err != nil {
-			return fmt.Errorf("make the namespace again: %w", err)
+			return fmt.Errorf("make the namespace again: %w; %s", err, w.keeps(name))
 		}
 		return nil
 	}, nil
+}
+
+// keeps is what the cluster says keeps a namespace from going.
+func (w *World) keeps(namespace string) string {
+	ctx, cancel := context.WithTimeout(context.Background(), 5*time.Second)
+	defer cancel()
+	n, err := w.Kube.Typed.CoreV1().Namespaces().Get(ctx, namespace, metav1.GetOptions{})
+	if err != nil {
+		return err.Error()
+	}
+	return fmt.Sprintf("it is %s, and says %+v", n.Status.Phase, n.Status.Conditions)
 }

@@ -45,6 +45,7 @@ type alerts struct {
 	declared map[string]bool     // applications
 	named    map[string]int      // messages that events name, and where
 	posted   map[string]*Message // in Slack
+	asked    bool                // Slack was, at the end
 	excused  [][2]time.Time      // from when to when a message may lack its event
 	rest     bool                // the last excuse goes on
 	found    []finding
@@ -81,6 +82,7 @@ func (a *alerts) take(i int, r Record) {
 	case r.Slack != nil:
 		a.posted[r.Slack.TS] = r.Slack
 	case r.Told:
+		a.asked = true
 		for _, text := range a.due() {
 			a.found = append(a.found, finding{"I8", i, text})
 		}
@@ -169,10 +171,11 @@ func (a *alerts) due() []string {
 // the fault kept from being told of.
 const crashLag = time.Second
 
-// slack compares what events say to be in Slack with what is.
+// slack compares what events say to be in Slack with what is; a seed that was not
+// played to its end did not look.
 func (a *alerts) slack() []finding {
 	var found []finding
-	if len(a.posted) == 0 && len(a.named) == 0 {
+	if !a.asked || len(a.posted) == 0 && len(a.named) == 0 {
 		return nil
 	}
 	for _, ts := range slices.Sorted(maps.Keys(a.named)) {

@@ -27,7 +27,7 @@ func checkDeletes(h History) []finding {
 func deletes(h History) ([]finding, Tally) {
 	c := deleteCheck{
 		known: newRevisions(h), byHand: map[string]bool{}, undeclared: map[string]int{},
-		approved: map[string][]int{}, gone: map[string]int{}, held: map[string]bool{}, lossy: lossyRounds(h),
+		approved: map[string][]int{}, gone: map[string]map[string]bool{}, held: map[string]bool{}, lossy: lossyRounds(h),
 	}
 	for i, r := range h {
 		switch {
@@ -54,9 +54,9 @@ type deleteCheck struct {
 	undeclared map[string]int   // where an application was last not declared
 	declared   []App
 	piece      int
-	rest       int             // where all was last at rest
-	gone       map[string]int  // deletions by application and fence
-	held       map[string]bool // guards that were reported once
+	rest       int                        // where all was last at rest
+	gone       map[string]map[string]bool // keys of what was deleted, by application and fence
+	held       map[string]bool            // guards that were reported once
 	lossy      []bool
 	tally      Tally
 	found      []finding
@@ -165,11 +165,15 @@ func (c *deleteCheck) withdrawal(i int, s State) {
 	}
 }
 
-// guard counts what goes from an application at one fence.
+// guard counts what goes from an application at one fence. What is put back, as by
+// a restore of the cluster, and deleted again is one object still.
 func (c *deleteCheck) guard(i int, s State, list []at[Inventory]) {
 	inv := list[len(list)-1].value
 	at := fmt.Sprint(s.App, " ", inv.Fence.Epoch, " ", inv.Fence.Sequence)
-	c.gone[at]++
+	if c.gone[at] == nil {
+		c.gone[at] = map[string]bool{}
+	}
+	c.gone[at][s.Key] = true
 	owned := 0
 	for _, before := range slices.Backward(list) {
 		if before.value.Fence.Epoch != inv.Fence.Epoch || before.value.Fence.Sequence != inv.Fence.Sequence {
@@ -187,9 +191,9 @@ func (c *deleteCheck) guard(i int, s State, list []at[Inventory]) {
 	case c.waived(i, s.App) || c.held[at]:
 	case kinds[s.kind()].protected:
 		c.report(i, s, "its kind is protected, and nobody approved")
-	case owned > guardSmall && c.gone[at]*guardShare > owned:
+	case owned > guardSmall && len(c.gone[at])*guardShare > owned:
 		c.held[at] = true
-		c.report(i, s, fmt.Sprintf("%d of %d objects were deleted at once, and nobody approved", c.gone[at], owned))
+		c.report(i, s, fmt.Sprintf("%d of %d objects were deleted at once, and nobody approved", len(c.gone[at]), owned))
 	}
 }
 

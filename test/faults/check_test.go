@@ -304,6 +304,34 @@ func TestGoodHistories(t *testing.T) {
 			t.live[s.Key] = s
 			t.add(Record{Object: &s})
 		},
+		"an alert of a seed that ends before Slack is asked": func(t *tale) {
+			t.alert("ts-1", "", t.failRender(), false)
+			t.alert("ts-1", "ts-2", t.succeed(), true)
+		},
+		"a prune that is done again in a cluster that was put back": func(t *tale) {
+			dir := t.declare(4, "one")
+			t.push("c2", dir)
+			t.observe("c2")
+			t.widen(dir)
+			back := []State{t.live["/ConfigMap/ns/cm-4"], t.live["/ConfigMap/ns/cm-5"]}
+			for _, s := range back {
+				t.remove(s.Key)
+			}
+			t.add(Record{Relist: true})
+			t.keep()
+			for _, s := range back {
+				t.version++
+				s.Version = t.version
+				t.live[s.Key] = s
+				s.Listed = true
+				t.add(Record{Object: &s})
+			}
+			for _, s := range back {
+				t.remove(s.Key)
+			}
+			t.narrow()
+			t.event(Event{Type: "convergence.applied", Commit: "c2"})
+		},
 		"a commit that is overtaken before it is rendered": func(t *tale) {
 			t.push("c2", t.declare(6, "two"))
 			t.observe("c2")
