@@ -176,6 +176,28 @@ func TestAnObjectThatMovesInOneCommitIsNotDeleted(t *testing.T) {
 	})
 }
 
+// A revision that waits without a word is overtaken by one that leads back to
+// where its application stands, too, for which there is nothing to do.
+func TestTheWayBackOvertakesARevisionThatWaits(t *testing.T) {
+	m := newMove(t, sameRepository)
+	m.nextCommit()
+	waits := m.render("to", arrived)
+	m.nats.Idle(m, "applier-local")
+	m.nextCommit()
+	c, p := m.observeCommit("to", m.commit)
+	back := m.publish(c, &events.ManifestsUnchanged{Manifests: m.rig.render(p, configMapYAML("two", "1")).Manifests})
+	e := m.await("to", "superseded", 1)
+	if by := payload[*events.ConvergenceSuperseded](e).By; e.Sequence != waits.Sequence || by != back.Sequence {
+		m.Errorf("%d by %d, want %d by %d%s", e.Sequence, by, waits.Sequence, back.Sequence, m.story("to"))
+	}
+	m.stays("from")
+	m.sync()
+	m.nats.Idle(m, "applier-local")
+	if n := len(m.events("to", "superseded")); n != 1 {
+		m.Errorf("said %d times:%s", n, m.story("to"))
+	}
+}
+
 func TestWhatAnApplicationKeepsPassesToTheOneThatDeclaresIt(t *testing.T) {
 	for name, change := range map[string]func(*events.Declaration){
 		"behind a guard": func(*events.Declaration) {},

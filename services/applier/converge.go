@@ -194,7 +194,8 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 
 // nothingToDo says that a task leads to where its application stands,
 // undisturbed. That is so whether a newer revision came or not, and nothing is
-// written or said for it: so the log isn't asked first.
+// written or said of it, but of those that it overtakes: so the log isn't asked
+// first.
 func (a *applier) nothingToDo(ctx context.Context, t *task, inv Inventory) (bool, error) {
 	f := inv.Fence
 	if f.Digest != t.m.Digest || f.Declaration != t.m.DeclarationDigest || f.Epoch != t.event.Epoch {
@@ -212,6 +213,7 @@ func (a *applier) nothingToDo(ctx context.Context, t *task, inv Inventory) (bool
 	if !a.undisturbed(t, inv) {
 		return false, nil
 	}
+	t.admission = Admission{OK: true} // so that what waits behind it is overtaken
 	t.app.current = &t.event
 	t.app.expectEntries(inv)
 	a.claimConverged(t.app, t.event, inv)

@@ -70,7 +70,8 @@ func TestADeletionThatIsDeniedIsSaidAndTriedAgain(t *testing.T) {
 				t.Errorf("%q lacks %q", failed.Message, want)
 			}
 		}
-		data, _, _ := nestedMap(r.get(configMaps_, "one"), "data")
+		data, _, err := nestedMap(r.get(configMaps_, "one"), "data")
+		r.must(err)
 		if data["key"] != value || r.get(configMaps_, "two") == nil || r.get(configMaps_, "new") == nil {
 			t.Errorf("the rest is not applied: %v", data)
 		}
