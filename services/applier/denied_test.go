@@ -122,8 +122,9 @@ func TestAWithdrawalThatIsDeniedIsSaidAndTriedAgain(t *testing.T) {
 	if gone := payload[*events.ApplicationWithdrawn](r.await("shop", "withdrawn", 2)); gone.Outcome != events.ActionPruned || gone.Objects.Count != 1 {
 		t.Errorf("got %+v", gone)
 	}
-	if _, found := r.inventory("shop"); found || r.get(configMaps_, "unwanted") != nil {
-		t.Error("something of it is left")
+	r.noInventory("shop")
+	if r.get(configMaps_, "unwanted") != nil {
+		t.Error("it is still there")
 	}
 }
 
