@@ -18,6 +18,7 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 
 	"github.com/plumbline-dev/plumbline/test/binaries"
+	"github.com/plumbline-dev/plumbline/test/freeport"
 )
 
 // What the manifests call, mount and refer to is what the binaries and the
@@ -241,8 +242,8 @@ func (f fitting) busTakesAService(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bus, renderer := freePort(t), freePort(t)
-	health := freePort(t)
+	bus, renderer := freeport.Port(t), freeport.Port(t)
+	health := freeport.Port(t)
 	start(ctx, t, filepath.Join(f.bin, "plumbline"), "nats", "serve", "--data", t.TempDir(), "--keys", folders["plumbline-nats"],
 		"--host=0.0.0.0", "--port", bus, "--health-listen", "127.0.0.1:"+health)
 	ready(t, health)

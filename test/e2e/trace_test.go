@@ -7,7 +7,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -17,6 +16,7 @@ import (
 	"time"
 
 	"github.com/plumbline-dev/plumbline/internal/telemetry"
+	"github.com/plumbline-dev/plumbline/test/freeport"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
 	"github.com/plumbline-dev/plumbline/test/rig"
 	"github.com/plumbline-dev/plumbline/test/slackserver"
@@ -232,14 +232,7 @@ func (s *scene) scraped(processes map[string]*rig.Process) map[string]string {
 	s.t.Helper()
 	where := map[string]string{}
 	for service, p := range processes {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			s.t.Fatal(err)
-		}
-		where[service] = l.Addr().String()
-		if err := l.Close(); err != nil {
-			s.t.Fatal(err)
-		}
+		where[service] = freeport.Address(s.t)
 		p.Args = append(slices.Clone(p.Args), "--health-listen", where[service])
 	}
 	return where

@@ -9,7 +9,6 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -25,6 +24,7 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
 	"github.com/plumbline-dev/plumbline/test/binaries"
 	"github.com/plumbline-dev/plumbline/test/canary"
+	"github.com/plumbline-dev/plumbline/test/freeport"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
@@ -144,12 +144,7 @@ func newScene(t *testing.T) *scene {
 }
 
 func (s *scene) listen(name string) string {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer l.Close()
-	s.health[name] = l.Addr().String()
+	s.health[name] = freeport.Address(s.t)
 	return s.health[name]
 }
 

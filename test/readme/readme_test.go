@@ -6,7 +6,6 @@ import (
 	"context"
 	"flag"
 	"fmt"
-	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -20,6 +19,7 @@ import (
 	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/plumbline-dev/plumbline/test/binaries"
+	"github.com/plumbline-dev/plumbline/test/freeport"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
@@ -43,7 +43,7 @@ func TestReadmeRuns(t *testing.T) {
 	work := t.TempDir()
 	script := parse(string(text)).script(map[string]string{
 		"https://git.example.com/": "file://" + work + "/git/",
-		"nats://127.0.0.1:4222":    "nats://127.0.0.1:" + freePort(t),
+		"nats://127.0.0.1:4222":    "nats://127.0.0.1:" + freeport.Port(t),
 		"~/":                       work + "/home/",
 	})
 	file := filepath.Join(work, "readme.txtar")
@@ -119,20 +119,6 @@ spec:
     metadata: {labels: {app: web}}
     spec: {containers: [{name: web, image: "registry.example.com/web:1"}]}
 `
-
-func freePort(t *testing.T) string {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	_, port, err := net.SplitHostPort(l.Addr().String())
-	if err != nil {
-		t.Fatal(err)
-	}
-	return port
-}
 
 // kubectlScale is kubectl -n NAMESPACE scale deployment NAME --replicas=N.
 func kubectlScale() {
