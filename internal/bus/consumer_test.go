@@ -87,8 +87,13 @@ func TestPoisonIsQuarantinedAndLifted(t *testing.T) {
 	var calls, good atomic.Int32
 	bustest.Run(t, renderer.Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
 		if in.ID == poison.ID {
-			if calls.Add(1)%2 == 0 {
+			switch calls.Add(1) % 3 {
+			case 0:
 				panic("the handler's own fault")
+			case 1: // in a goroutine of its own
+				failed := make(chan error)
+				go func() { failed <- bus.Guard(func() error { panic("the handler's own fault") })() }()
+				return nil, fmt.Errorf("look: %w", <-failed)
 			}
 			return nil, errBroken
 		}

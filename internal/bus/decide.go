@@ -11,8 +11,8 @@ import (
 	"github.com/plumbline-dev/plumbline/internal/fault"
 )
 
-// limit is how many failures of an input's own are borne before it is
-// quarantined.
+// limit is how many failures of an input's own, and how many deaths beside
+// them, are borne before it is quarantined.
 const limit = 3
 
 // conflictDelay is when an input is decided anew after another event came
@@ -93,11 +93,18 @@ type record struct {
 	// Open says that the handler was called and has not returned: found
 	// so, the process died in it.
 	Open bool `json:"open,omitempty"`
-	// Suspected counts deliveries before the first record. If the input is
-	// seen to kill its process, they count.
-	Suspected   int  `json:"suspected,omitempty"`
+	// Alone says that nothing else was worked on meanwhile.
+	Alone bool `json:"alone,omitempty"`
+	// Deaths counts how often the process died while it worked on this input
+	// alone. A panic is an error of the handler and not among them. What is,
+	// nothing tells from a process that somebody killed: so a death beside
+	// other inputs accuses none of them, and one alone, only with two more.
+	Deaths      int  `json:"deaths,omitempty"`
 	Quarantined bool `json:"quarantined,omitempty"`
 }
+
+// spent says that an input has failed and died as often as is borne.
+func (r record) spent() bool { return r.Failures+r.Deaths >= limit }
 
 // admission is what is done about an input before its handler is called.
 type admission struct {
@@ -113,17 +120,16 @@ type admission struct {
 // holds, the zero record where that is nothing.
 func admit(id string, found record) admission {
 	if found.ID != id {
-		return admission{record: record{ID: id, Suspected: 1, Open: true}, call: true}
+		return admission{record: record{ID: id, Open: true}, call: true}
 	}
 	a := admission{record: found, alone: found.Open, call: true}
-	if found.Open {
-		a.record.Failures += 1 + found.Suspected
-		a.record.Suspected = 0
+	if found.Open && found.Alone {
+		a.record.Deaths++
 	}
-	a.record.Open = true
-	if a.record.Failures >= limit && !found.Quarantined {
+	a.record.Open, a.record.Alone = true, a.alone
+	if a.record.spent() && !found.Quarantined {
 		a.call = false
-		a.record.Open, a.record.Quarantined = false, true
+		a.record.Open, a.record.Alone, a.record.Quarantined = false, false, true
 	}
 	return a
 }
@@ -132,7 +138,7 @@ func admit(id string, found record) admission {
 // of its error, r the record that it was called under, asked the delay that
 // [fault.RetryAfter] names.
 func decide(c class, r record, asked time.Duration) verdict {
-	r.Open = false
+	r.Open, r.Alone = false, false
 	v := verdict{record: r}
 	switch c {
 	case classDone:
@@ -150,8 +156,7 @@ func decide(c class, r record, asked time.Duration) verdict {
 	default:
 		v.ack, v.listed = ackNak, true
 		v.record.Failures++
-		v.record.Suspected = 0
-		v.quarantine = v.record.Failures >= limit && !r.Quarantined
+		v.quarantine = v.record.spent() && !r.Quarantined
 		v.record.Quarantined = r.Quarantined || v.quarantine
 	}
 	return v

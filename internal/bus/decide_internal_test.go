@@ -57,12 +57,12 @@ func TestDecideStateSpace(t *testing.T) {
 	for _, c := range classes {
 		for failures := range 6 {
 			for bits := range 4 {
-				r := record{ID: "e", Failures: failures, Open: bits&1 != 0, Quarantined: bits&2 != 0}
+				r := record{ID: "e", Failures: failures, Open: bits&1 != 0, Alone: bits&1 != 0, Quarantined: bits&2 != 0}
 				v := decide(c, r, 7*time.Second)
 				name := fmt.Sprintf("decide(%s, %+v) = %+v", c, r, v)
 				counts := c == classRetry
 				switch {
-				case v.record.Open:
+				case v.record.Open, v.record.Alone, v.record.Deaths != 0:
 					t.Errorf("%s: still open", name)
 				case counts != (v.record.Failures == failures+1), !counts && v.record.Failures != failures:
 					t.Errorf("%s: counted wrongly", name)
@@ -88,6 +88,7 @@ func TestDecideStateSpace(t *testing.T) {
 type life struct {
 	ledger               record
 	called, died, failed int // handler calls, deaths, own failures
+	alone                int // deaths while nothing else was worked on
 	quarantines          int
 }
 
@@ -96,8 +97,9 @@ const died class = "died"
 // deliver is one delivery, the nth.
 func (l *life) deliver(n int, what class) verdict {
 	var r record
+	var a admission
 	if n > 1 {
-		a := admit("e", l.ledger)
+		a = admit("e", l.ledger)
 		l.ledger = a.record
 		if !a.call {
 			l.quarantines++
@@ -108,6 +110,9 @@ func (l *life) deliver(n int, what class) verdict {
 	l.called++
 	if what == died {
 		l.died++
+		if a.alone {
+			l.alone++
+		}
 		return verdict{}
 	}
 	if what == classRetry {
@@ -140,12 +145,12 @@ func TestLivesOfInputs(t *testing.T) {
 			switch {
 			case l.quarantines > 1:
 				t.Fatalf("seed %d %v: quarantined twice", seed, story)
-			case said && l.died+l.failed < limit-1: // the first delivery has no record, and counts after a death
-				t.Fatalf("seed %d %v: quarantined after %d deaths and %d failures", seed, story, l.died, l.failed)
+			case said && l.alone+l.failed < limit:
+				t.Fatalf("seed %d %v: quarantined after %d deaths alone and %d failures", seed, story, l.alone, l.failed)
 			case said && harmless:
 				t.Fatalf("seed %d %v: quarantined without a fault of its own", seed, story)
-			case !said && l.failed >= limit:
-				t.Fatalf("seed %d %v: not quarantined after %d failures", seed, story, l.failed)
+			case !said && (what != died && l.alone+l.failed >= limit || l.alone+l.failed > limit):
+				t.Fatalf("seed %d %v: not quarantined after %d deaths alone and %d failures", seed, story, l.alone, l.failed)
 			}
 			if v.ack == ackDone || v.ack == ackTerm {
 				break
@@ -154,18 +159,19 @@ func TestLivesOfInputs(t *testing.T) {
 	}
 }
 
-// An input that kills its process every time does so three times before it is
-// counted out, and then once for each time that it is tried again.
+// An input that ends its process every time does so twice beside others, which
+// accuses nobody, and three times alone before it is counted out; and then once
+// for each time that it is tried again.
 func TestDeathsBeforeQuarantine(t *testing.T) {
 	var l life
 	n := 1
 	for ; l.quarantines == 0; n++ {
 		l.deliver(n, died)
 	}
-	if l.died != 3 {
-		t.Errorf("%d deaths", l.died)
+	if l.died != 5 || l.alone != 3 {
+		t.Errorf("%d deaths, %d of them alone", l.died, l.alone)
 	}
-	if l.deliver(n, classDone); l.called != 4 {
+	if l.deliver(n, classDone); l.called != 6 {
 		t.Error("it is not tried again")
 	}
 }

@@ -26,7 +26,7 @@ const childEnv = "BUS_TEST_CHILD"
 type child struct {
 	Config bus.Config
 	Dir    string // it leaves a file there for each call
-	Do     string // "die in the handler" of application bad | "die before the ack"
+	Do     string // "die in the handler" of application bad | the same "three times" | "die before the ack"
 }
 
 // TestMain lets the test's own binary be the process that is killed.
@@ -60,7 +60,8 @@ func runChild(text string) error {
 		}
 		f.Close()
 		switch {
-		case c.Do == "die in the handler" && in.Application == "bad":
+		case c.Do == "die in the handler" && in.Application == "bad",
+			c.Do == "three times" && in.Application == "bad" && calls(c.Dir, "bad") <= 3:
 			die()
 		case c.Do == "die before the ack" && calls(c.Dir, in.Application) == 1:
 			// What the bus does once the handler has returned, up to the ack.
@@ -102,9 +103,9 @@ func keepRunning(t *testing.T, c child) {
 	}()
 }
 
-// An input that kills its process is counted out after three deaths, although
-// no process lives to count; its neighbours, at work in the same process, are
-// not taken for accomplices.
+// An input that ends its process is counted out after three deaths with nothing
+// else at work, although no process lives to count; its neighbours, at work in
+// the same process, are not taken for accomplices.
 func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 	s := bustest.Start(t)
 	s.Backoff(t, "renderer", 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, time.Minute)
@@ -113,7 +114,7 @@ func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 	dir := t.TempDir()
 	keepRunning(t, child{Config: s.Config("renderer"), Dir: dir, Do: "die in the handler"})
 	bustest.Eventually(t, "it is quarantined", func() bool { return len(rejected(t, s, events.ReasonQuarantined)) == 1 })
-	if n := calls(dir, "bad"); n > 3 {
+	if n := calls(dir, "bad"); n > 5 {
 		t.Errorf("it killed %d processes", n)
 	}
 	for i := range 3 {
@@ -122,6 +123,20 @@ func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 	bustest.Eventually(t, "the neighbours are served", func() bool { return len(s.Events(t, "plumbline.v1.render.failed.>")) == 3 })
 	if r := rejected(t, s, events.ReasonQuarantined); len(r) != 1 || r[0].Stored != poison.Stored {
 		t.Errorf("quarantined: %+v", r)
+	}
+}
+
+// A process that somebody kills, each time with the same input in hand, accuses
+// nobody by that.
+func TestKillsFromOutsideAreNotTheInputs(t *testing.T) {
+	s := bustest.Start(t)
+	s.Backoff(t, "renderer", 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, time.Minute)
+	publish(t, s.Connect(t, "watcher"), commit("bad", "1"))
+	dir := t.TempDir()
+	keepRunning(t, child{Config: s.Config("renderer"), Dir: dir, Do: "three times"})
+	bustest.Eventually(t, "it is handled", func() bool { return len(s.Events(t, "plumbline.v1.render.failed.>")) == 1 })
+	if n, r := calls(dir, "bad"), rejected(t, s, events.ReasonQuarantined); n != 4 || len(r) != 0 {
+		t.Errorf("after %d calls: %+v", n, r)
 	}
 }
 

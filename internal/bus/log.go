@@ -82,14 +82,14 @@ func (c *Conn) LastOfEach(ctx context.Context, subjects ...string) ([]events.Eve
 	last := make([]events.Event, len(subjects))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, subject := range subjects {
-		group.Go(func() error {
+		group.Go(Guard(func() error {
 			e, stored, err := c.lastAt(ctx, subject)
 			if errors.Is(err, ErrNone) || unusable(err) {
 				e, err = events.Event{Stored: stored}, nil
 			}
 			last[i] = e
 			return err
-		})
+		}))
 	}
 	return last, group.Wait()
 }

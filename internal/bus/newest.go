@@ -30,10 +30,10 @@ func (c *Conn) Newest(ctx context.Context, e events.Event, subjects ...string) (
 	sequences := make([]uint64, len(subjects))
 	group, ctx := errgroup.WithContext(ctx)
 	for i, subject := range subjects {
-		group.Go(func() (err error) {
+		group.Go(Guard(func() (err error) {
 			sequences[i], err = c.sequenceAfter(ctx, epoch, subject, above, e.Stored)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return events.Order{}, err

@@ -14,9 +14,14 @@ import (
 	"github.com/plumbline-dev/plumbline/events"
 )
 
-func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, attempts int) error {
+func (w *worker) publishQuarantine(ctx context.Context, t *task, s stage, r record) error {
 	w.conn.meter.quarantined.Add(ctx, 1, metric.WithAttributes(attribute.String("consumer", w.name)))
-	message := fmt.Sprintf("This event has failed %d times. It is tried again ever more rarely, and left out once a newer one takes its place; the log of %s says why it fails.", attempts, w.conn.cfg.Service)
+	why := fmt.Sprintf("the log of %s says why it fails", w.conn.cfg.Service)
+	if r.Deaths > 0 {
+		why = fmt.Sprintf("%d of them are ends of %s in the middle of it, with nothing else in hand: see what ended it (out of memory?)", r.Deaths, w.conn.cfg.Service)
+	}
+	attempts := r.Failures + r.Deaths
+	message := fmt.Sprintf("This event has failed %d times. It is tried again ever more rarely, and left out once a newer one takes its place; %s.", attempts, why)
 	return w.publishFailure(ctx, t, s, failure{events.ReasonQuarantined, message}, attempts)
 }
 
@@ -63,7 +68,7 @@ func (w *worker) discard(t *task) result {
 func (w *worker) quarantine(ctx context.Context, t *task, r record) result {
 	start := time.Now()
 	v := verdict{ack: ackNak, listed: true, record: r}
-	err := w.publishQuarantine(ctx, t, stage{start, start}, r.Failures)
+	err := w.publishQuarantine(ctx, t, stage{start, start}, r)
 	if err != nil {
 		v.record.Quarantined = false
 	}

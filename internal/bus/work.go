@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"runtime/debug"
 	"time"
 
 	"go.opentelemetry.io/otel/attribute"
@@ -117,7 +116,7 @@ func (w *worker) handle(ctx context.Context, t *task, r record) result {
 	asked, _ := fault.Delay(err)
 	v := decide(c, r, asked)
 	if v.quarantine {
-		if e := w.publishQuarantine(ctx, t, s, v.record.Failures); e != nil {
+		if e := w.publishQuarantine(ctx, t, s, v.record); e != nil {
 			err, v = e, decide(classLater, r, w.backoff.after(t.latest().count))
 		}
 	}
@@ -209,17 +208,6 @@ func (w *worker) giveBack(t *task, err error) result {
 	}
 	w.acknowledge(w.io, t, v)
 	return result{task: t}
-}
-
-// call calls fn and turns a panic into an error.
-func (w *worker) call(ctx context.Context, about *call, fn func(context.Context) ([]events.Draft, error)) (drafts []events.Draft, err error) {
-	defer func() {
-		if p := recover(); p != nil {
-			w.log.ErrorContext(ctx, "panic in a handler", "panic", p, "stack", string(debug.Stack()))
-			drafts, err = nil, errors.New("panic in the handler, see the log above")
-		}
-	}()
-	return fn(context.WithValue(ctx, callKey{}, about))
 }
 
 // publish publishes what an input led to, and tells who waits for that. A handler

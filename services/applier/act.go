@@ -11,6 +11,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/failpoint"
 )
 
@@ -118,7 +119,7 @@ func (r *run) batches(ctx context.Context, steps []Step, do func(context.Context
 		group, ctx := errgroup.WithContext(ctx)
 		group.SetLimit(pool)
 		for _, s := range steps[:n] {
-			group.Go(func() error {
+			group.Go(bus.Guard(func() error {
 				result, err := do(ctx, s)
 				if err != nil {
 					return err
@@ -127,7 +128,7 @@ func (r *run) batches(ctx context.Context, steps []Step, do func(context.Context
 				defer r.mu.Unlock()
 				r.results[s.Key()] = result
 				return nil
-			})
+			}))
 		}
 		if err := group.Wait(); err != nil {
 			return err

@@ -327,10 +327,10 @@ func (a *applier) survey(ctx context.Context, f *fleetList, self string, mine cl
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(inquiries)
 	for i, name := range open {
-		group.Go(func() (err error) {
+		group.Go(bus.Guard(func() (err error) {
 			answers[i], err = a.inquire(ctx, name, f, mine, log)
 			return err
-		})
+		}))
 	}
 	if err := group.Wait(); err != nil {
 		return nil, nil, fmt.Errorf("ask what the other applications declare: %w", err)

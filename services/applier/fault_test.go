@@ -47,6 +47,29 @@ func TestAnObjectThatChangedMeanwhileIsLookedAtAgain(t *testing.T) {
 	}
 }
 
+// A panic in the middle of a write is a failure of that input: the process goes
+// on, with what else it has in hand, and the input is tried again.
+func TestAPanicInAWriteEndsNoProcess(t *testing.T) {
+	r := newRig(t)
+	transport := &counted{}
+	var panicked atomic.Bool
+	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
+		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" && !panicked.Swap(true) {
+			panic("in a goroutine of the handler's")
+		}
+		return nil, nil
+	}
+	r.wrap = transport.wrap
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.commit("other", configMapYAML("other", "1"))
+	r.await("other", "completed", 1)
+	r.await("shop", "completed", 1)
+	if !panicked.Load() {
+		t.Error("nothing panicked")
+	}
+}
+
 func TestObeysRetryAfter(t *testing.T) {
 	r := newRig(t)
 	transport := &counted{}

@@ -15,6 +15,7 @@ import (
 	"k8s.io/client-go/metadata"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus"
 	"github.com/plumbline-dev/plumbline/internal/compare"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 )
@@ -180,14 +181,14 @@ func (a *applier) lookUpGroups(ctx context.Context, self string, groups map[even
 	lookups, ctx := errgroup.WithContext(ctx)
 	lookups.SetLimit(pool)
 	for group, objs := range groups {
-		lookups.Go(func() error {
+		lookups.Go(bus.Guard(func() error {
 			live := map[string]Live{}
 			err := a.lookUpAll(ctx, self, group, objs, live)
 			mu.Lock()
 			defer mu.Unlock()
 			maps.Copy(all, live)
 			return err
-		})
+		}))
 	}
 	return all, lookups.Wait()
 }

@@ -152,10 +152,10 @@ func (n *notifier) readAll(ctx context.Context, scopes []incident.Scope) ([]stat
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(atOnce)
 	for i, s := range scopes {
-		group.Go(func() (err error) {
+		group.Go(bus.Guard(func() (err error) {
 			all[i], err = n.read(ctx, s)
 			return err
-		})
+		}))
 	}
 	return all, group.Wait()
 }

@@ -111,7 +111,7 @@ var advisories = []advisory{
 	{
 		class: "C18", what: "one poisonous object crashes its controller for ever",
 		ids:   "Argo Workflows 2026-40886",
-		stand: "an input that has ended its process three times is quarantined, in an event; the others go on, and a newer revision lifts it; a render child that crashes is tried once more and takes no service along",
+		stand: "an input whose handler fails or panics three times, or that ends its process three times with nothing else in hand, is quarantined, in an event; the others go on, and a newer revision lifts it; a render child that crashes is tried once more and takes no service along",
 		tests: []string{
 			"internal/bus.TestDeathsBeforeQuarantine", "internal/bus.TestPoisonIsQuarantinedAndLifted",
 			"services/renderer.TestAChildThatIsAlwaysKilledIsAnError", "services/renderer.TestAKilledChildIsReplaced",
