@@ -69,32 +69,43 @@ func TestClock(t *testing.T) {
 	for _, rate := range []float64{2, 0.5} {
 		began := time.Now()
 		put(fmt.Sprintf("0s %g %d", rate, began.UnixNano()))
-		var from time.Time
-		var since time.Duration
-		for deadline := began.Add(10 * time.Second); ; {
-			wall, runs := ask()
-			if from.IsZero() { // it runs like that from began on, whenever it has read the file
-				if ahead := time.Until(wall); ahead.Abs() > 100*time.Millisecond && (ahead > 0) == (rate > 1) {
-					from, since = wall, runs
-				}
-			} else if runs-since > 300*time.Millisecond {
-				if got := float64(wall.Sub(from)) / float64(runs-since); got < 0.95*rate || got > 1.05*rate {
-					t.Errorf("the clock runs at %.2f, want %g", got, rate)
-				}
-				if gone := time.Since(began); (time.Duration(rate*float64(gone)) - wall.Sub(began.Round(0))).Abs() > 100*time.Millisecond {
-					t.Errorf("after %s of ours %s have gone by on it, at %g", gone, wall.Sub(began.Round(0)), rate)
-				}
-				break
-			}
-			if time.Now().After(deadline) {
-				t.Fatalf("the clock doesn't run at %g", rate)
-			}
-		}
+		goesAt(t, rate, began, ask)
 	}
 	if err := in.Close(); err != nil {
 		t.Error(err)
 	}
 	if err := cmd.Wait(); err != nil {
 		t.Error(err)
+	}
+}
+
+// goesAt waits until a clock goes at a rate, and has since began. Each answer of
+// ask is of some moment between the question and when it was heard.
+func goesAt(t *testing.T, rate float64, began time.Time, ask func() (wall time.Time, runs time.Duration)) {
+	t.Helper()
+	const slack = 100 * time.Millisecond
+	var from time.Time
+	var since time.Duration
+	wrong := "it has not begun to"
+	for deadline := began.Add(10 * time.Second); ; {
+		asked := time.Since(began)
+		wall, runs := ask()
+		heard := time.Since(began)
+		gone := wall.Sub(began.Round(0)) // on it
+		if from.IsZero() {               // it goes like that from began on, whenever it has read the file
+			if rate > 1 && gone-heard > slack || rate < 1 && asked-gone > slack {
+				from, since = wall, runs
+			}
+		} else if runs-since > 300*time.Millisecond {
+			got := float64(wall.Sub(from)) / float64(runs-since)
+			least, most := time.Duration(rate*float64(asked))-slack, time.Duration(rate*float64(heard))+slack
+			if got > 0.95*rate && got < 1.05*rate && gone > least && gone < most {
+				return
+			}
+			wrong = fmt.Sprintf("it goes at %.2f, and within %s to %s of ours %s have gone by on it", got, asked, heard, gone)
+		}
+		if time.Now().After(deadline) {
+			t.Fatalf("the clock doesn't go at %g: %s", rate, wrong)
+		}
 	}
 }

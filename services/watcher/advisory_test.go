@@ -223,17 +223,17 @@ func TestAdvisoryC4ASlowPackIsCutOff(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
-	defer cancel()
-	c, err := (&remote{name: "shop", endpoint: e, maxPack: 4 << 20}).open(ctx)
+	c, err := (&remote{name: "shop", endpoint: e, maxPack: 4 << 20}).open(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer c.close()
-	l, err := read(ctx, c)
+	l, err := read(t.Context(), c)
 	if err != nil {
 		t.Fatal(err)
 	}
+	ctx, cancel := context.WithTimeout(t.Context(), 500*time.Millisecond)
+	defer cancel()
 	err = m.fetch(ctx, c, l, []target{{l.tip("refs/heads/main"), l.refs["refs/heads/main"]}})
 	if known := classify(err); !errors.Is(err, context.DeadlineExceeded) || known.reason != events.ReasonUnreachable {
 		t.Errorf("err = %v", err)

@@ -185,28 +185,41 @@ func (s *scene) waterfalls(otlp *otlpserver.Server, traces ...string) {
 }
 
 // linesOf checks that every line about the application, of every service, has a
-// trace, and that these services have lines of the trace id.
+// trace, and waits until these services have lines of the trace id: what is
+// published is there for all before it is logged.
 func (s *scene) linesOf(processes map[string]*rig.Process, id string, services ...string) {
 	s.t.Helper()
 	for service, p := range processes {
-		text, err := os.ReadFile(p.Log())
-		if err != nil {
-			s.t.Fatal(err)
+		if !slices.Contains(services, service) {
+			s.lines(p, id)
+			continue
 		}
-		of := 0
-		for l := range strings.Lines(string(text)) {
-			about := strings.Contains(l, "application="+s.app+" ")
-			if about && !strings.Contains(l, "trace_id=") {
-				s.t.Errorf("a line without its trace: %s", l)
-			}
-			if about && strings.Contains(l, "trace_id="+id) {
-				of++
-			}
-		}
-		if slices.Contains(services, service) && of == 0 {
+		if err := rig.Until(s.ctx(), func(context.Context) (bool, error) { return s.lines(p, id) > 0, nil }); err != nil {
 			s.t.Errorf("no line of the %s has the trace %s", service, id)
 		}
 	}
+}
+
+// lines checks that every line of a process about the application has a trace,
+// and counts those of the trace id. The last one may be half written.
+func (s *scene) lines(p *rig.Process, id string) (of int) {
+	s.t.Helper()
+	text, err := os.ReadFile(p.Log())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	for l := range strings.Lines(string(text)) {
+		if !strings.HasSuffix(l, "\n") || !strings.Contains(l, "application="+s.app+" ") {
+			continue
+		}
+		if !strings.Contains(l, "trace_id=") {
+			s.t.Errorf("a line without its trace: %s", l)
+		}
+		if strings.Contains(l, "trace_id="+id) {
+			of++
+		}
+	}
+	return of
 }
 
 // notifier is the fifth process, with a Slack to speak to.

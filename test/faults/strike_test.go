@@ -11,9 +11,10 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
+	"sync"
 	"testing"
-	"time"
 
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/canary"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/otlpserver"
@@ -90,37 +91,52 @@ func listen(t *testing.T) string {
 
 // A fault that meets nothing does not count, and one that meets something does.
 func TestOnlyWhatStrikesCounts(t *testing.T) {
-	get := func(url string) {
-		if resp, err := http.Get(url); err == nil { //nolint:noctx // a fault may hold it
+	get := func(ctx context.Context, url string) {
+		request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+		if err != nil {
+			t.Error(err)
+			return
+		}
+		if resp, err := http.DefaultClient.Do(request); err == nil {
 			_ = resp.Body.Close()
 		}
 	}
-	brief := func(url string) { // as a fault may hold it
-		client := http.Client{Timeout: 50 * time.Millisecond}
-		if resp, err := client.Get(url); err == nil { //nolint:noctx // it has a timeout
-			_ = resp.Body.Close()
-		}
+	// As a fault may hold it, it is given up when that has met it.
+	held := func(t *testing.T, link *proxy.Web) {
+		ctx, cancel := context.WithCancel(t.Context())
+		var asking sync.WaitGroup
+		asking.Go(func() { get(ctx, link.URL()) })
+		bustest.Eventually(t, "the fault to meet a request", func() bool { return link.Struck() > 0 })
+		cancel()
+		asking.Wait()
 	}
-	list := func(w *World) { get(w.Git.URL + "/repo.git/info/refs?service=git-upload-pack") }
-	ask := func(w *World) {
+	list := func(t *testing.T, w *World) {
+		get(t.Context(), w.Git.URL+"/repo.git/info/refs?service=git-upload-pack")
+	}
+	ask := func(t *testing.T, w *World) {
 		for range 20 { // some faults meet a share of what comes
-			get(w.Links.Kube["applier"].URL())
+			get(t.Context(), w.Links.Kube["applier"].URL())
 		}
 	}
-	watch := func(w *World) { get(w.Links.Kube["applier"].URL() + "?watch=true") }
-	fetch := func(w *World) { brief(w.Links.Git.URL()) }
-	post := func(w *World) { brief(w.Links.Slack.URL()) }
-	say := func(w *World) { // PING to every service's bus
+	watch := func(t *testing.T, w *World) { get(t.Context(), w.Links.Kube["applier"].URL()+"?watch=true") }
+	fetch := func(t *testing.T, w *World) { held(t, w.Links.Git) }
+	post := func(t *testing.T, w *World) { held(t, w.Links.Slack) }
+	say := func(t *testing.T, w *World) { // PING to every service's bus
 		for _, b := range w.Links.Bus {
 			if conn, err := net.Dial("tcp", b.Address()); err == nil {
+				defer conn.Close()
 				_, _ = fmt.Fprint(conn, "PING\r\n")
-				_ = conn.SetReadDeadline(time.Now().Add(50 * time.Millisecond))
-				_, _ = conn.Read(make([]byte, 8))
-				_ = conn.Close()
 			}
 		}
+		bustest.Eventually(t, "the fault to meet a PING", func() bool {
+			met := 0
+			for _, b := range w.Links.Bus {
+				met += b.Struck()
+			}
+			return met > 0
+		})
 	}
-	for name, meet := range map[string]func(*World){
+	for name, meet := range map[string]func(*testing.T, *World){
 		"git-down": list, "git-errors": list, "git-redirects": list, "git-cut": list, "git-refuses": list,
 		"apiserver-answers": ask, "answers-cut": ask, "watch-gone": watch,
 		"git-partition": fetch, "slack-partition": post,
@@ -132,13 +148,13 @@ func TestOnlyWhatStrikesCounts(t *testing.T) {
 			if !ok {
 				t.Fatal("no such fault")
 			}
-			strikes := func(w *World, meet func(*World)) bool {
+			strikes := func(w *World, meet func(*testing.T, *World)) bool {
 				lift, err := fault.Inject(t.Context(), w, rand.New(rand.NewPCG(3, 4)))
 				if err != nil {
 					t.Fatal(err)
 				}
 				if meet != nil {
-					meet(w)
+					meet(t, w)
 				}
 				if lift != nil {
 					if err := lift(context.WithoutCancel(t.Context())); err != nil {

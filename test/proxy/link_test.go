@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/plumbline-dev/plumbline/test/freeport"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 	"github.com/plumbline-dev/plumbline/test/proxy"
 )
@@ -106,6 +107,21 @@ func (l *line) silent() {
 	}
 }
 
+// struck waits until the fault of a link has met something.
+func struck(t *testing.T, l *proxy.Link) {
+	t.Helper()
+	deadline, tick := time.NewTimer(patience), time.NewTicker(time.Millisecond)
+	defer deadline.Stop()
+	defer tick.Stop()
+	for l.Struck() == 0 {
+		select {
+		case <-deadline.C:
+			t.Fatal("the fault meets nothing")
+		case <-tick.C:
+		}
+	}
+}
+
 // reset wants the connection to be reset.
 func (l *line) reset() {
 	l.t.Helper()
@@ -185,6 +201,7 @@ func TestLinkLoses(t *testing.T) {
 			other.hears("ready")
 			l.Set(proxy.Fault{Lose: d})
 			c.say("lost")
+			struck(t, l) // or it is still under way when the fault is over
 			c.silent()
 			l.Mend()
 			c.say("lost too") // half-open for ever
@@ -225,15 +242,7 @@ func TestLinkCuts(t *testing.T) {
 }
 
 func TestLinkWithoutServer(t *testing.T) {
-	free, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	if err := free.Close(); err != nil {
-		t.Fatal(err)
-	}
-	l, err := proxy.NewLink(address)
+	l, err := proxy.NewLink(freeport.Address(t))
 	if err != nil {
 		t.Fatal(err)
 	}
