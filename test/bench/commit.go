@@ -17,7 +17,7 @@ func (s *scene) one(ctx context.Context) error {
 		if err := s.rawOne(ctx, "one", i); err != nil {
 			return err
 		}
-		from := time.Now()
+		from, before := time.Now(), s.usage.now()
 		mark, marker := s.rig.Bus.Mark(), s.marker()
 		pushed, err := s.push(ctx, s.repo, map[string]string{file(i, "configmap"): object("configmap", "web", marker)})
 		if err != nil {
@@ -39,11 +39,10 @@ func (s *scene) one(ctx context.Context) error {
 			if err := s.requests(ctx, "one, requests", from); err != nil {
 				return err
 			}
-			continue
-		}
-		if err := s.settle(ctx); err != nil {
+		} else if err := s.settle(ctx); err != nil {
 			return err
 		}
+		s.report.used("one", s.n, before, s.usage.now())
 	}
 	return nil
 }
@@ -77,7 +76,7 @@ func (s *scene) poll(ctx context.Context) error {
 		if err := pause(ctx, pollInterval*time.Duration(round)/time.Duration(rounds)); err != nil {
 			return err
 		}
-		i, marker := round%s.n, s.marker()
+		i, marker, before := round%s.n, s.marker(), s.usage.now()
 		pushed, err := s.pushSilently(ctx, s.repo, map[string]string{file(i, "configmap"): object("configmap", "web", marker)})
 		if err != nil {
 			return err
@@ -87,6 +86,7 @@ func (s *scene) poll(ctx context.Context) error {
 			return err
 		}
 		s.report.add("poll", s.n, seen[0].Sub(pushed))
+		s.report.used("poll", s.n, before, s.usage.now())
 	}
 	return s.interval(ctx, "10m")
 }
@@ -133,7 +133,7 @@ func (s *scene) all(ctx context.Context) error {
 		if err := s.requests(ctx, "all, requests", from); err != nil {
 			return err
 		}
-		s.report.cpu("all", s.n, since(before, s.usage.now()))
+		s.report.used("all", s.n, before, s.usage.now())
 	}
 	return nil
 }
@@ -198,12 +198,12 @@ func (s *scene) nothing(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
-		used := since(before, s.usage.now())
+		now := s.usage.now()
 		if err := s.requests(ctx, "nothing, requests", from); err != nil {
 			return err
 		}
-		s.report.count("nothing, CPU", s.n, sum(used).Seconds())
-		s.report.cpu("nothing", s.n, used)
+		s.report.count("nothing, CPU", s.n, sum(since(before, now)).Seconds())
+		s.report.used("nothing", s.n, before, now)
 	}
 	return nil
 }
@@ -229,7 +229,7 @@ func (s *scene) trainOnce(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
-	from, mark := time.Now(), s.rig.Bus.Mark()
+	from, mark, before := time.Now(), s.rig.Bus.Mark(), s.usage.now()
 	var marker string
 	var last time.Time
 	for c := range trainCommits {
@@ -250,6 +250,7 @@ func (s *scene) trainOnce(ctx context.Context) error {
 	if err := s.settle(ctx); err != nil {
 		return err
 	}
+	s.report.used("train", s.n, before, s.usage.now())
 	return s.trainToll(ctx, from, mark)
 }
 
@@ -281,7 +282,7 @@ func (s *scene) trainToll(ctx context.Context, from time.Time, mark int) error {
 func (s *scene) kill(ctx context.Context) error {
 	const killed = 30
 	for range s.runs {
-		mark, marker := s.rig.Bus.Mark(), s.marker()
+		mark, marker, before := s.rig.Bus.Mark(), s.marker(), s.usage.now()
 		if _, err := s.push(ctx, s.repo, s.changed(s.n, marker)); err != nil {
 			return err
 		}
@@ -292,6 +293,7 @@ func (s *scene) kill(ctx context.Context) error {
 		if err := s.rig.Kill("applier"); err != nil {
 			return err
 		}
+		delete(before, "applier") // the new one begins with nothing
 		applied, err := s.observer.wait(ctx, marker, 0, places)
 		if err != nil {
 			return err
@@ -314,6 +316,7 @@ func (s *scene) kill(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
+		s.report.used("kill", s.n, before, s.usage.now())
 	}
 	return nil
 }

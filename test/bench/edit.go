@@ -33,7 +33,7 @@ func (s *scene) edits(ctx context.Context) error {
 			return err
 		}
 		p := place{"serviceaccount", application(i), "web"}
-		mark := s.rig.Bus.Mark()
+		before, mark := s.usage.now(), s.rig.Bus.Mark()
 		from, err := s.edit(ctx, p, "by-hand")
 		if err != nil {
 			return err
@@ -53,6 +53,7 @@ func (s *scene) edits(ctx context.Context) error {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
+		s.report.used("edit", s.n, before, s.usage.now())
 	}
 	return nil
 }
@@ -113,6 +114,6 @@ func (s *scene) burst(ctx context.Context) error {
 	if err := s.requests(ctx, "burst, requests", began); err != nil {
 		return err
 	}
-	s.report.cpu("burst", s.n, since(before, s.usage.now()))
+	s.report.used("burst", s.n, before, s.usage.now())
 	return nil
 }

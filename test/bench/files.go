@@ -89,7 +89,7 @@ func (s *scene) files(ctx context.Context, receiver *otlpserver.Server) error {
 	peak := s.usage.peaks()
 	s.report.count("files, watcher peak", filesInAll, float64(peak["watcher"])/mib)
 	s.report.count("files, renderer peak", filesInAll, float64(peak["renderer"])/mib)
-	s.report.cpu("files, first", filesInAll, since(before, s.usage.now()))
+	s.report.used("files, first", filesInAll, before, s.usage.now())
 	now, err := s.rig.Stored(ctx)
 	if err != nil {
 		return err

@@ -49,12 +49,12 @@ func (s *scene) first(ctx context.Context, limit bool) error {
 		s.report.add("up first convergence", s.n, last)
 		return nil
 	}
-	used := since(before, s.usage.now())
+	now := s.usage.now()
 	s.report.add("first convergence", s.n, last)
 	if err := s.requests(ctx, "first convergence, requests", from); err != nil {
 		return err
 	}
-	s.report.cpu("first convergence", s.n, used)
+	s.report.used("first convergence", s.n, before, now)
 	return nil
 }
 

@@ -106,3 +106,18 @@ func TestFailureOfOnePartDoesNotEndTheRest(t *testing.T) {
 		}
 	}
 }
+
+// What each process used and held is told of every part, the time and the
+// memory in a line each.
+func TestEachProcessIsToldOf(t *testing.T) {
+	r := &report{}
+	for i := range time.Duration(3) {
+		before := map[string]spent{"applier": {CPU: time.Second}, "notifier": {}}
+		now := map[string]spent{"applier": {CPU: (2 + i) * time.Second, Resident: 50 * mib}, "notifier": {CPU: 500 * time.Millisecond, Resident: 30 * mib}}
+		r.used("one", 100, before, now)
+	}
+	r.judge()
+	if got, want := strings.Join(r.processLines(), "\n"), "one, N=100 (MiB): applier 50, notifier 30\none, N=100 (s CPU): applier 2.00, notifier 0.50"; got != want {
+		t.Errorf("got\n%s\nwant\n%s", got, want)
+	}
+}

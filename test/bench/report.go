@@ -98,10 +98,14 @@ func (r *report) limit(measure string, n int, d time.Duration) {
 	f.Raw = append(f.Raw, milliseconds(d))
 }
 
-// cpu adds the CPU seconds of each process.
-func (r *report) cpu(measure string, n int, used map[string]time.Duration) {
-	for name, d := range used {
+// used adds the CPU seconds of each process between two looks, and the memory
+// that it has at the second.
+func (r *report) used(measure string, n int, before, now map[string]spent) {
+	for name, d := range since(before, now) {
 		r.process(measure, n, name, unitCPU, d.Seconds())
+	}
+	for name, at := range now {
+		r.part(measure, n, name, float64(at.Resident)/mib)
 	}
 }
 
@@ -152,7 +156,7 @@ func (r *report) judge() {
 	}
 	slices.SortStableFunc(r.Figures, func(a, b *figure) int { return cmp.Or(order(a)-order(b), a.N-b.N) })
 	slices.SortStableFunc(r.Processes, func(a, b *process) int {
-		return cmp.Or(strings.Compare(a.Measure, b.Measure), a.N-b.N, strings.Compare(a.Name, b.Name))
+		return cmp.Or(strings.Compare(a.Measure, b.Measure), a.N-b.N, strings.Compare(a.Unit, b.Unit), strings.Compare(a.Name, b.Name))
 	})
 }
 

@@ -13,6 +13,7 @@ import (
 
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 	"github.com/plumbline-dev/plumbline/test/rig"
+	"github.com/plumbline-dev/plumbline/test/slackserver"
 )
 
 // patience bounds every wait: a thousand applications converge for the first
@@ -50,7 +51,14 @@ func with(ctx context.Context, o options, r *report, progress io.Writer, n int, 
 	}
 	s := &scene{options: o, report: r, out: progress, n: n, together: together}
 	s.progress("boot")
-	if s.rig, err = rig.New(ctx, rig.Options{Dir: dir, Bin: "bin", Audit: true, Progress: progress, Env: o.env}); err != nil {
+	slack, err := slackserver.Listen(slackserver.Options{})
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, slack.Close()) }()
+	if s.rig, err = rig.New(ctx, rig.Options{
+		Dir: dir, Bin: "bin", Audit: true, Progress: progress, Env: o.env, Slack: slack.URL(), SlackToken: slackserver.Token,
+	}); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.rig.Close()) }()
@@ -89,7 +97,7 @@ func (s *scene) start(ctx context.Context) error {
 func (s *scene) processes() func() map[string]int {
 	return func() map[string]int {
 		pids := map[string]int{}
-		names := append([]string{"nats"}, rig.Services...)
+		names := append([]string{"nats", rig.Notifier}, rig.Services...)
 		if s.together {
 			names = []string{"up"}
 		}

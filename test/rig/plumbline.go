@@ -56,16 +56,25 @@ func (r *Rig) prepare(ctx context.Context) error {
 	if r.options.Slack == "" {
 		return nil
 	}
+	slack, err := r.slack()
+	if err != nil {
+		return err
+	}
+	r.service(Notifier, slack...)
+	return nil
+}
+
+// slack are the arguments of who tells Slack, whose token it writes.
+func (r *Rig) slack() ([]string, error) {
 	token := filepath.Join(r.Dir, "slack.token")
 	if err := os.WriteFile(token, []byte(r.options.SlackToken+"\n"), 0o600); err != nil {
-		return fmt.Errorf("rig: %w", err)
+		return nil, fmt.Errorf("rig: %w", err)
 	}
 	url, err := r.slackURL()
 	if err != nil {
-		return fmt.Errorf("rig: %w", err)
+		return nil, fmt.Errorf("rig: %w", err)
 	}
-	r.service(Notifier, "--slack-url", url, "--slack-token-file", token, "--slack-channel", "ops")
-	return nil
+	return []string{"--slack-url", url, "--slack-token-file", token, "--slack-channel", "ops"}, nil
 }
 
 func (r *Rig) resync() []string {
@@ -159,11 +168,21 @@ func (r *Rig) UpTogether(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	r.add(together, "plumbline", "up", "--data", r.data(),
+	args := []string{
+		"up", "--data", r.data(),
 		"--fleet", r.Fleet.URL, "--fleet-interval", r.options.FleetInterval.String(),
 		"--kubeconfig", applier, "--auditor-kubeconfig", audit, "--nats-port", strconv.Itoa(r.ports.nats),
 		"--webhook-listen", net.JoinHostPort("127.0.0.1", strconv.Itoa(r.ports.webhook)),
-		"--webhook-secrets", filepath.Join(r.Dir, "webhook-secrets"))
+		"--webhook-secrets", filepath.Join(r.Dir, "webhook-secrets"),
+	}
+	if r.options.Slack != "" {
+		slack, err := r.slack()
+		if err != nil {
+			return err
+		}
+		args = append(args, slack...)
+	}
+	r.add(together, "plumbline", args...)
 	if err := r.startProvisioned(ctx, r.processes[together]); err != nil {
 		return fmt.Errorf("rig: start everything: %w", err)
 	}
