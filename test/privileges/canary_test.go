@@ -46,8 +46,9 @@ var kubeSecrets = schema.GroupVersionResource{Version: "v1", Resource: "secrets"
 
 // TestNoSecretLeaves plants a thousand secrets wherever one belongs, has
 // applications converge, fail, diverge, heal and alert, and searches everything
-// outside the cluster. Inside, and not searched, are the cluster and the watcher's
-// mirrors, which are Git itself on the watcher's own disk.
+// outside the cluster for them, and for the keys of Plumbline itself: each may lie
+// in its own file alone. Inside, and not searched, are the cluster and the
+// watcher's mirrors, which are Git itself on the watcher's own disk.
 func TestNoSecretLeaves(t *testing.T) {
 	s := newScene(t)
 	good, bad := s.good(), s.bad()
@@ -66,15 +67,17 @@ func TestNoSecretLeaves(t *testing.T) {
 	}
 	t.Log(s.plant)
 
-	found := search(t, s.places())
+	keys := ring(t, slices.Concat(s.keyFiles(), s.decoys))
+	found := search(t, keys.set, s.places())
 	for _, hits := range found {
 		for _, h := range hits {
-			if h.Secret < secrets {
-				t.Errorf("found: %s", h)
+			if what := keys.strays(h); what != "" {
+				t.Errorf("found %s: %s", what, h)
 			}
 		}
 	}
 	s.notBlind(found)
+	keys.notBlind(t, found)
 }
 
 // settle waits until every application has come to what it comes to, and rings
@@ -201,10 +204,14 @@ func (s *scene) ask(all []app) {
 }
 
 // attempt has the applier's user say something in the stream of attempts, where
-// nothing that people write comes.
+// nothing that people write comes, and keys that open nothing.
 func (s *scene) attempt() {
 	s.t.Helper()
-	body := fmt.Sprintf(`{"failures":0,"note":%q}`, open.attempt)
+	body := fmt.Sprintf(`{"failures":0,"note":%q`, open.attempt)
+	for i, f := range s.decoys {
+		body += fmt.Sprintf(`,"key%d":%q`, i, f.text)
+	}
+	body += "}"
 	if err := s.PublishAs(s.ctx(), "applier-local", "plumbline.attempts.applier-local.999999999", []byte(body)); err != nil {
 		s.t.Fatal(err)
 	}
@@ -317,7 +324,7 @@ func (s *scene) notBlind(found map[string][]canary.Hit) {
 			s.t.Errorf("nothing shows that the search of %s sees anything", place)
 		}
 		for _, text := range controls[place] {
-			if !slices.ContainsFunc(hits, func(h canary.Hit) bool { return set.Value(h.Secret) == text }) {
+			if !slices.ContainsFunc(hits, func(h canary.Hit) bool { return h.Secret < set.Len() && set.Value(h.Secret) == text }) {
 				s.t.Errorf("%s is searched, and %s not found in it", place, text)
 			}
 		}

@@ -34,11 +34,12 @@ type scene struct {
 	tmp         string
 	kept        bytes.Buffer // what was printed to people
 	repo        *gitserver.Repo
+	decoys      []keyFile
 }
 
 func newScene(t *testing.T) *scene {
 	t.Helper()
-	s := &scene{plant: newPlant(), t: t, health: map[string]string{}}
+	s := &scene{plant: newPlant(), t: t, health: map[string]string{}, decoys: decoys(t)}
 	token := "xoxb-" + s.secret("Slack token")
 	slack, err := slackserver.Listen(slackserver.Options{Token: token})
 	if err != nil {
@@ -76,6 +77,7 @@ func newScene(t *testing.T) *scene {
 			s.webhook = p.Args[slices.Index(p.Args, "--webhook-listen")+1]
 		}
 	}
+	s.giveTokens()
 	if s.repo, err = s.Repo("canaries"); err != nil {
 		t.Fatal(err)
 	}
