@@ -10,6 +10,10 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"sigs.k8s.io/yaml"
+
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // FuzzReadJSON: of a text that the standard library takes for JSON, the
@@ -26,6 +30,12 @@ func FuzzReadJSON(f *testing.F) {
 	} {
 		f.Add([]byte(text))
 	}
+	seed.Each(f, func(file seed.File) {
+		f.Add(file.Data)
+		if text, err := yaml.YAMLToJSON(file.Data); err == nil && len(text) <= seed.MaxFile {
+			f.Add(text)
+		}
+	}, "bus", "yaml")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		if !utf8.Valid(text) {
 			return // refused before

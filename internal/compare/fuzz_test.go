@@ -3,15 +3,18 @@
 package compare
 
 import (
+	"bytes"
 	"encoding/json"
 	"reflect"
 	"strings"
 	"testing"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/yaml"
 
 	"github.com/plumbline-dev/plumbline/internal/manifest"
 	"github.com/plumbline-dev/plumbline/internal/seal"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 // canary is the value of a Secret that no result may hold.
@@ -26,6 +29,24 @@ func FuzzCompare(f *testing.F) {
 	f.Add([]byte(`{"kind":"Secret","apiVersion":"v1","data":{"p":"x"},"type":"Opaque"}`), []byte(`{"data":{"p":"`+canary+`"},"type":"`+canary+`"}`), []byte(`{"f:data":{"f:p":{}}}`), []byte(`{}`), false)
 	f.Add([]byte(`{"metadata":{"finalizers":["a"],"labels":{"a/b~":"x"}},"spec":[1,[2,{"a":null}]]}`), []byte(`{"metadata":{"finalizers":["b","a"]},"spec":[1,[2]]}`), []byte(`{"f:metadata":{"f:finalizers":{"v:\"a\"":{}}}}`), []byte(`{"k:{\"x\":1}":{},"i:3":{},"v:":{}}`), false)
 	f.Add([]byte(`{"a":[{"k":1,"n":{}},{"k":1}],"b":1e400}`), []byte(`{"a":[{"k":1.0}]}`), []byte(`{"f:a":{"k:{\"k\":1}":{".":{}}}}`), []byte(`[]`), false)
+	declared := map[string][]byte{}
+	for _, file := range seed.Files(f, "cluster") {
+		if body, err := yaml.YAMLToJSON(file.Data); err == nil && strings.HasPrefix(file.Name, "in/") {
+			declared[file.Input] = body
+			f.Add(body, body, []byte(deployed), []byte(`{}`), false)
+		}
+	}
+	for _, file := range seed.Files(f, "cluster") {
+		for line := range bytes.Lines(file.Data) {
+			// What is done in the cluster says to which object, and then what becomes of it.
+			at := bytes.Index(line, []byte(" {"))
+			var live json.RawMessage
+			if at < 0 || file.Name != "cluster" || json.NewDecoder(bytes.NewReader(line[at:])).Decode(&live) != nil {
+				continue
+			}
+			f.Add(declared[file.Input], []byte(live), []byte(`{"f:data":{"f:a":{}}}`), []byte(live), false)
+		}
+	}
 	f.Fuzz(func(t *testing.T, desiredText, liveText, ours, theirs []byte, intact bool) {
 		desired, err := manifest.DecodeBody(desiredText)
 		if err != nil {

@@ -3,6 +3,7 @@
 package seal_test
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -12,8 +13,10 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"sigs.k8s.io/yaml"
 
 	"github.com/plumbline-dev/plumbline/internal/seal"
+	"github.com/plumbline-dev/plumbline/test/seed"
 )
 
 func pair(t testing.TB) (seal.Identity, seal.Recipient) {
@@ -185,6 +188,14 @@ func FuzzSealSecret(f *testing.F) {
 	f.Add([]byte(`{"apiVersion":"v1","kind":"Secret","data":{"p":"a2FuYXJpZW52b2dlbA=="},"stringData":{"q":"kanarienvogel"}}`))
 	f.Add([]byte(`{"data":{"p":"kanarienvogel"},"stringData":[1]}`))
 	f.Add([]byte(`{"data":{"p":null,"q":{"kanarienvogel":1}}}`))
+	seed.Each(f, func(file seed.File) {
+		for document := range bytes.SplitSeq(file.Data, []byte("\n---\n")) {
+			// What is no YAML never comes here.
+			if body, err := yaml.YAMLToJSON(document); err == nil {
+				f.Add(bytes.ReplaceAll(body, []byte("canary"), []byte("kanarienvogel")))
+			}
+		}
+	}, "manifests")
 	f.Fuzz(func(t *testing.T, text []byte) {
 		var body map[string]any
 		if json.Unmarshal(text, &body) != nil {

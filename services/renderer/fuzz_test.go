@@ -9,6 +9,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -33,6 +34,18 @@ func FuzzUnpack(f *testing.F) {
 	f.Add(pack[:len(pack)/2], id, ".")
 	f.Add(append([]byte("PACK\x00\x00\x00\x02\xff\xff\xff\xff"), pack[12:]...), id, "a")
 	f.Add([]byte("PACK\x00\x00\x00\x02\x00\x00\x00\x01\xbf\xff\xff\xff\xff\x7f"), "main", "")
+	known := map[string]bool{}
+	seed.Each(f, func(file seed.File) {
+		if file.Name == "want" || known[string(file.Data)] {
+			return
+		}
+		known[string(file.Data)] = true
+		r := newRepo(f)
+		name := strings.TrimPrefix(file.Name, "in/")
+		id := r.tree(map[string]string{name: string(file.Data)}).String()
+		f.Add(r.pack(), id, name)
+		f.Add(slices.Concat(pack[:12], file.Data), id, name) // behind a head: else none of it is read
+	}, "git")
 	f.Fuzz(func(t *testing.T, pack []byte, id, name string) {
 		tr, err := unpack(pack, id)
 		if err != nil {

@@ -48,5 +48,6 @@
 // # Canaries
 //
 // A text that holds "canary" stands for a secret: it must not be found in any
-// event, log or answer.
+// event, log or answer, in clear or, where it has 12 bytes from there on, in
+// whatever test/canary sees through, as the base64 of a Secret's values.
 package badinput

@@ -116,7 +116,10 @@ func (s *stage) waits(t *testing.T, in Input, f *foreign, p *rig.Process) {
 		t.Errorf("the %s doesn't say what is wanted: %v\n%s", p.Name, err, p.Tail(10))
 	}
 	said := p.Tail(10000)
-	for _, sign := range []string{"canary", "words-of-the-server", "goroutine "} {
+	if found := s.canaries.in([]byte(said)); found != "" {
+		t.Errorf("the log of the %s holds a secret: %s", p.Name, found)
+	}
+	for _, sign := range []string{"words-of-the-server", "goroutine "} {
 		if strings.Contains(said, sign) {
 			t.Errorf("the log of the %s has %q:\n%.2000s", p.Name, sign, said)
 		}

@@ -84,7 +84,10 @@ func (s *stage) refuses(t *testing.T, in Input, service, file string) {
 			t.Errorf("%s doesn't say %q:\n%s", service, part, text)
 		}
 	}
-	if strings.Contains(text, "canary") || strings.Contains(text, "goroutine ") || len(text) > 2*maxMessage {
+	if found := s.canaries.in(out); found != "" {
+		t.Errorf("%s tells a secret: %s", service, found)
+	}
+	if strings.Contains(text, "goroutine ") || len(text) > 2*maxMessage {
 		t.Errorf("%s says too much:\n%.3000s", service, text)
 	}
 }

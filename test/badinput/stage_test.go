@@ -35,6 +35,8 @@ type stage struct {
 	scripts *scripts
 	slack   *slackserver.Server
 	begun   time.Time
+	// canaries are what must not be told.
+	canaries *canaries
 	// silences are what [stage.kept] judges.
 	silences silences
 	// alive ends with the first process that ends, when Plumbline stands still, and
@@ -71,6 +73,9 @@ func raise(t *testing.T, inputs []Input) *stage {
 	}
 	s := &stage{Rig: r, slack: slack, inputs: inputs, begun: time.Now()}
 	t.Cleanup(func() { s.end(t) })
+	if s.canaries, err = canariesOf(inputs); err != nil {
+		t.Fatal(err)
+	}
 	if s.home, err = r.Repo("home"); err != nil {
 		t.Fatal(err)
 	}

@@ -16,6 +16,12 @@
 // blocks of a file, is found on either side. What stands between the parts of
 // it doesn't help either, as long as it is no letter and no digit.
 //
+// Secrets that somebody else made, as keys are, are searched for beside them, or
+// alone, in a set that [Set.With] returns: in the same wrappings, with and without
+// the separators that belong to them. What of a key is the secret is what to give
+// it, without what stands in every file of the kind: of a private key the number,
+// which is found in its DER, its PEM and the base64 of either.
+//
 // What is not found: pieces shorter than [Fragment] with letters between them,
 // raw DEFLATE (nothing marks where it begins), and what is encrypted, which is
 // meant. The second half of a compressed stream can't be read by itself: who

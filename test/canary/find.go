@@ -107,12 +107,12 @@ func (h *hunt) look(b []byte, how []string) {
 }
 
 func (h *hunt) scan(b []byte, how []string) {
-	h.set.scan(b, func(p place, offset, length int) {
-		if h.told[p.secret] {
+	h.set.scan(b, func(secret, offset, length int) {
+		if h.told[secret] {
 			return
 		}
-		h.told[p.secret] = true
-		h.hits = append(h.hits, Hit{p.secret, h.where, how, offset, string(b[offset : offset+length])})
+		h.told[secret] = true
+		h.hits = append(h.hits, Hit{secret, h.where, how, offset, string(b[offset : offset+length])})
 	})
 }
 

@@ -6,6 +6,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"math/rand/v2"
+	"slices"
 )
 
 const (
@@ -27,20 +28,28 @@ const alphabet = "abcdefghijklmnopqrstuvwxyz0123456789"
 
 // Set is a number of secrets. It is safe for concurrent use once made.
 type Set struct {
-	values []string
-	grams  map[uint64][]place
-	maybe  []uint64 // a bit for each hash of a gram: most of what is read has none
+	values  []string
+	needles []needle
+	grams   map[uint64][]place
+	maybe   []uint64 // a bit for each hash of a gram: most of what is read has none
 }
 
-// place is where a gram stands in a secret.
-type place struct{ secret, offset int }
+// needle is a secret as it is looked for, without capitals: as it is, and, where
+// separators belong to it, without them, as [squeezed] leaves it.
+type needle struct {
+	secret int
+	text   []byte
+}
+
+// place is where a gram stands in a needle.
+type place struct{ needle, offset int }
 
 // New returns n secrets, the same ones for the same seed. The first byte of
 // each is a letter, so that one may be a name, too.
 func New(seed uint64, n int) *Set {
 	random := rand.New(rand.NewPCG(seed, 0xca9a51e5))
 	s := &Set{grams: map[uint64][]place{}, maybe: make([]uint64, 1<<(maybeBits-6))}
-	for i := range n {
+	for range n {
 		b := make([]byte, Size)
 		for j := range b {
 			letters := len(alphabet)
@@ -49,15 +58,45 @@ func New(seed uint64, n int) *Set {
 			}
 			b[j] = alphabet[random.IntN(letters)]
 		}
-		s.values = append(s.values, string(b))
-		for j := range Size - gram + 1 {
-			g := fold(binary.LittleEndian.Uint64(b[j:]))
-			s.grams[g] = append(s.grams[g], place{i, j})
-			h := hash(g)
-			s.maybe[h>>6] |= 1 << (h & 63)
-		}
+		s.add(string(b))
 	}
 	return s
+}
+
+// With returns a set that has secrets of somebody else's beside those of s, behind
+// them: texts or bytes. One shorter than [Fragment], which no search would ever
+// find, is an error.
+func (s *Set) With(values ...string) (*Set, error) {
+	all := &Set{grams: map[uint64][]place{}, maybe: make([]uint64, len(s.maybe))}
+	for _, value := range slices.Concat(s.values, values) {
+		if len(value) < Fragment {
+			return nil, fmt.Errorf("secret %d has %d bytes, want at least %d", len(all.values), len(value), Fragment)
+		}
+		all.add(value)
+	}
+	return all, nil
+}
+
+func (s *Set) add(value string) {
+	s.values = append(s.values, value)
+	s.index([]byte(value))
+	if bare := squeezed([]byte(value)); len(bare) >= Fragment {
+		s.index(bare)
+	}
+}
+
+// index has the last secret be looked for as a text, which becomes small letters.
+func (s *Set) index(text []byte) {
+	for i, c := range text {
+		text[i] = lower(c)
+	}
+	for j := range len(text) - gram + 1 {
+		g := fold(binary.LittleEndian.Uint64(text[j:]))
+		s.grams[g] = append(s.grams[g], place{len(s.needles), j})
+		h := hash(g)
+		s.maybe[h>>6] |= 1 << (h & 63)
+	}
+	s.needles = append(s.needles, needle{len(s.values) - 1, text})
 }
 
 // Len is how many secrets there are.
@@ -93,7 +132,7 @@ func hash(g uint64) uint64 { return g * 0x9e3779b97f4a7c15 >> (64 - maybeBits) }
 func fold(g uint64) uint64 { return g | 0x2020202020202020 }
 
 // scan calls found with every part of a secret in b that is long enough.
-func (s *Set) scan(b []byte, found func(p place, offset, length int)) {
+func (s *Set) scan(b []byte, found func(secret, offset, length int)) {
 	for i := 0; i+gram <= len(b); {
 		g := fold(binary.LittleEndian.Uint64(b[i:]))
 		h := hash(g)
@@ -107,18 +146,17 @@ func (s *Set) scan(b []byte, found func(p place, offset, length int)) {
 			if length < Fragment {
 				continue
 			}
-			p.offset -= i - start
-			found(p, start, length)
+			found(s.needles[p.needle].secret, start, length)
 			end = max(end, start+length)
 		}
 		i = end
 	}
 }
 
-// extend is how much of a secret stands around b[i], where the byte p.offset
+// extend is how much of a needle stands around b[i], where the byte p.offset
 // of it is looked for.
 func (s *Set) extend(b []byte, i int, p place) (start, length int) {
-	secret := s.values[p.secret]
+	secret := s.needles[p.needle].text
 	from, to := 0, 0 // before and behind i
 	for from < p.offset && from < i && lower(b[i-from-1]) == secret[p.offset-from-1] {
 		from++

@@ -85,24 +85,24 @@ func (r *recorder) all() []byte {
 // place is somewhere outside the cluster that is searched.
 type place struct {
 	name string
-	find func() (canary.Result, error)
+	find func(*canary.Set) (canary.Result, error)
 }
 
 // files is every file below a folder.
 func files(name, dir string) place {
-	return place{name, func() (canary.Result, error) { return set.FindDir(dir) }}
+	return place{name, func(set *canary.Set) (canary.Result, error) { return set.FindDir(dir) }}
 }
 
 // text is what was kept of something.
 func text(name string, b []byte) place {
-	return place{name, func() (canary.Result, error) {
+	return place{name, func(set *canary.Set) (canary.Result, error) {
 		return canary.Result{Hits: set.Find(name, b), Items: 1, Bytes: int64(len(b))}, nil
 	}}
 }
 
 // stream is what the bus holds, read from it.
 func stream(ctx context.Context, r *rig.Rig, name string) place {
-	return place{"stream " + name, func() (canary.Result, error) {
+	return place{"stream " + name, func(set *canary.Set) (canary.Result, error) {
 		key, err := nats.NkeyOptionFromSeed(r.Creds("provisioner"))
 		if err != nil {
 			return canary.Result{}, err
@@ -146,13 +146,13 @@ func commandLine(pid int) ([]byte, error) {
 	return append(args, environment...), errors.Join(err, err2)
 }
 
-// search looks into every place, and reports how much it saw.
-func search(t *testing.T, places []place) map[string][]canary.Hit {
+// search looks into every place for what is in a set, and reports how much it saw.
+func search(t *testing.T, set *canary.Set, places []place) map[string][]canary.Hit {
 	t.Helper()
 	found := map[string][]canary.Hit{}
 	for _, p := range places {
 		begin := time.Now()
-		r, err := p.find()
+		r, err := p.find(set)
 		if err != nil {
 			t.Fatalf("%s: %v", p.name, err)
 		}
