@@ -134,35 +134,3 @@ func distinct(list []at[Inventory]) []Fence {
 	}
 	return last
 }
-
-// checkNeedless decides I3: a write of Plumbline's that changes nothing, and
-// any write of it while nothing but a repeated delivery happens.
-func checkNeedless(h History) []finding {
-	var found []finding
-	last := map[string]State{}
-	quiet := false
-	for i, r := range h {
-		switch {
-		case r.Begun != nil:
-			quiet = r.Begun.Quiet
-		case r.Relist:
-			last = map[string]State{}
-		case r.Quiet != nil:
-			quiet = false
-		case r.Object != nil:
-			s := *r.Object
-			was, known := last[s.Key]
-			last[s.Key] = s
-			if !known || was.UID != s.UID || s.Version <= was.Version {
-				continue
-			}
-			switch {
-			case quiet && s.App != "":
-				found = append(found, finding{"I3", i, fmt.Sprintf("%s was written while everything was only delivered again: %d became %d", s.Key, was.Version, s.Version)})
-			case was.Content == s.Content && was.Others == s.Others && was.Ours == s.Ours:
-				found = append(found, finding{"I3", i, fmt.Sprintf("%s was written and nothing of it changed: %d became %d", s.Key, was.Version, s.Version)})
-			}
-		}
-	}
-	return found
-}
