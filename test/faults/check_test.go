@@ -128,7 +128,7 @@ func (t *tale) observe(commit string) {
 
 // widen raises the fence and takes a folder's objects into the inventory.
 func (t *tale) widen(dir *Dir) {
-	t.dir = dir
+	t.dir, t.fence.Applied = dir, false
 	for _, o := range dir.Objects {
 		if _, ok := t.entries[o.key("ns")]; !ok {
 			t.entries[o.key("ns")] = Entry{}
@@ -143,6 +143,7 @@ func (t *tale) keep() {
 }
 
 func (t *tale) narrow() {
+	t.fence.Applied = true
 	t.entries = map[string]Entry{}
 	for key := range t.live {
 		t.entries[key] = Entry{UID: t.live[key].UID}
@@ -192,7 +193,7 @@ func (t *tale) diverge(after time.Duration, alerts, ends int, says bool) {
 	t.event(e)
 	t.now = since.Add(after)
 	for range alerts {
-		e.Type = "divergence.persisted"
+		e.Type, e.After = "divergence.persisted", after
 		t.event(e)
 	}
 	for range ends {
@@ -411,7 +412,7 @@ func TestGoodHistories(t *testing.T) {
 			t.slack()
 		},
 		"a divergence that is over with another life of the log": func(t *tale) {
-			t.diverge(time.Second, 1, 0, false)
+			t.diverge(told.AlertAfter, 1, 0, false)
 			t.diverge(time.Second, 0, 1, false)
 			t.turn("e2")
 			t.event(Event{Type: "divergence.resolved", Key: "k", Since: t.now}) // an old log has it open
@@ -430,6 +431,7 @@ func TestGoodHistories(t *testing.T) {
 			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
 			t.add(Record{Lifted: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
 			t.diverge(time.Hour, 0, 1, false)
+			t.diverge(time.Second, 1, 1, true)
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
@@ -674,6 +676,10 @@ func TestPlantedViolations(t *testing.T) {
 		"an alert comes twice":          func(t *tale) string { t.diverge(time.Minute, 2, 1, true); return "I8" },
 		"an end is missing":             func(t *tale) string { t.diverge(time.Minute, 1, 0, true); return "I8" },
 		"a divergence is alerted twice": func(t *tale) string { t.diverge(time.Second, 2, 1, true); return "alerted twice" },
+		"a divergence is alerted too soon": func(t *tale) string {
+			t.diverge(100*time.Millisecond, 1, 1, true)
+			return "was alerted after 100ms"
+		},
 		"a divergence is open, and all is at rest": func(t *tale) string {
 			t.diverge(time.Second, 0, 0, false)
 			return "is open, and all is at rest"
