@@ -36,7 +36,7 @@ func (v Violation) String() string {
 func Check(h History) []Violation {
 	var all []Violation
 	for _, check := range []func(History) []finding{
-		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkDenials, checkLeaks, checkDivergences, checkAlerts,
+		checkLoss, checkFence, checkContent, checkNeedless, checkDeletes, checkAccounts, checkDenials, checkLeaks, checkDivergences, checkDifferences, checkAlerts,
 	} {
 		for _, f := range check(h) {
 			all = append(all, f.violation(h))
