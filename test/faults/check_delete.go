@@ -26,14 +26,11 @@ func checkDeletes(h History) []finding {
 
 func deletes(h History) ([]finding, Tally) {
 	c := deleteCheck{
-		known: newRevisions(h), byHand: map[string]bool{}, undeclared: map[string]int{},
+		known: newRevisions(h), byHand: handDeleted(h), live: map[string]State{}, leaving: map[string]bool{}, undeclared: map[string]int{},
 		approved: map[string][]int{}, gone: map[string]map[string]bool{}, held: map[string]bool{}, lossy: lossyRounds(h),
 	}
 	for i, r := range h {
-		switch {
-		case r.Hand != nil && r.Hand.Deleted:
-			c.byHand[r.Hand.UID] = true
-		case r.Event != nil && r.Event.Type == "approval.given":
+		if r.Event != nil && r.Event.Type == "approval.given" {
 			c.approved[r.Event.App] = append(c.approved[r.Event.App], i)
 		}
 	}
@@ -49,7 +46,9 @@ type deleteCheck struct {
 	known      revisions
 	pieces     []map[string][]at[Inventory]
 	byHand     map[string]bool  // uids
-	emptied    []Hand           // namespaces, or one kind in them, since the last rest
+	live       map[string]State // by key
+	emptied    []Hand           // namespaces, or one kind in them, that are on their way out
+	leaving    map[string]bool  // uids of what goes with them, until the next rest
 	approved   map[string][]int // where, by application
 	undeclared map[string]int   // where an application was last not declared
 	declared   []App
@@ -67,9 +66,17 @@ func (c *deleteCheck) take(i int, r Record) {
 	case r.Relist:
 		c.piece++
 	case r.Quiet != nil:
-		c.rest, c.emptied = i, nil
+		c.rest, c.emptied, c.leaving = i, nil, map[string]bool{}
+	case r.Lifted != nil:
+		c.emptied = nil // it is there again
 	case r.Hand != nil && r.Hand.Whole:
 		c.emptied = append(c.emptied, r.Hand.Hand)
+		for _, s := range c.live {
+			c.excuse(s)
+		}
+	case r.Object != nil:
+		c.live[r.Object.Key] = *r.Object
+		c.excuse(*r.Object)
 	case r.Ref != nil && r.Ref.Op == OpFleet:
 		for _, app := range c.known.apps {
 			if !slices.ContainsFunc(r.Ref.Apps, func(a App) bool { return a.Name == app.Name }) {
@@ -78,12 +85,22 @@ func (c *deleteCheck) take(i int, r Record) {
 		}
 		c.declared = r.Ref.Apps
 	case r.Gone != nil:
+		delete(c.live, r.Gone.Key)
 		c.deleted(i, *r.Gone)
 	}
 }
 
+// excuse takes an object for one that goes with its namespace or kind, if that
+// is on its way out. What is made anew when it is back is another one; what is
+// seen meanwhile was made before the end began, when nothing can be made any more.
+func (c *deleteCheck) excuse(s State) {
+	if slices.ContainsFunc(c.emptied, s.within) {
+		c.leaving[s.UID] = true
+	}
+}
+
 func (c *deleteCheck) deleted(i int, s State) {
-	if s.App == "" || c.byHand[s.UID] || slices.ContainsFunc(c.emptied, s.within) {
+	if s.App == "" || c.byHand[s.UID] || c.leaving[s.UID] {
 		return
 	}
 	judged := false

@@ -13,9 +13,9 @@ import (
 const alertSlack = 10 * time.Second
 
 // checkDivergences decides I8: within a life of the log each divergence is
-// detected, perhaps persists, and is resolved, in that order and each once; one
-// that lasted longer than its window, outages and jumps of clocks left out, was
-// alerted; and at rest none is open. What was open when a life of the log ended
+// detected, perhaps persists, and is resolved, in that order and each once; it
+// persists no sooner than its window says, and one that lasted longer, outages
+// and jumps of clocks left out, was alerted; and at rest none is open. What was open when a life of the log ended
 // may be told of in the next without its beginning, once.
 func checkDivergences(h History) []finding {
 	c := divergences{open: map[string]*divergence{}, said: map[string]bool{}, apps: map[string]App{}}
@@ -75,6 +75,9 @@ func (c *divergences) take(i int, e Event) {
 		}
 		c.open[e.Key] = &divergence{Event: e}
 	case "divergence.persisted":
+		if window := c.apps[e.App].AlertAfter; !c.clocks && e.After < window {
+			c.report(i, e.Key, e, fmt.Sprintf("was alerted after %s; its window is %s", e.After, window))
+		}
 		if d == nil {
 			c.begun(i, e, first, "was alerted and never detected")
 			c.open[e.Key] = &divergence{Event: e, persisted: true}

@@ -128,7 +128,7 @@ func (t *tale) observe(commit string) {
 
 // widen raises the fence and takes a folder's objects into the inventory.
 func (t *tale) widen(dir *Dir) {
-	t.dir = dir
+	t.dir, t.fence.Applied = dir, false
 	for _, o := range dir.Objects {
 		if _, ok := t.entries[o.key("ns")]; !ok {
 			t.entries[o.key("ns")] = Entry{}
@@ -143,6 +143,7 @@ func (t *tale) keep() {
 }
 
 func (t *tale) narrow() {
+	t.fence.Applied = true
 	t.entries = map[string]Entry{}
 	for key := range t.live {
 		t.entries[key] = Entry{UID: t.live[key].UID}
@@ -192,7 +193,7 @@ func (t *tale) diverge(after time.Duration, alerts, ends int, says bool) {
 	t.event(e)
 	t.now = since.Add(after)
 	for range alerts {
-		e.Type = "divergence.persisted"
+		e.Type, e.After = "divergence.persisted", after
 		t.event(e)
 	}
 	for range ends {
@@ -240,7 +241,7 @@ func (t *tale) succeed() string {
 
 // A history in which all is well has no violations.
 func TestGoodHistories(t *testing.T) {
-	for name, tell := range map[string]func(*tale){
+	good(t, map[string]func(*tale){
 		"a commit":   func(t *tale) { t.converge("c2", t.declare(6, "two")) },
 		"back again": func(t *tale) { t.converge("c2", t.declare(6, "two")); t.converge("c1", t.declare(6, "one")) },
 		"a small prune": func(t *tale) {
@@ -411,7 +412,7 @@ func TestGoodHistories(t *testing.T) {
 			t.slack()
 		},
 		"a divergence that is over with another life of the log": func(t *tale) {
-			t.diverge(time.Second, 1, 0, false)
+			t.diverge(told.AlertAfter, 1, 0, false)
 			t.diverge(time.Second, 0, 1, false)
 			t.turn("e2")
 			t.event(Event{Type: "divergence.resolved", Key: "k", Since: t.now}) // an old log has it open
@@ -430,10 +431,17 @@ func TestGoodHistories(t *testing.T) {
 			t.add(Record{Begun: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
 			t.add(Record{Lifted: &FaultRun{Round: 2, Row: "F31", Name: clockJumps}})
 			t.diverge(time.Hour, 0, 1, false)
+			t.diverge(time.Second, 1, 1, true)
 		},
 		"an alert":           func(t *tale) { t.diverge(time.Minute, 1, 1, true) },
 		"a short divergence": func(t *tale) { t.diverge(time.Second, 0, 1, false) },
-	} {
+	})
+}
+
+// good fails where a history has violations that has none.
+func good(t *testing.T, tales map[string]func(*tale)) {
+	t.Helper()
+	for name, tell := range tales {
 		story := newTale()
 		tell(story)
 		story.rest()
@@ -446,7 +454,7 @@ func TestGoodHistories(t *testing.T) {
 // Each planted violation is found, by the invariant that it breaks, or by what
 // is said of it, and with the fault in whose round it lies.
 func TestPlantedViolations(t *testing.T) {
-	for name, plant := range map[string]func(*tale) string{
+	planted(t, map[string]func(*tale) string{
 		"a commit is lost": func(t *tale) string {
 			t.push("c2", t.declare(6, "two"))
 			return "I1"
@@ -668,6 +676,10 @@ func TestPlantedViolations(t *testing.T) {
 		"an alert comes twice":          func(t *tale) string { t.diverge(time.Minute, 2, 1, true); return "I8" },
 		"an end is missing":             func(t *tale) string { t.diverge(time.Minute, 1, 0, true); return "I8" },
 		"a divergence is alerted twice": func(t *tale) string { t.diverge(time.Second, 2, 1, true); return "alerted twice" },
+		"a divergence is alerted too soon": func(t *tale) string {
+			t.diverge(100*time.Millisecond, 1, 1, true)
+			return "was alerted after 100ms"
+		},
 		"a divergence is open, and all is at rest": func(t *tale) string {
 			t.diverge(time.Second, 0, 0, false)
 			return "is open, and all is at rest"
@@ -745,7 +757,13 @@ func TestPlantedViolations(t *testing.T) {
 			t.event(Event{Type: "divergence.resolved", Key: "k"})
 			return "I8"
 		},
-	} {
+	})
+}
+
+// planted fails where a violation isn't found that a history has, or names no row.
+func planted(t *testing.T, plants map[string]func(*tale) string) {
+	t.Helper()
+	for name, plant := range plants {
 		story := newTale()
 		want := plant(story)
 		story.rest()
