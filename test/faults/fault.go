@@ -101,7 +101,7 @@ const (
 
 // Faults are all kinds, in the order of the matrix.
 var Faults = slices.Concat(
-	killFaults, failpointFaults, busFaults, wireFaults, storeFaults, twinFaults, refFaults,
+	killFaults, failpointFaults, busFaults, wireFaults, againFaults, storeFaults, twinFaults, refFaults,
 	apiServerFaults, kubeWireFaults, webhookFaults, hostFaults, receiverFaults, objectFaults, absentFaults, messageFaults, childFaults, clockFaults,
 )
 

@@ -65,3 +65,26 @@ func TestFaultsAreNamed(t *testing.T) {
 		}
 	}
 }
+
+// A repeated delivery is judged where nothing else happens: some kind is quiet,
+// and no step of its rounds comes before its end.
+func TestARepeatedDeliveryIsPlayedAtRest(t *testing.T) {
+	kinds, err := Select("", Possible())
+	if err != nil {
+		t.Fatal(err)
+	}
+	quiet := 0
+	for seed := range uint64(20) {
+		for _, round := range NewPlan(seed, Shape{Apps: 12, Steps: 8}.During(45*time.Second), kinds).Rounds {
+			if fault, _ := FaultNamed(round.Fault); fault.Quiet {
+				quiet++
+				if len(round.Steps) > 0 {
+					t.Errorf("seed %d: %s is played beside %d steps", seed, fault.Name, len(round.Steps))
+				}
+			}
+		}
+	}
+	if quiet == 0 {
+		t.Error("no kind that is played is quiet")
+	}
+}

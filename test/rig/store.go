@@ -41,6 +41,26 @@ func (r *Rig) LoseStore() error {
 	return nil
 }
 
+// ForgetDeliveries takes away what the bus knows of what it has delivered, and
+// leaves what it has stored. Its server must have been stopped; the next one is
+// provisioned with consumers that begin anew.
+func (r *Rig) ForgetDeliveries() error {
+	if r.processes["nats"].Running() {
+		return errors.New("rig: forget deliveries: the server runs")
+	}
+	folders, err := filepath.Glob(filepath.Join(r.Store(), "PLUMBLINE", "streams", log, "obs"))
+	if err == nil && len(folders) != 1 {
+		err = fmt.Errorf("%d folders of consumers in %s", len(folders), r.Store())
+	}
+	if err == nil {
+		err = removeAll(folders[0])
+	}
+	if err != nil {
+		return fmt.Errorf("rig: forget deliveries: %w", err)
+	}
+	return nil
+}
+
 // removeAll removes a folder that a running server writes into: what it has
 // written into one that was just emptied is removed again. What is gone it
 // doesn't make again.
