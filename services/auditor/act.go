@@ -219,6 +219,11 @@ func (app *application) alertAfter() time.Duration {
 	if d := app.view.declaration(); d != nil {
 		return d.Audit.AlertAfter.Std()
 	}
+	// A new life of the log has told of none yet: what is compared is still the
+	// bundle of the life before, and so is the declaration.
+	if app.manifests != nil {
+		return app.manifests.Declaration.Audit.AlertAfter.Std()
+	}
 	return 0
 }
 

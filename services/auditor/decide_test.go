@@ -367,3 +367,16 @@ func TestTransitionsComeOnceAndInOrder(t *testing.T) {
 		}
 	}
 }
+
+// A new life of the log that has told of no revision yet: what is compared is the
+// bundle of the life before, and its window is over no sooner.
+func TestWindowInANewLifeOfTheLog(t *testing.T) {
+	app := newApplication("local", "shop")
+	app.manifests = &events.Manifests{Declaration: events.Declaration{Audit: events.Audit{AlertAfter: events.Duration(3 * time.Second)}}}
+	app.view.epoch = "another"
+	now := time.Now()
+	known := Known{Phase: Detected, Divergence: events.Divergence{Since: now.Add(-time.Second)}}
+	if got := app.advance(known, Verdict{State: Differs}, now); got.Step != Keep || !got.Wake.Equal(now.Add(2*time.Second)) {
+		t.Errorf("after one of three seconds: %+v", got)
+	}
+}
