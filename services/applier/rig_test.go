@@ -3,9 +3,11 @@
 package applier
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -487,6 +489,13 @@ func (c *counted) requests() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.lines)
+}
+
+// sends reads what a request sends, and leaves it to be sent.
+func sends(req *http.Request) (string, error) {
+	data, err := io.ReadAll(req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(data))
+	return string(data), err
 }
 
 func configMapYAML(name, value string) string {
