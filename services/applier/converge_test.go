@@ -24,6 +24,7 @@ func TestConvergesAnApplication(t *testing.T) {
 		t.Errorf("got %+v", applied.Converging)
 	}
 	r.await("shop", "completed", 1)
+	r.begun("shop")
 	one := r.get(configMaps_, "one")
 	if one.GetLabels()[manifest.LabelApplication] != "shop" || one.GetAnnotations()[manifest.AnnotationObject] != applied.Objects.Items[0].Digest {
 		t.Errorf("got labels %v, annotations %v", one.GetLabels(), one.GetAnnotations())
