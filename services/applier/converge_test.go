@@ -24,6 +24,7 @@ func TestConvergesAnApplication(t *testing.T) {
 		t.Errorf("got %+v", applied.Converging)
 	}
 	r.await("shop", "completed", 1)
+	r.begun("shop")
 	one := r.get(configMaps_, "one")
 	if one.GetLabels()[manifest.LabelApplication] != "shop" || one.GetAnnotations()[manifest.AnnotationObject] != applied.Objects.Items[0].Digest {
 		t.Errorf("got labels %v, annotations %v", one.GetLabels(), one.GetAnnotations())
@@ -60,8 +61,11 @@ func TestConvergesAnApplication(t *testing.T) {
 		before := len(r.events("shop"))
 		r.unchanged("shop", configMapYAML("one", "2"))
 		r.sync()
-		r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`) // healed by the next one, which comes after
-		r.sync()
+		r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+		r.eventually("the edit is put back", func() bool {
+			r.sync() // which knows of it when the watch has told
+			return r.value("one") == "2"
+		})
 		applied := r.applied("shop", 4)
 		r.await("shop", "completed", 4)
 		// The object, and before it the fence is read: no inventory is written.

@@ -130,6 +130,7 @@ func TestHealsWhatPersists(t *testing.T) {
 	r.start()
 	e := r.commit("shop", configMapYAML("one", "1"))
 	r.await("shop", "completed", 1)
+	r.begun("shop")
 	one := events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"}
 	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
 	cause := events.CauseOf(e)
@@ -150,6 +151,7 @@ func TestHealsToTheFenceAndForgetsWhatItRemembered(t *testing.T) {
 	r.start()
 	e := r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
 	r.await("shop", "completed", 1)
+	r.begun("shop")
 	one := events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"}
 	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
 	r.diverged(e, one)

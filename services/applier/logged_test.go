@@ -7,35 +7,20 @@ import (
 	"fmt"
 	"maps"
 	"testing"
-	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
-	"k8s.io/client-go/tools/clientcmd"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/bus"
-	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/kubelab"
 )
 
 // open starts an applier that can be looked into.
 func (r *rig) open() (*applier, *bus.Conn) {
 	r.Helper()
-	rc, err := clientcmd.BuildConfigFromFlags("", r.lab.Kubeconfig())
-	r.must(err)
-	conn := r.nats.Connect(r, "applier-local")
-	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience}
-	ctx, cancel := context.WithCancel(context.Background())
-	a, err := newApplier(ctx, cfg, conn, rc, nil, bustest.Log(r))
-	r.must(err)
-	done := make(chan error, 1)
-	go func() { done <- a.run(ctx, cfg, nil) }()
-	r.Cleanup(func() {
-		cancel()
-		r.must(<-done)
-	})
-	return a, conn
+	r.start()
+	return r.last, r.conn
 }
 
 // remembers looks, in the queue of an application, whether the applier would ask
@@ -43,23 +28,14 @@ func (r *rig) open() (*applier, *bus.Conn) {
 func (r *rig) remembers(a *applier, name string) (asked bool, last map[string]events.Event) {
 	r.Helper()
 	r.nats.Idle(r, "applier-local")
-	done := make(chan error, 1)
-	r.commits++
-	a.consumer.Observe(name, events.Cause{ID: fmt.Sprint("look", r.commits)}, func(ctx context.Context) ([]events.Draft, error) {
+	r.within(name, func(ctx context.Context) error {
 		inv, _ := a.inventories.get(name)
 		var err error
 		t := &task{app: a.application(name)}
 		asked, err = a.read(ctx, t, inv)
 		last = maps.Clone(t.app.logged.last) // work that follows adds to it
-		done <- err
-		return nil, nil
+		return err
 	})
-	select {
-	case err := <-done:
-		r.must(err)
-	case <-time.After(bustest.Timeout):
-		r.Fatal("the queue doesn't come to it")
-	}
 	return asked, last
 }
 
@@ -145,6 +121,7 @@ func TestWhatWasSaidIsAskedAgain(t *testing.T) {
 	a, conn := r.open()
 	e := r.commit("shop", configMapYAML("one", "1"))
 	r.await("shop", "completed", 1)
+	r.begun("shop")
 	r.checkMemory(a, "shop", false)
 
 	other := r.nats.Connect(r, "applier-local") // by mistake

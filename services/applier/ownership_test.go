@@ -3,8 +3,6 @@
 package applier
 
 import (
-	"bytes"
-	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -151,12 +149,11 @@ func TestAnObjectWithoutOurLabelIsNotTakenForGone(t *testing.T) {
 	var body atomic.Value
 	transport.before = func(_ int, req *http.Request) (*http.Response, error) {
 		if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "one" {
-			data, err := io.ReadAll(req.Body)
+			sent, err := sends(req)
 			if err != nil {
 				return nil, err
 			}
-			body.Store(string(data))
-			req.Body = io.NopCloser(bytes.NewReader(data))
+			body.Store(sent)
 		}
 		return nil, nil
 	}

@@ -3,9 +3,11 @@
 package applier
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"slices"
 	"strings"
@@ -70,6 +72,10 @@ type rig struct {
 	// namespaces that it is held to
 	namespaces []string
 	health     *process.Health
+
+	// the applier that was started last, and its connection
+	last *applier
+	conn *bus.Conn
 
 	mu   sync.Mutex
 	seen []events.Event
@@ -162,8 +168,11 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
 	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience, Namespaces: r.namespaces}
-	identity, health := r.identity, r.health
-	go func() { done <- serve(ctx, cfg, conn, rc, identity, bustest.Log(r), health) }()
+	a, err := newApplier(ctx, cfg, conn, rc, r.identity, bustest.Log(r))
+	r.must(err)
+	health := r.health
+	go func() { done <- a.run(ctx, cfg, health) }()
+	r.last, r.conn = a, conn
 	var once sync.Once
 	stop = func() {
 		once.Do(func() {
@@ -176,6 +185,37 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	}
 	r.Cleanup(stop)
 	return stop
+}
+
+// within calls fn in a queue of the applier that was started last, behind what
+// waits there, and returns when it is done. That applier has to be at work: who
+// has heard of anything that it did knows that it is.
+func (r *rig) within(queue string, fn func(context.Context) error) {
+	r.Helper()
+	done := make(chan error, 1)
+	r.commits++
+	r.last.consumer.Observe(queue, events.Cause{ID: fmt.Sprint("within", r.commits)}, func(ctx context.Context) ([]events.Draft, error) {
+		done <- fn(ctx)
+		return nil, nil
+	})
+	select {
+	case err := <-done:
+		r.must(err)
+	case <-time.After(bustest.Timeout):
+		r.Fatalf("the queue %s doesn't come to it", queue)
+	}
+}
+
+// begun waits until the applier that was started last has taken all looks at some
+// applications that it takes of itself: at what it was given, and at the level, as
+// it does at its start. One of the two has them converge, and the other may come
+// long after it, and find what the test does next.
+func (r *rig) begun(names ...string) {
+	r.Helper()
+	r.nats.Idle(r, "applier-local")
+	for _, queue := range append([]string{".resync"}, names...) {
+		r.within(queue, func(context.Context) error { return nil })
+	}
 }
 
 // declare sets what the fleet says of an application; publish with fleet.
@@ -487,6 +527,13 @@ func (c *counted) requests() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.lines)
+}
+
+// sends reads what a request sends, and leaves it to be sent.
+func sends(req *http.Request) (string, error) {
+	data, err := io.ReadAll(req.Body)
+	req.Body = io.NopCloser(bytes.NewReader(data))
+	return string(data), err
 }
 
 func configMapYAML(name, value string) string {
