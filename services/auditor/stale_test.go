@@ -169,6 +169,12 @@ func TestAListIsNotComparedWithWhatCameAfterIt(t *testing.T) {
 				defer close(done)
 				p.one.page(t.Context(), scope{kind: schema.GroupKind{Kind: "ConfigMap"}, version: "v1"}, []unstructured.Unstructured{listed})
 			}()
+			bustest.Eventually(t, "the list waits", func() bool {
+				p.one.backlog.mu.Lock()
+				defer p.one.backlog.mu.Unlock()
+				waiting := p.one.backlog.waits["shared"]
+				return waiting != nil && len(waiting.listed) > 0
+			})
 			p.given(p.one)
 			<-done
 			p.given(p.one)
