@@ -22,10 +22,16 @@ func TestEveryEventDeliveredAgain(t *testing.T) {
 		last = s.commit(configMaps(4, fmt.Sprint(i+1)))
 		s.converged(mark, last)
 	}
-	before := s.versions()
+	before, record := s.versions(), s.record()
 	mark := s.Bus.Mark()
 	if err := s.DeliverAgain(s.ctx()); err != nil {
 		t.Fatal(err)
+	}
+	if err := s.Drained(s.ctx()); err != nil {
+		t.Fatal(err)
+	}
+	if again := s.record(); again != record {
+		t.Errorf("redelivery wrote the inventory: %s became %s", record, again)
 	}
 	// A commit that comes after all of it has been worked off after it.
 	commit := s.commit(map[string]string{"deploy/new.yaml": configMap("new", "x")})

@@ -251,6 +251,16 @@ func (s *scene) versions() string {
 	return b.String()
 }
 
+// record is the version of the application's inventory.
+func (s *scene) record() string {
+	s.t.Helper()
+	u, err := s.Kube.Dynamic.Resource(rig.ConfigMaps).Namespace("plumbline-system").Get(s.ctx(), "inventory."+s.app, metav1.GetOptions{})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	return u.GetResourceVersion()
+}
+
 // cli runs the command line against the rig and returns its output.
 func (s *scene) cli(args ...string) string {
 	s.t.Helper()
