@@ -5,7 +5,6 @@ package bus
 import (
 	"context"
 	"errors"
-	"fmt"
 	"runtime/debug"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -17,10 +16,9 @@ type panicked struct {
 	stack []byte
 }
 
-func (p *panicked) Error() string { return fmt.Sprintf("panic: %v", p.value) }
+// Error leaves the value to the log: it may hold what the handler worked on.
+func (p *panicked) Error() string { return errPanicked.Error() }
 
-// errPanicked is all that is said of a panic beyond the log: its value may hold
-// what the handler worked on.
 var errPanicked = errors.New("panic in the handler, see the log above")
 
 // Guard makes of a panic in fn an error. A handler starts its goroutines with it:

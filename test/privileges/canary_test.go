@@ -218,7 +218,7 @@ func (s *scene) attempt() {
 }
 
 // breakDown has the applier panic when it has just written a Secret, which it
-// then holds, and says all that it says.
+// then holds: it says where, and goes on.
 func (s *scene) breakDown() {
 	s.t.Helper()
 	dir, err := binaries.Build(s.t.Context(), binaries.Kind{Tags: "failpoints"})
@@ -243,15 +243,16 @@ func (s *scene) breakDown() {
 	if err != nil {
 		s.t.Fatalf("after the panic the edit isn't healed: %v", err)
 	}
-	select {
-	case <-p.Exited():
-	case <-time.After(patience):
-		s.t.Fatal("the applier doesn't end when it panics")
-	}
-	log, err := os.ReadFile(p.Log())
 	said := "a panic that a failpoint injected at " + string(failpoint.ApplierAfterObject)
-	if err != nil || !bytes.Contains(log, []byte(said)) || !bytes.Contains(log, []byte("services/applier/write.go")) {
+	err = rig.Until(s.ctx(), func(context.Context) (bool, error) {
+		log, err := os.ReadFile(p.Log())
+		return bytes.Contains(log, []byte(said)) && bytes.Contains(log, []byte("services/applier/write.go")), err
+	})
+	if err != nil {
 		s.t.Errorf("the applier doesn't say that and where it panicked (%v):\n%s", err, p.Tail(20))
+	}
+	if err := p.Stop(); err != nil {
+		s.t.Errorf("the panic has ended the applier: %v", err)
 	}
 	p.Arm()
 	if err := p.Start(); err != nil {
