@@ -22,6 +22,12 @@ import (
 
 const childEnv = "BUS_TEST_CHILD"
 
+// beforeLong is a back-off list for an input that dies as often as is borne, and
+// then waits for as long as a test doesn't.
+var beforeLong = []time.Duration{
+	600 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, time.Minute,
+}
+
 // child is what a child process is to do.
 type child struct {
 	Config bus.Config
@@ -108,7 +114,7 @@ func keepRunning(t *testing.T, c child) {
 // the same process, are not taken for accomplices.
 func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 	s := bustest.Start(t)
-	s.Backoff(t, "renderer", 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, time.Minute)
+	s.Backoff(t, "renderer", beforeLong...)
 	watcher := s.Connect(t, "watcher")
 	poison := publish(t, watcher, commit("bad", "1"))[0]
 	dir := t.TempDir()
@@ -130,7 +136,7 @@ func TestAdvisoryC18PoisonThatKillsTheProcess(t *testing.T) {
 // nobody by that.
 func TestKillsFromOutsideAreNotTheInputs(t *testing.T) {
 	s := bustest.Start(t)
-	s.Backoff(t, "renderer", 600*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, 300*time.Millisecond, time.Minute)
+	s.Backoff(t, "renderer", beforeLong...)
 	publish(t, s.Connect(t, "watcher"), commit("bad", "1"))
 	dir := t.TempDir()
 	keepRunning(t, child{Config: s.Config("renderer"), Dir: dir, Do: "three times"})
