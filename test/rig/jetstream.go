@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"time"
 
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nats.go/jetstream"
@@ -58,9 +59,15 @@ func (r *Rig) provisioner(ctx context.Context, do func(context.Context, jetstrea
 	})
 }
 
-// provisioned reports whether every consumer is there.
-func (r *Rig) provisioned(ctx context.Context) (bool, error) {
-	err := r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
+// lookFor bounds one look at the bus: a question whose answer is lost is asked
+// again.
+const lookFor = 5 * time.Second
+
+// provisioned is nil when every consumer is there.
+func (r *Rig) provisioned(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, lookFor)
+	defer cancel()
+	return r.provisioner(ctx, func(ctx context.Context, js jetstream.JetStream) error {
 		for _, service := range Services {
 			if _, err := js.Consumer(ctx, log, user(service)); err != nil {
 				return err
@@ -68,7 +75,6 @@ func (r *Rig) provisioned(ctx context.Context) (bool, error) {
 		}
 		return nil
 	})
-	return err == nil, nil // whatever it is, it is not there yet: the caller has a deadline
 }
 
 // Stored is how many bytes all streams of the bus keep.

@@ -128,12 +128,18 @@ func (r *Rig) startProvisioned(ctx context.Context, p *Process) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, time.Minute)
 	defer cancel()
-	return Until(ctx, func(ctx context.Context) (bool, error) {
+	var missing error
+	err := Until(ctx, func(ctx context.Context) (bool, error) {
 		if !p.Running() {
 			return false, fmt.Errorf("%s ended: %s", p.Name, p.Tail(5))
 		}
-		return r.provisioned(ctx)
+		missing = r.provisioned(ctx) // whatever it is, it is not there yet
+		return missing == nil, nil
 	})
+	if err != nil && missing != nil {
+		return fmt.Errorf("%w: %w", err, missing)
+	}
+	return err
 }
 
 // Ask is [Rig.CLI] for what exits with more than one code; its error is that
