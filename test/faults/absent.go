@@ -109,7 +109,8 @@ func deleteKind(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 }
 
 // deleteNamespace deletes a namespace, in which one object has a finalizer;
-// lifted, that is gone, and then the namespace is made again.
+// lifted, that is gone, and then the namespace is made again: by us, or by the
+// applier if that comes first, as an application of the workload asks for it.
 func deleteNamespace(ctx context.Context, w *World, rng *rand.Rand) (Lift, error) {
 	namespaces := w.Kube.Typed.CoreV1().Namespaces()
 	name := w.Plan.Namespaces[rng.IntN(len(w.Plan.Namespaces))]
@@ -118,6 +119,10 @@ func deleteNamespace(ctx context.Context, w *World, rng *rand.Rand) (Lift, error
 	}, metav1.CreateOptions{})
 	if err != nil {
 		return nil, fmt.Errorf("hold the namespace: %w", err)
+	}
+	was, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+	if err != nil {
+		return nil, fmt.Errorf("look at the namespace: %w", err)
 	}
 	w.record.add(Record{Hand: &HandDone{Hand: Hand{Namespace: name}, Whole: true}})
 	if err := namespaces.Delete(ctx, name, metav1.DeleteOptions{}); err != nil {
@@ -132,10 +137,14 @@ func deleteNamespace(ctx context.Context, w *World, rng *rand.Rand) (Lift, error
 		}
 		err = rig.Until(ctx, func(ctx context.Context) (bool, error) {
 			_, err := namespaces.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: name}}, metav1.CreateOptions{})
-			if err != nil && !apierrors.IsAlreadyExists(err) {
-				return false, err
+			if !apierrors.IsAlreadyExists(err) {
+				return err == nil, err
 			}
-			return err == nil, nil
+			is, err := namespaces.Get(ctx, name, metav1.GetOptions{})
+			if apierrors.IsNotFound(err) { // it went meanwhile
+				return false, nil
+			}
+			return err == nil && is.UID != was.UID, err
 		})
 		if err != nil {
 			return fmt.Errorf("make the namespace again: %w; %s", err, w.keeps(name))
