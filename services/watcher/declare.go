@@ -68,6 +68,7 @@ func (p *pass) declare(ctx context.Context, at time.Time) (again bool, err error
 		if err := h.adopt(ctx, now, p.trigger); err != nil {
 			return false, err
 		}
+		p.work = *p.assigned.Load()
 	}
 	h.fleetSeen(at)
 	if p.declared.said == tip.commit {

@@ -3,6 +3,7 @@
 package watcher
 
 import (
+	"net/http"
 	"slices"
 	"strings"
 	"testing"
@@ -11,6 +12,7 @@ import (
 	"github.com/go-git/go-git/v5/plumbing"
 
 	"github.com/plumbline-dev/plumbline/events"
+	"github.com/plumbline-dev/plumbline/internal/bus/bustest"
 	"github.com/plumbline-dev/plumbline/test/gitserver"
 )
 
@@ -74,6 +76,52 @@ func TestPinnedCommitIsFetchedBesideOneThatIsNowhere(t *testing.T) {
 	l.observed("web", old)
 	if said := l.awaitUnreachable("shop"); !slices.Equal(said.Applications, []string{"api"}) {
 		t.Errorf("said: %+v", said)
+	}
+}
+
+// What is declared in the middle of a look follows refs that were not fetched:
+// they are not gone, however many looks in a row that happens to.
+func TestDeclaredAmidALookIsNotGone(t *testing.T) {
+	l := newLab(t, gitserver.Options{})
+	tips := map[string]string{"web": l.put("a", "web")}
+	for _, name := range []string{"api", "db"} {
+		tips[name] = l.do(l.shop.Commit(gitserver.Commit{Files: map[string]string{name + "/config.yaml": name}}))
+		l.do(l.shop.Git("push", "-q", "origin", "HEAD:refs/heads/"+name))
+	}
+	fetches := make(chan chan struct{}) // each is answered when it is closed
+	l.git.Inject(gitserver.For("shop", gitserver.Only(gitserver.Fetch, func(next http.Handler) http.Handler {
+		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			answer := make(chan struct{})
+			select {
+			case fetches <- answer:
+				<-answer
+			case <-r.Context().Done():
+			}
+			next.ServeHTTP(w, r)
+		})
+	})))
+	text := repository("shop", l.shop.URL)
+	declare := func(name, source string) {
+		text += application(name, "shop", source)
+		l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": text}))
+	}
+	declare("web", "")
+	l.watch()
+	for n, name := range []string{"api", "db"} {
+		answer := <-fetches
+		declare(name, "branch: "+name)
+		bustest.Eventually(t, name+" is declared", func() bool {
+			e := l.last(&events.FleetObserved{}, events.Address{Cluster: "local"})
+			return e != nil && e.Data.(*events.FleetObserved).Count == n+2
+		})
+		close(answer)
+	}
+	close(<-fetches)
+	for name, tip := range tips {
+		l.observed(name, tip)
+	}
+	for _, e := range l.log("source.unreachable") {
+		t.Errorf("said: %+v", e.Data)
 	}
 }
 

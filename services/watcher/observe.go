@@ -76,19 +76,23 @@ type pass struct {
 	confirmed bool // the listing repeats one that something depended on
 	confirm   bool // the next pass is to be a confirmed one
 	asked     bool // the fleet was read again
-	session   session
-	listing   listing
-	trouble   *trouble
-	ancestry  map[[2]plumbing.Hash]bool // before, tip → whether one is in the other's history
-	lookup    *lookup
-	hook      trace.SpanContext // the webhook that asked for it
-	fetches   []fetched
-	open      map[string]begun // by identity: the traces that this look has begun
+	// work is what is looked at. What is assigned while the refs are listed and
+	// fetched is for the next look: it may follow what this one has not fetched.
+	work     []assignment
+	session  session
+	listing  listing
+	trouble  *trouble
+	ancestry map[[2]plumbing.Hash]bool // before, tip → whether one is in the other's history
+	lookup   *lookup
+	hook     trace.SpanContext // the webhook that asked for it
+	fetches  []fetched
+	open     map[string]begun // by identity: the traces that this look has begun
 }
 
 func (p *pass) run(ctx context.Context) (again bool, err error) {
 	source, cancel := context.WithTimeout(ctx, lookTimeouts*p.hub.GitTimeout)
 	defer cancel()
+	p.work = *p.assigned.Load()
 	if err := p.list(source); err != nil {
 		return false, err
 	}
@@ -143,7 +147,7 @@ func deadline(ctx context.Context) error {
 // refs are the refs to follow.
 func (p *pass) refs() []string {
 	refs := map[string]bool{}
-	for _, a := range *p.assigned.Load() {
+	for _, a := range p.work {
 		refs[a.ref()] = true
 	}
 	if p.isFleet {
@@ -190,7 +194,7 @@ func (p *pass) fetch(ctx context.Context) (again bool, err error) {
 			}
 		}
 	}
-	p.mirror.keep = p.hub.chronicle.commits(subjectsOf(*p.assigned.Load()))
+	p.mirror.keep = p.hub.chronicle.commits(subjectsOf(p.work))
 	if err := p.timeFetch(ctx, func() error { return p.mirror.fetch(ctx, p.session, p.listing, all) }); err != nil {
 		if len(unlisted) == 0 || ctx.Err() != nil {
 			return false, fmt.Errorf("fetch %s: %w", p.remote.endpoint, err)
@@ -213,7 +217,7 @@ func (p *pass) compare(ctx context.Context) (again bool, err error) {
 	var found []finding
 	gone, spoilt := map[string][]string{}, map[string][]string{} // ref → applications
 	fleetAgain := false
-	for _, a := range *p.assigned.Load() {
+	for _, a := range p.work {
 		f, err := p.sight(ctx, a)
 		if err != nil {
 			return false, err
