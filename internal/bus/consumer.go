@@ -26,6 +26,11 @@ type Options struct {
 	// Key is the queue that an event waits in; a queue is worked on one by
 	// one, in the order of the log. Default: [ApplicationKey].
 	Key func(events.Event) string
+	// Skip, where set, says of the subject of an event whether the handler would
+	// have nothing to do: then the event is acknowledged unread. It is for what
+	// others read too: whoever skips what is no event rejects nothing. It is
+	// called by one goroutine, and not of what comes again.
+	Skip func(*events.Type, events.Address) bool
 	// Failed returns what is published of an input that is at fault, or that
 	// failed too often (reason quarantined). Nil: a message.rejected; empty, but
 	// not nil: nothing, as it was said before.

@@ -265,6 +265,41 @@ func TestUndecodableIsRejectedNotDropped(t *testing.T) {
 	}
 }
 
+// What a consumer skips is taken off unread, whatever it is; what comes again is
+// the handler's.
+func TestSkip(t *testing.T) {
+	s := bustest.Start(t)
+	s.Backoff(t, "renderer", quick...)
+	watcher := s.Connect(t, "watcher")
+	publish(t, watcher, commit("shop", "1"))
+	const bad = "plumbline.v1.commit.observed.local.shop"
+	if _, err := s.Dial(t, "watcher").RequestMsg(&nats.Msg{Subject: bad, Data: []byte("not an event")}, bustest.Timeout); err != nil {
+		t.Fatal(err)
+	}
+	publish(t, watcher, commit("till", "1"))
+	var skipping atomic.Bool
+	var again, calls atomic.Int32
+	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(ctx context.Context, in events.Event) ([]events.Draft, error) {
+		if in.Application != "till" {
+			t.Errorf("%s is given to the handler", in.Application)
+		}
+		if calls.Add(1) == 1 {
+			skipping.Store(true)
+			return nil, errBroken
+		}
+		again.Add(1)
+		return nil, nil
+	}, bus.Options{Skip: func(kind *events.Type, a events.Address) bool {
+		return kind == events.TypeOf(&events.CommitObserved{}) && (a.Application == "shop" || skipping.Load())
+	}}))
+	s.Idle(t, "renderer")
+	bustest.Eventually(t, "what had been begun comes again", func() bool { return again.Load() == 1 })
+	s.Idle(t, "renderer")
+	if n := len(s.Events(t, "plumbline.v1.message.rejected.>")); n != 0 {
+		t.Errorf("%d rejections of what was not read", n)
+	}
+}
+
 // What is not done when the consumer stops is given back at once, and counted
 // against nobody.
 func TestStopGivesBackAtOnce(t *testing.T) {

@@ -38,6 +38,12 @@ func newMeters(t telemetry.Providers) meters {
 	}
 }
 
+// skipped counts an event that a consumer has not read.
+func (m meters) skipped(consumer string, t *events.Type) {
+	m.consumed.Add(context.Background(), 1, metric.WithAttributes(
+		attribute.String("consumer", consumer), attribute.String("type", t.Name()), attribute.String("outcome", "skipped")))
+}
+
 // count measures what an event says that was stored. It is called once for an
 // event, however often it was published: a duplicate says nothing new.
 func (m meters) count(ctx context.Context, e events.Event) {

@@ -132,6 +132,9 @@ func (s *schedule) arrive(a arrival) {
 		return
 	}
 	s.follows(meta.Sequence.Consumer, meta.NumPending)
+	if meta.NumDelivered == 1 && s.skip(a, meta.Sequence.Stream) {
+		return
+	}
 	t := &task{
 		received: time.Now(),
 		id:       messageID{meta.Sequence.Stream, meta.Timestamp.UnixNano()},
@@ -151,4 +154,23 @@ func (s *schedule) arrive(a arrival) {
 		t.key = s.options.Key(t.in)
 	}
 	s.queues.add(t)
+}
+
+// skip acknowledges, unread, an event that is of no matter; false: it is none.
+// It has only just come: there was no time for another log, in which its place is
+// another event's.
+func (s *schedule) skip(a arrival, stored uint64) bool {
+	if s.options.Skip == nil {
+		return false
+	}
+	t, address, err := events.ParseSubject(a.msg.Subject())
+	if err != nil || !s.options.Skip(t, address) {
+		return false
+	}
+	s.conn.witness.note(a.epoch, stored, a.msg.Headers().Get(nats.MsgIdHdr))
+	s.conn.meter.skipped(s.name, t)
+	if err := a.msg.Ack(); err != nil {
+		s.log.Debug("acknowledgement not heard: the event comes again", "stored", stored, "error", err)
+	}
+	return true
 }

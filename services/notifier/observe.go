@@ -60,6 +60,25 @@ func (n *notifier) replaced(ctx context.Context, list events.Event) error {
 	return err
 }
 
+// progress is what is said of every revision where all is well. None of it opens
+// an incident, and the auditor reads all of it: it says what is no event.
+var progress = []*events.Type{
+	events.TypeOf(&events.CommitObserved{}), events.TypeOf(&events.ManifestsRendered{}), events.TypeOf(&events.ManifestsUnchanged{}),
+	events.TypeOf(&events.ConvergenceApplied{}), events.TypeOf(&events.ConvergenceCompleted{}),
+}
+
+// skips says that an event is of the progress of an application that never had
+// an incident which that may end. One that opens before is told by what the log
+// holds when its turn comes, this event included.
+func (n *notifier) skips(t *events.Type, a events.Address) bool {
+	if !slices.Contains(progress, t) {
+		return false
+	}
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return !slices.ContainsFunc(incident.Concerned(t, a), func(s incident.Scope) bool { return n.known[s] })
+}
+
 // concerned are the scopes that an event may change, of those that ever had an
 // incident.
 func (n *notifier) concerned(in events.Event) []incident.Scope {

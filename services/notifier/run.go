@@ -94,7 +94,7 @@ func newNotifier(cfg Config, times timing, log *slog.Logger, conn *bus.Conn, sla
 		gate: time.Now().Add(times.pace),
 	}
 	n.meters = newMeters(cfg.Bus.Telemetry)
-	n.consumer = conn.Consumer("notifier", n.handle, bus.Options{})
+	n.consumer = conn.Consumer("notifier", n.handle, bus.Options{Skip: n.skips})
 	return n
 }
 
