@@ -2,7 +2,24 @@
 
 package process
 
-import "testing"
+import (
+	"context"
+	"runtime/debug"
+	"testing"
+)
+
+func TestGarbageIsCollectedLessOftenUnlessToldHowOften(t *testing.T) {
+	for told, want := range map[string]int{"": workPercent, "50": 50, "off": 50} {
+		t.Setenv("GOGC", told)
+		before := debug.SetGCPercent(50) // what the runtime has made of told
+		ended, cancel := context.WithCancel(t.Context())
+		cancel()
+		Rest(ended)
+		if got := debug.SetGCPercent(before); got != want {
+			t.Errorf("GOGC=%s: %d, want %d", told, got, want)
+		}
+	}
+}
 
 func TestMemoryIsGivenBackOnceABurstIsOver(t *testing.T) {
 	var r resting

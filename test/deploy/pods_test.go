@@ -48,6 +48,12 @@ func TestPodsHoldNoMoreThanTheyNeed(t *testing.T) {
 			if c.Resources.Limits.Memory().IsZero() || c.Resources.Requests.Memory().IsZero() || c.Resources.Requests.Cpu().IsZero() {
 				t.Errorf("%s: %s has no bounds: %v", overlay, name, c.Resources)
 			}
+			if !slices.ContainsFunc(c.Env, func(v corev1.EnvVar) bool {
+				from := v.ValueFrom
+				return v.Name == "GOMEMLIMIT" && from != nil && from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory"
+			}) {
+				t.Errorf("%s: %s doesn't know its bound of memory: %v", overlay, name, c.Env)
+			}
 			for _, v := range pod.Volumes {
 				if v.HostPath != nil || v.Secret != nil && v.Secret.SecretName != name && !slices.Contains(extra[name], v.Secret.SecretName) {
 					t.Errorf("%s: %s mounts %s", overlay, name, v.Name)
