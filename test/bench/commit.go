@@ -184,7 +184,7 @@ func (s *scene) rawAll(ctx context.Context, run int) error {
 
 // nothing measures a commit that changes nothing that any application reads.
 func (s *scene) nothing(ctx context.Context) error {
-	for run := range s.runs {
+	for run := range s.rounds {
 		if err := s.settle(ctx); err != nil {
 			return err
 		}
