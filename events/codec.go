@@ -10,6 +10,7 @@ import (
 	"net/url"
 	"reflect"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -229,7 +230,7 @@ func (e Event) checkAttributes() error {
 	case e.Traceparent != "" && !validTraceparent(e.Traceparent):
 		return errors.New("malformed traceparent")
 	}
-	if u, err := url.Parse(e.Source); err != nil || u.String() != e.Source {
+	if !canonicalURI(e.Source) {
 		return errors.New("source is no canonical URI")
 	}
 	for name, t := range map[string]time.Time{"time": e.Time, extStageStart: e.StageStart, extStageEnd: e.StageEnd} {
@@ -246,6 +247,17 @@ func (e Event) checkAttributes() error {
 		}
 	}
 	return nil
+}
+
+// canonicalURI reports whether s is a URI, written as [net/url] writes it.
+func canonicalURI(s string) bool {
+	rest, ours := strings.CutPrefix(s, "plumbline://")
+	service, cluster, _ := strings.Cut(rest, "/")
+	if ours && service != "" && plain(service) && plain(cluster) {
+		return true // as Source makes them
+	}
+	u, err := url.Parse(s)
+	return err == nil && u.String() == s
 }
 
 // checkAttribute refuses what CloudEvents forbids in a string (control

@@ -104,6 +104,12 @@ func (d Duration) MarshalJSON() ([]byte, error) { return json.Marshal(d.String()
 
 // UnmarshalJSON reads what time.ParseDuration reads.
 func (d *Duration) UnmarshalJSON(b []byte) error {
+	if n := len(b); n > 1 && b[0] == '"' && b[n-1] == '"' { // nothing is escaped, most often
+		if parsed, err := time.ParseDuration(string(b[1 : n-1])); err == nil {
+			*d = Duration(parsed)
+			return nil
+		}
+	}
 	var s string
 	if err := json.Unmarshal(b, &s); err != nil {
 		return fmt.Errorf("duration: %w", err)

@@ -5,6 +5,7 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -49,7 +50,7 @@ func ParseSubject(subject string) (*Type, Address, error) {
 	if !ok {
 		return nil, Address{}, fmt.Errorf("%w: %s", ErrSubject, quote(subject))
 	}
-	tokens := strings.Split(rest, ".")
+	tokens := slices.AppendSeq(make([]string, 0, 5), strings.SplitSeq(rest, "."))
 	if len(tokens) < 4 {
 		return nil, Address{}, fmt.Errorf("%w: %s is too short", ErrSubject, quote(subject))
 	}
@@ -61,15 +62,15 @@ func ParseSubject(subject string) (*Type, Address, error) {
 	if t == nil || len(tokens) != want {
 		return nil, Address{}, fmt.Errorf("%w: %s", ErrSubject, quote(subject))
 	}
-	var plain [3]string
+	var texts [3]string
 	for i, token := range tokens[2:] {
 		text, err := DecodeToken(token)
 		if err != nil {
 			return nil, Address{}, fmt.Errorf("%w: %s: %w", ErrSubject, quote(subject), err)
 		}
-		plain[i] = text
+		texts[i] = text
 	}
-	a := Address{plain[0], plain[1], plain[2]}
+	a := Address{texts[0], texts[1], texts[2]}
 	if err := t.fits(a); err != nil {
 		return nil, Address{}, fmt.Errorf("%w: %s: %w", ErrSubject, quote(subject), err)
 	}
@@ -128,6 +129,9 @@ func DecodeToken(token string) (string, error) {
 	if token == "" {
 		return "", errors.New("empty token")
 	}
+	if plain(token) {
+		return token, nil
+	}
 	var b strings.Builder
 	for i := 0; i < len(token); i++ {
 		c := token[i]
@@ -146,6 +150,16 @@ func DecodeToken(token string) (string, error) {
 		i += 2
 	}
 	return b.String(), nil
+}
+
+// plain reports whether text, as a token, stays as it is.
+func plain(text string) bool {
+	for i := 0; i < len(text); i++ {
+		if !plainByte(text[i]) {
+			return false
+		}
+	}
+	return true
 }
 
 func plainByte(c byte) bool {
