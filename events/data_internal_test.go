@@ -28,8 +28,9 @@ func TestDataIsReadAsByTheStandardLibrary(t *testing.T) {
 			for range round % 3 {
 				text = marred(chance, text)
 			}
-			want, got := typ.New(), typ.New()
-			wrong, err := json.Unmarshal(text, want), decodeData(text, got)
+			want := typ.New()
+			wrong := json.Unmarshal(text, want)
+			got, err := decodeData(text, typ)
 			if (wrong == nil) != (err == nil) && bytes.HasPrefix(bytes.TrimSpace(text), []byte("{")) {
 				t.Fatalf("%s: %q: %v, by the standard library %v", typ.Name(), text, err, wrong)
 			}
