@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"mime"
-	"net/url"
 	"strconv"
 	"strings"
 	"time"
@@ -37,7 +36,9 @@ func decode(subject string, headers map[string][]string, body []byte, stored uin
 	if err != nil {
 		return Event{}, fmt.Errorf("%w: %w", ErrWrongSubject, err)
 	}
-	m, err := open(headers, body)
+	space := rooms.Get().(*room)
+	defer space.leave()
+	m, err := open(headers, body, space)
 	if err != nil {
 		return Event{}, err
 	}
@@ -65,23 +66,23 @@ func decode(subject string, headers map[string][]string, body []byte, stored uin
 
 // belongs holds a message against the subject that it came on.
 func (m message) belongs(t *Type, a Address) error {
-	switch version, ok := m.attributes["specversion"]; {
+	switch version, ok := m.attributes.find("specversion"); {
 	case !ok:
 		return fmt.Errorf("%w: no specversion", ErrMalformed)
-	case version != cloudevents.CloudEventsVersionV1:
-		return fmt.Errorf("%w: CloudEvents %s", ErrVersion, quote(version))
+	case string(version) != cloudevents.CloudEventsVersionV1:
+		return fmt.Errorf("%w: CloudEvents %s", ErrVersion, quote(string(version)))
 	}
-	switch name := m.attributes["type"]; {
-	case name == "":
+	switch name := m.attributes.get("type"); {
+	case len(name) == 0:
 		return fmt.Errorf("%w: no type", ErrMalformed)
-	case name == t.CloudEvent():
-	case ofOtherVersion(name):
-		return fmt.Errorf("%w: %s", ErrVersion, quote(name))
+	case byCloudEvent[string(name)] == t:
+	case ofOtherVersion(string(name)):
+		return fmt.Errorf("%w: %s", ErrVersion, quote(string(name)))
 	default:
-		return fmt.Errorf("%w: its type is %s", ErrWrongSubject, quote(name))
+		return fmt.Errorf("%w: its type is %s", ErrWrongSubject, quote(string(name)))
 	}
-	if got := m.attributes["subject"]; got != a.Application {
-		return fmt.Errorf("%w: it is about application %s", ErrWrongSubject, quote(got))
+	if got := m.attributes.get("subject"); string(got) != a.Application {
+		return fmt.Errorf("%w: it is about application %s", ErrWrongSubject, quote(string(got)))
 	}
 	return nil
 }
@@ -102,36 +103,42 @@ func ofOtherVersion(name string) bool {
 func (m message) envelope() (Event, error) {
 	a := m.attributes
 	e := Event{
-		ID: a["id"], Source: a["source"], Epoch: a[extEpoch],
-		CorrelationID: a[extCorrelationID], CausationID: a[extCausationID],
+		ID: string(a.get("id")), Source: string(a.get("source")), Epoch: string(a.get(extEpoch)),
+		CorrelationID: string(a.get(extCorrelationID)), CausationID: string(a.get(extCausationID)),
 		// Nothing is decided by the stage: what can't be read is left out.
-		StageStart: parseTime(a[extStageStart]), StageEnd: parseTime(a[extStageEnd]),
-		Version: a[extVersion],
+		StageStart: parseTime(string(a.get(extStageStart))), StageEnd: parseTime(string(a.get(extStageEnd))),
+		Version: string(a.get(extVersion)),
 	}
 	for _, required := range []string{"id", "source", "time"} {
-		if a[required] == "" {
+		if len(a.get(required)) == 0 {
 			return Event{}, fmt.Errorf("%w: no %s", ErrMalformed, required)
 		}
 	}
-	for _, name := range []string{"id", "source", extEpoch, extCorrelationID, extCausationID} {
-		if err := checkAttribute(a[name]); err != nil {
-			return Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, name, err)
+	for _, x := range []struct{ name, value string }{
+		{"id", e.ID},
+		{"source", e.Source},
+		{extEpoch, e.Epoch},
+		{extCorrelationID, e.CorrelationID},
+		{extCausationID, e.CausationID},
+	} {
+		if err := checkAttribute(x.value); err != nil {
+			return Event{}, fmt.Errorf("%w: %s: %w", ErrMalformed, x.name, err)
 		}
 	}
-	if u, err := url.Parse(e.Source); err != nil || u.String() != e.Source {
+	if !canonicalURI(e.Source) {
 		return Event{}, fmt.Errorf("%w: source is no URI", ErrMalformed)
 	}
 	var err error
-	if e.Time = parseTime(a["time"]); e.Time.IsZero() {
+	if e.Time = parseTime(string(a.get("time"))); e.Time.IsZero() {
 		return Event{}, fmt.Errorf("%w: time is no RFC 3339", ErrMalformed)
 	}
-	if e.Sequence, err = parseSequence(a[extSequence]); err != nil {
+	if e.Sequence, err = parseSequence(string(a.get(extSequence))); err != nil {
 		return Event{}, fmt.Errorf("%w: sequence is no number", ErrMalformed)
 	}
-	if trace := a[extTraceparent]; validTraceparent(trace) {
+	if trace := string(a.get(extTraceparent)); validTraceparent(trace) {
 		e.Traceparent = trace
 	}
-	return e, checkDataType(a["datacontenttype"])
+	return e, checkDataType(a.get("datacontenttype"))
 }
 
 // parseTime reads RFC 3339; it is zero for what can't be read, or not be written
@@ -144,20 +151,19 @@ func parseTime(s string) time.Time {
 	return t.UTC()
 }
 
-func checkDataType(contentType string) error {
-	if contentType == "" {
+func checkDataType(contentType []byte) error {
+	switch string(contentType) {
+	case "", cloudevents.ApplicationJSON: // without parameters, most often
 		return nil
 	}
-	return checkMediaType(contentType, func(media string) bool {
+	return checkMediaType(string(contentType), func(media string) bool {
 		return media == "application/json" || strings.HasSuffix(media, "+json")
 	})
 }
 
 func checkMediaType(contentType string, allowed func(string) bool) error {
-	if contentType == ContentType || contentType == cloudevents.ApplicationJSON { // without parameters, most often
-		if allowed(contentType) {
-			return nil
-		}
+	if contentType == ContentType && allowed(contentType) { // without parameters, most often
+		return nil
 	}
 	media, params, err := mime.ParseMediaType(contentType)
 	if err != nil || !allowed(media) {

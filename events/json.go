@@ -7,16 +7,15 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"sync"
 )
 
 // maxDepth is how deep the JSON of an event may nest.
 const maxDepth = 64
 
-// member is one member of a JSON object: its name and the text of its value.
-type member struct {
-	name  string
-	value []byte
-}
+// member is one member of a JSON object: its name and the text of its value, most
+// often the very bytes of the object's text.
+type member struct{ name, value []byte }
 
 // readJSON refuses text, in UTF-8, that is not one JSON value, in which an object has one
 // name twice, since readers differ in which of the two they take, and what
@@ -24,9 +23,10 @@ type member struct {
 // object.
 //
 // Every service reads every event several times: it goes through the text
-// once, and leaves to whoever decodes a scalar whether that is one.
-func readJSON(text []byte) ([]member, error) {
-	r := reader{text: text, names: make([][]byte, 0, 2*fewNames)}
+// once, and leaves to whoever decodes a scalar whether that is one. Its members
+// are good for as long as space is the caller's.
+func readJSON(text []byte, space *room) ([]member, error) {
+	r := reader{text: text, space: space, names: space.names[:0]}
 	err := r.value()
 	if err == nil && r.peek() != 0 {
 		err = errNotJSON
@@ -40,6 +40,22 @@ func readJSON(text []byte) ([]member, error) {
 	return r.members, nil
 }
 
+// room is where the names and members of one text go, as many as most have. Whoever
+// reads an event has one, alone, until the event is decoded.
+type room struct {
+	names   [2 * fewNames][]byte
+	members [fewNames]member
+}
+
+// rooms are used again: one takes more memory than what is kept of most events.
+var rooms = sync.Pool{New: func() any { return new(room) }}
+
+// leave gives a room back, and lets go of the text that was read in it.
+func (r *room) leave() {
+	*r = room{}
+	rooms.Put(r)
+}
+
 var errNotJSON = errors.New("not JSON")
 
 // reader goes through a JSON text.
@@ -47,6 +63,7 @@ type reader struct {
 	text    []byte
 	at      int
 	depth   int
+	space   *room
 	names   [][]byte // of the objects that are open, the outermost first
 	members []member
 }
@@ -74,10 +91,8 @@ func (r *reader) take(c byte) bool {
 
 func (r *reader) value() error {
 	switch r.peek() {
-	case '{':
-		return r.nested(r.object)
-	case '[':
-		return r.nested(r.array)
+	case '{', '[':
+		return r.nested()
 	case '"':
 		_, err := r.str()
 		return err
@@ -85,12 +100,17 @@ func (r *reader) value() error {
 	return r.scalar()
 }
 
-func (r *reader) nested(read func() error) error {
+func (r *reader) nested() (err error) {
 	if r.depth++; r.depth > maxDepth {
 		return fmt.Errorf("nested deeper than %d", maxDepth)
 	}
+	begin := r.text[r.at]
 	r.at++
-	err := read()
+	if begin == '{' {
+		err = r.object()
+	} else {
+		err = r.array()
+	}
 	r.depth--
 	return err
 }
@@ -117,7 +137,7 @@ const fewNames = 24
 
 func (r *reader) object() error {
 	if r.depth == 1 {
-		r.members = make([]member, 0, fewNames)
+		r.members = r.space.members[:0]
 	}
 	if r.take('}') {
 		return nil
@@ -135,7 +155,7 @@ func (r *reader) object() error {
 			return err
 		}
 		if r.depth == 1 {
-			r.members = append(r.members, member{string(name), r.text[from:r.at]})
+			r.members = append(r.members, member{name, r.text[from:r.at]})
 		}
 		if r.take('}') {
 			r.names = r.names[:first]
@@ -187,20 +207,32 @@ func (r *reader) name(first int, many *map[string]bool) ([]byte, error) {
 // str reads a string, its quotes included. What is escaped in it is not
 // looked at.
 func (r *reader) str() ([]byte, error) {
-	from := r.at
-	for r.at++; r.at < len(r.text); r.at++ {
-		switch c := r.text[r.at]; {
-		case c == '"':
-			r.at++
-			return r.text[from:r.at], nil
-		case c == '\\':
-			r.at++
-		case c < ' ':
+	rest := r.text[r.at:]
+	for i := 1; i < len(rest); i++ {
+		if !special[rest[i]] {
+			continue
+		}
+		switch rest[i] {
+		case '"':
+			r.at += i + 1
+			return rest[:i+1], nil
+		case '\\':
+			i++
+		default:
 			return nil, errNotJSON
 		}
 	}
 	return nil, errNotJSON
 }
+
+// special are the bytes that are not just text in a string.
+var special = func() (s [256]bool) {
+	for c := range ' ' {
+		s[c] = true
+	}
+	s['"'], s['\\'] = true, true
+	return s
+}()
 
 // unquoted is the text of a string: where nothing is escaped in it, the very
 // bytes between its quotes.
@@ -211,12 +243,6 @@ func unquoted(quoted []byte) ([]byte, bool) {
 	var text string
 	err := json.Unmarshal(quoted, &text)
 	return []byte(text), err == nil
-}
-
-// unquote is the text of a string.
-func unquote(quoted []byte) (string, bool) {
-	text, ok := unquoted(quoted)
-	return string(text), ok
 }
 
 // scalar passes over what may be a number, true, false or null.

@@ -14,15 +14,35 @@ import (
 
 // message is a CloudEvent taken out of either content mode.
 type message struct {
-	attributes map[string]string
+	attributes attributes
 	data       []byte
+}
+
+// attributes are those of one message, each with its canonical text. They are few
+// enough to be looked for one by one, and lie in the message: what is kept is copied.
+type attributes []member
+
+// find returns the text of an attribute, and whether it is there.
+func (a attributes) find(name string) (text []byte, ok bool) {
+	for _, x := range a {
+		if string(x.name) == name {
+			return x.value, true
+		}
+	}
+	return nil, false
+}
+
+// get returns the text of an attribute, which is empty where it is absent.
+func (a attributes) get(name string) []byte {
+	text, _ := a.find(name)
+	return text
 }
 
 // open tells the content mode by the Content-Type header, as the CloudEvents
 // bindings do: a CloudEvents media type means structured, everything else
 // binary.
-func open(headers map[string][]string, body []byte) (message, error) {
-	attributes, contentType, size, err := readHeaders(headers)
+func open(headers map[string][]string, body []byte, space *room) (message, error) {
+	fromHeaders, contentType, size, err := readHeaders(headers)
 	if err != nil {
 		return message{}, err
 	}
@@ -33,23 +53,26 @@ func open(headers map[string][]string, body []byte) (message, error) {
 		return message{}, fmt.Errorf("%w: the body is no UTF-8", ErrMalformed)
 	}
 	if !strings.HasPrefix(strings.ToLower(contentType), "application/cloudevents") {
-		return openBinary(attributes, contentType, body)
+		return openBinary(fromHeaders, contentType, body, space)
 	}
 	if err := checkMediaType(contentType, func(media string) bool { return media == ContentType }); err != nil {
 		return message{}, err
 	}
-	if len(attributes) > 0 {
+	if len(fromHeaders) > 0 {
 		return message{}, fmt.Errorf("%w: both structured and binary", ErrMalformed)
 	}
-	return openStructured(body)
+	return openStructured(body, space)
 }
 
 // readHeaders returns the ce- headers, percent-decoded, by lower-case name;
-// the content type; and how many bytes both take.
+// the content type; and how many bytes both take. The map is nil where there
+// are none.
 func readHeaders(headers map[string][]string) (attributes map[string]string, contentType string, size int, err error) {
-	attributes = map[string]string{}
 	seen := false
 	for key, values := range headers {
+		if key == "" || key[0] != 'c' && key[0] != 'C' { // most are of NATS
+			continue
+		}
 		name := strings.ToLower(key)
 		attribute, ce := strings.CutPrefix(name, "ce-")
 		if !ce && name != "content-type" {
@@ -67,6 +90,9 @@ func readHeaders(headers map[string][]string) (attributes map[string]string, con
 		}
 		if !validAttributeName(attribute) {
 			return nil, "", 0, fmt.Errorf("%w: header name %s", ErrMalformed, quote(name))
+		}
+		if attributes == nil {
+			attributes = make(map[string]string, len(headers))
 		}
 		if attributes[attribute], err = decodeHeader(values[0]); err != nil {
 			return nil, "", 0, fmt.Errorf("%w: header %s: %w", ErrMalformed, quote(name), err)
@@ -99,35 +125,39 @@ func decodeHeader(v string) (string, error) {
 
 // openBinary takes datacontenttype from its ce- header, as the NATS binding
 // has it, or from Content-Type, as SDKs write it.
-func openBinary(attributes map[string]string, contentType string, body []byte) (message, error) {
-	if len(attributes) == 0 {
+func openBinary(fromHeaders map[string]string, contentType string, body []byte, space *room) (message, error) {
+	if len(fromHeaders) == 0 {
 		return message{}, fmt.Errorf("%w: neither Content-Type %s nor ce- headers", ErrMalformed, ContentType)
 	}
-	declared, ok := attributes["datacontenttype"]
+	declared, ok := fromHeaders["datacontenttype"]
 	if !ok {
-		attributes["datacontenttype"] = contentType
+		fromHeaders["datacontenttype"] = contentType
 	} else if contentType != "" && contentType != declared {
 		return message{}, fmt.Errorf("%w: two content types", ErrMalformed)
 	}
-	if _, err := readJSON(body); err != nil {
+	if _, err := readJSON(body, space); err != nil {
 		return message{}, err
 	}
-	return message{attributes, body}, nil
+	m := message{data: body}
+	for name, value := range fromHeaders {
+		m.attributes = append(m.attributes, member{[]byte(name), []byte(value)})
+	}
+	return m, nil
 }
 
 // openStructured reads the JSON event format.
-func openStructured(body []byte) (message, error) {
-	members, err := readJSON(body)
+func openStructured(body []byte, space *room) (message, error) {
+	members, err := readJSON(body, space)
 	if err != nil {
 		return message{}, err
 	}
 	if members == nil {
 		return message{}, fmt.Errorf("%w: not a JSON object", ErrMalformed)
 	}
-	m := message{attributes: make(map[string]string, len(members))}
+	m := message{attributes: members[:0]} // none is written before it is read
 	var base64Data []byte
 	for _, x := range members {
-		switch x.name {
+		switch string(x.name) {
 		case "data":
 			m.data = x.value
 			continue
@@ -137,10 +167,10 @@ func openStructured(body []byte) (message, error) {
 		}
 		text, null, ok := attributeText(x.value)
 		if !ok {
-			return message{}, fmt.Errorf("%w: attribute %s has a type that CloudEvents doesn't have", ErrMalformed, quote(x.name))
+			return message{}, fmt.Errorf("%w: attribute %s has a type that CloudEvents doesn't have", ErrMalformed, quote(string(x.name)))
 		}
 		if !null { // which is the same as absent
-			m.attributes[x.name] = text
+			m.attributes = append(m.attributes, member{x.name, text})
 		}
 	}
 	if base64Data == nil {
@@ -162,19 +192,18 @@ func decodeBase64(raw []byte) ([]byte, error) {
 	if err != nil || !utf8.Valid(data) {
 		return nil, fmt.Errorf("%w: data_base64 holds no JSON", ErrMalformed)
 	}
-	_, err = readJSON(data)
+	_, err = readJSON(data, new(room)) // the attributes are in the other
 	return data, err
 }
 
 // attributeText is the canonical text of an attribute's value.
-func attributeText(raw []byte) (text string, null, ok bool) {
+func attributeText(raw []byte) (text []byte, null, ok bool) {
 	switch raw[0] {
 	case '"':
-		text, ok = unquote(raw)
+		text, ok = unquoted(raw)
 		return text, false, ok
 	case '{', '[':
-		return "", false, false
+		return nil, false, false
 	}
-	text = string(raw)
-	return text, text == "null", json.Valid(raw)
+	return raw, string(raw) == "null", json.Valid(raw)
 }

@@ -64,8 +64,9 @@ func TypeOf(p Payload) *Type {
 func TypeNamed(name string) *Type { return byName[name] }
 
 var (
-	byPayload = map[reflect.Type]*Type{}
-	byName    = map[string]*Type{}
+	byPayload    = map[reflect.Type]*Type{}
+	byName       = map[string]*Type{}
+	byCloudEvent = map[string]*Type{}
 )
 
 func init() {
@@ -73,5 +74,6 @@ func init() {
 		t := &Types[i]
 		byPayload[reflect.TypeOf(t.Payload)] = t
 		byName[t.Name()] = t
+		byCloudEvent[t.CloudEvent()] = t
 	}
 }
