@@ -167,24 +167,29 @@ func TestAdvisoryC4PacksThatAreBombs(t *testing.T) {
 	commit, good := hostilePack(t, nil, "x")
 	broken := bytes.Clone(good)
 	broken[len(broken)-1] ^= 1
-	for name, pack := range map[string][]byte{
-		"delta bomb":          deltaBomb(t, 1, 1000),
-		"delta bomb, chained": deltaBomb(t, 4, 1000),
-		"many that are large": deltaBomb(t, 20, 100),
-		"wrong checksum":      broken,
-		"cut":                 good[:len(good)-30],
+	large, invalid := events.ReasonSourceTooLarge, events.ReasonSourceInvalid
+	for name, c := range map[string]struct {
+		pack   []byte
+		reason events.Reason
+	}{
+		"delta bomb":          {deltaBomb(t, 1, 1000), large},
+		"delta bomb, chained": {deltaBomb(t, 4, 1000), large},
+		"one that is large":   {deltaBomb(t, 1, 200), large}, // and with all others less than what a pack may come to
+		"many that are large": {deltaBomb(t, 20, 100), large},
+		"wrong checksum":      {broken, invalid},
+		"cut":                 {good[:len(good)-30], invalid},
 	} {
 		t.Run(name, func(t *testing.T) {
 			root := t.TempDir()
 			began := time.Now()
 			var before, after runtime.MemStats
 			runtime.ReadMemStats(&before)
-			_, err := fetchInto(t, root, commit, append([]byte("0008NAK\n"), pack...))
+			_, err := fetchInto(t, root, commit, append([]byte("0008NAK\n"), c.pack...))
 			runtime.ReadMemStats(&after)
-			t.Logf("%d bytes took %s, and %d MiB of allocations, heap %d MiB: %v", len(pack), time.Since(began), (after.TotalAlloc-before.TotalAlloc)>>20, after.HeapSys>>20, err)
+			t.Logf("%d bytes took %s, and %d MiB of allocations, heap %d MiB: %v", len(c.pack), time.Since(began), (after.TotalAlloc-before.TotalAlloc)>>20, after.HeapSys>>20, err)
 			var known *sourceError
-			if !errors.As(err, &known) || known.reason != events.ReasonSourceInvalid && known.reason != events.ReasonSourceTooLarge {
-				t.Fatalf("err = %v", err)
+			if !errors.As(err, &known) || known.reason != c.reason {
+				t.Fatalf("err = %v, want %s", err, c.reason)
 			}
 			decent(t, err)
 			if grown := int64(after.TotalAlloc - before.TotalAlloc); grown > 256<<20 {

@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/go-git/go-git/v5/plumbing/transport"
 	"github.com/plumbline-dev/plumbline/events"
@@ -302,6 +303,16 @@ func TestAdvisoryC4HostileServers(t *testing.T) {
 		"no answer":            {gitserver.Fetch, func(http.ResponseWriter, *http.Request) {}, ""},
 		"no protocol":          {gitserver.Fetch, func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("<html>")) }, ""},
 		"listing of zeros":     {gitserver.List, flood, ""},
+		"listing without end": {gitserver.List, func(w http.ResponseWriter, r *http.Request) {
+			w.Header().Set("Content-Type", "application/x-git-upload-pack-advertisement")
+			line := strings.Repeat("1", 40) + " refs/heads/" + strings.Repeat("x", 60_000)
+			_, _ = io.WriteString(w, pkt("# service=git-upload-pack\n")+"0000"+pkt(line+"\x00ofs-delta\n"))
+			for r.Context().Err() == nil {
+				if _, err := io.WriteString(w, pkt(line+"\n")); err != nil {
+					return
+				}
+			}
+		}, events.ReasonSourceTooLarge},
 	}
 	for name, test := range answers {
 		t.Run(name, func(t *testing.T) {
@@ -323,17 +334,19 @@ func TestAdvisoryC4HostileServers(t *testing.T) {
 				t.Fatal(err)
 			}
 			r := &remote{name: "shop", endpoint: e, maxPack: 4 << 20}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute) // some servers never end
+			defer cancel()
 			err = func() error {
-				c, err := r.open(t.Context())
+				c, err := r.open(ctx)
 				if err != nil {
 					return err
 				}
 				defer c.close()
-				l, err := read(t.Context(), c)
+				l, err := read(ctx, c)
 				if err != nil {
 					return err
 				}
-				return m.fetch(t.Context(), c, l, []target{{l.tip("refs/heads/main"), l.refs["refs/heads/main"]}})
+				return m.fetch(ctx, c, l, []target{{l.tip("refs/heads/main"), l.refs["refs/heads/main"]}})
 			}()
 			if err == nil {
 				t.Fatal("no error")
