@@ -42,6 +42,7 @@ func TestAdvisoryC5TheTokenStaysWithTheAPIServer(t *testing.T) {
 		}
 		fmt.Fprint(w, r.Header.Get("Authorization"))
 	}))
+	to["/itself-plain"] = strings.Replace(server, "https", "http", 1) + "/here"
 	client := clientOf(t, server, authority)
 	for path := range to {
 		answer, err := client.Get(server + path)
