@@ -72,3 +72,27 @@ func lossyRounds(h History) []bool {
 	}
 	return lossy
 }
+
+// Told is how much I8 had to decide of. Where nothing outlasts its window nobody
+// is to be alerted, and whether they would be isn't known.
+type Told struct {
+	Divergences int `json:"divergences"` // detected
+	Persisted   int `json:"persisted"`   // of them, for longer than their window
+	Alerts      int `json:"alerts"`      // what events say that people were told
+}
+
+func (t *Told) take(e Event) {
+	switch {
+	case e.Type == "divergence.detected":
+		t.Divergences++
+	case e.Type == "divergence.persisted":
+		t.Persisted++
+	case e.Alert != nil:
+		t.Alerts++
+	}
+}
+
+// Add adds what was told in another history.
+func (t *Told) Add(o Told) {
+	t.Divergences, t.Persisted, t.Alerts = t.Divergences+o.Divergences, t.Persisted+o.Persisted, t.Alerts+o.Alerts
+}

@@ -58,3 +58,17 @@ func unpush(t *tale, commit string) {
 		}
 	}
 }
+
+// What I8 had to decide of is counted.
+func TestToldIsCounted(t *testing.T) {
+	story := newTale()
+	story.event(Event{Type: "divergence.detected", Key: "k"})
+	story.event(Event{Type: "divergence.persisted", Key: "k"})
+	story.event(Event{Type: "alert.delivered", Alert: &Alert{}})
+	story.event(Event{Type: "divergence.resolved", Key: "k"})
+	var r Result
+	r.count(story.history)
+	if want := (Told{Divergences: 1, Persisted: 1, Alerts: 1}); r.Told != want {
+		t.Errorf("%+v, want %+v", r.Told, want)
+	}
+}

@@ -33,6 +33,7 @@ type Result struct {
 	RefChanges int           `json:"refChanges"`
 	Events     int           `json:"events"`
 	Writes     int           `json:"writes"` // states of objects and inventories that were seen
+	Told       Told          `json:"told"`
 	Rounds     []RoundResult `json:"rounds"`
 	// Accounts are what became of the revisions, by how many.
 	Accounts   map[Account]int `json:"accounts,omitempty"`
@@ -281,6 +282,7 @@ func (r *Result) count(h History) {
 			r.RefChanges++
 		case record.Event != nil:
 			r.Events++
+			r.Told.take(*record.Event)
 		case record.Object != nil, record.Gone != nil, record.Inventory != nil:
 			r.Writes++
 		}

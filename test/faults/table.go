@@ -125,6 +125,7 @@ func about(b *strings.Builder, results []Result, command string) {
 	losses, accounts := map[Loss]int{}, map[Account]int{}
 	machine, commit := "", ""
 	var judged Judged
+	var told Told
 	var took time.Duration
 	for _, r := range results {
 		changes, events, writes = changes+r.RefChanges, events+r.Events, writes+r.Writes
@@ -139,6 +140,7 @@ func about(b *strings.Builder, results []Result, command string) {
 		}
 		machine, commit = r.Machine, r.Commit
 		judged.Add(r.Judged)
+		told.Add(r.Told)
 	}
 	fmt.Fprintf(b, "| | |\n|---|--:|\n| seeds | %d |\n| ref changes | %d |\n| faults | %d |\n", len(results), changes, faults)
 	fmt.Fprintf(b, "| wipes of the bus's store, its server stopped | %d |\n| wipes underneath a running server | %d |\n", losses[LosesLog], losses[LosesLogBeneath])
@@ -153,6 +155,7 @@ func about(b *strings.Builder, results []Result, command string) {
 	}{{"writes", judged.Writes}, {"deletions", judged.Deletes}, {"fences", judged.Fences}} {
 		fmt.Fprintf(b, "| %s judged | %d |\n| – not judged, as what it takes was lost on purpose | %d |\n| – not judged else | %d |\n", j.name, j.Judged, j.Lost, j.Open)
 	}
+	fmt.Fprintf(b, "| divergences told of | %d |\n| – for longer than their window | %d |\n| alerts that people were told | %d |\n", told.Divergences, told.Persisted, told.Alerts)
 	fmt.Fprintf(b, "| events read | %d |\n| states of objects seen | %d |\n| **violations** | **%d** |\n", events, writes, violations)
 	fmt.Fprintf(b, "\nI7: %s.\n", Isolate(results))
 	fmt.Fprintf(b, "\nCommit `%s`, on %s, %s of seeds one after the other, by `%s`.\n", cmp.Or(commit, "unknown"), cmp.Or(machine, "an unknown machine"), took.Round(time.Second), command)

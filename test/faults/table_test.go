@@ -15,7 +15,7 @@ import (
 func TestTable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "results.jsonl")
 	for n, commit := range []string{"c1", "c0", "c1"} {
-		r := Result{Seed: uint64(n), Commit: commit, Machine: "a machine", RefChanges: 100, Judged: Judged{Writes: Tally{50, 2, 1}}, Accounts: map[Account]int{AccountApplied: 3, AccountLost: 1}, Rounds: []RoundResult{
+		r := Result{Seed: uint64(n), Commit: commit, Machine: "a machine", RefChanges: 100, Judged: Judged{Writes: Tally{50, 2, 1}}, Told: Told{7, 3, 5}, Accounts: map[Account]int{AccountApplied: 3, AccountLost: 1}, Rounds: []RoundResult{
 			{Row: "F3", Fault: "kill-applier", RefChanges: 10, Held: time.Duration(n) * time.Minute, Recovery: time.Duration(n+1) * time.Second, Struck: true, Loses: LosesLog},
 			{Row: "F3", Fault: "kill-applier", RefChanges: 7, Held: time.Hour, Recovery: time.Hour, Loses: LosesLog},
 		}}
@@ -36,7 +36,7 @@ func TestTable(t *testing.T) {
 		t.Fatal(err)
 	}
 	text := b.String()
-	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 2 | 20 | 1 | 2m0s | 1s | 3s |", "| faults | 2 |", "| writes judged | 100 |\n| – not judged, as what it takes was lost on purpose | 4 |\n| – not judged else | 2 |", "server stopped | 2 |", "\nI7: beside nothing nothing;", "Commit `c1`, on a machine", "could not be played to the end: 1\n\n- seed 2: close the rig:; it goes on\n"} {
+	for _, want := range []string{"| seeds | 2 |", "| ref changes | 200 |", "| revisions observed | 8 |", "| – applied | 6 |", "| – lost | 2 |", "| – held | 0 |", "| **violations** | **1** |", "| 2 | 2 | 20 | 1 | 2m0s | 1s | 3s |", "| faults | 2 |", "| writes judged | 100 |\n| – not judged, as what it takes was lost on purpose | 4 |\n| – not judged else | 2 |", "server stopped | 2 |", "| divergences told of | 14 |\n| – for longer than their window | 6 |\n| alerts that people were told | 10 |\n", "\nI7: beside nothing nothing;", "Commit `c1`, on a machine", "could not be played to the end: 1\n\n- seed 2: close the rig:; it goes on\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the table lacks %q:\n%s", want, text)
 		}
