@@ -292,6 +292,10 @@ func TestAdvisoryC10ChildHasNothing(t *testing.T) {
 			t.Errorf("limits lack %q:\n%s", want, limits)
 		}
 	}
+	status, err := os.ReadFile(proc + "status")
+	if err != nil || !strings.Contains(string(status), "\nNoNewPrivs:\t1\n") {
+		t.Errorf("it may gain rights, %v:\n%s", err, status)
+	}
 	if w.network {
 		t.Log("the kernel allows no network namespace here")
 		return

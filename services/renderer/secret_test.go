@@ -7,6 +7,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"fmt"
+	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -311,5 +312,21 @@ func TestDigestsOfSecretsAreStable(t *testing.T) {
 	third := as[*events.ManifestsRendered](t, l.outcome(l.push(d, files)))
 	if third.Digest == first.Digest {
 		t.Error("another value has the same digest")
+	}
+}
+
+// quoting is a pipe that breaks down with what it read, as a parser may.
+type quoting struct{}
+
+func (quoting) Read([]byte) (int, error) { panic("can't parse " + canary) }
+
+// What a panic says may be of a file: it is not repeated.
+func TestAdvisoryC9APanicIsNotQuoted(t *testing.T) {
+	r, err := renderOne(&client{r: quoting{}, w: io.Discard}, request{Path: "app"})
+	if err != nil || r.Failure == nil || r.Failure.Reason != events.ReasonCrashed || !r.Spent {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if shown([]byte(fmt.Sprintf("%+v", r.Failure))) != nil {
+		t.Errorf("the failure quotes the secret: %+v", r.Failure)
 	}
 }
