@@ -34,7 +34,7 @@ func TestAdvisoryC3Endpoints(t *testing.T) {
 		"https://example.com", "https://example.com/x?y=1", "https://example.com/x#y", "https://exa mple.com/x",
 		"https://example.com/x\nHost: y", "ssh://-oProxyCommand=x/y", "ssh://-l@host/y", "ssh://git@host/-x", "file://relative/x",
 		"file:///", "relative/path", "host:-x", "host:/", "host:/-x", "C::x",
-		"git:secret@example.com/x.git", "git@git:secret@example.com:x.git",
+		"git:secret@example.com/x.git", "git@git:secret@example.com:x.git", "git@-l:x.git", "@example.com:x.git", "git@:x.git",
 	} {
 		if e, err := parseEndpoint(text); err == nil {
 			t.Errorf("%q was taken as %v", text, e)

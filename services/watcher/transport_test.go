@@ -60,12 +60,17 @@ func (l *lab) noSecrets(secrets ...string) {
 
 func TestUnknownAuthorityIsNotTrusted(t *testing.T) {
 	l := newLab(t, gitserver.Options{TLS: true})
-	l.put("a", "web")
+	a := l.put("a", "web")
+	l.declareShop("web")
 	l.watch()
 	said := l.awaitUnreachable("fleet")
 	if said.Reason != events.ReasonUnauthorized || !strings.Contains(said.Message, "ca.crt") {
 		t.Errorf("said: %+v", said)
 	}
+	for _, repository := range []string{"fleet", "shop"} { // trusted from the next connection on
+		l.credential(repository, "ca.crt", string(l.git.CA))
+	}
+	l.observed("web", a)
 }
 
 func TestAdvisoryC5RedirectToAnotherHostIsRefused(t *testing.T) {
