@@ -5,6 +5,7 @@ package deploy
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -23,14 +24,39 @@ var intrusions = []way{
 	{what: "delete the bus", method: "DELETE", path: "/apis/apps/v1/namespaces/plumbline-system/statefulsets/plumbline-nats", body: `{"apiVersion":"v1","kind":"DeleteOptions","dryRun":["All"],"metadata":{}}`},
 }
 
+// settings are what it could write by its right to ConfigMaps, to have another fleet
+// followed, or telemetry sent elsewhere. In namespaced, which has nothing that is of
+// the whole cluster, nothing stands before that.
+func settings(t *testing.T, overlay string) []way {
+	t.Helper()
+	var all []way
+	merge := map[string]string{"Content-Type": "application/merge-patch+json"}
+	const configMaps = "/api/v1/namespaces/plumbline-system/configmaps"
+	for _, o := range shipped(t, overlay) {
+		if o.GetKind() == "ConfigMap" && o.GetNamespace() == home {
+			path := configMaps + "/" + o.GetName()
+			all = append(all, way{what: "change " + o.GetName(), method: "PATCH", path: path, body: `{"metadata":{},"data":{"FLEET":"https://more.example.com/fleet.git"}}`, header: merge},
+				way{what: "delete " + o.GetName(), method: "DELETE", path: path, body: `{"apiVersion":"v1","kind":"DeleteOptions","dryRun":["All"],"metadata":{}}`})
+		}
+	}
+	if len(all) == 0 {
+		t.Errorf("%s has no settings", overlay)
+	}
+	return append(all, way{what: "make settings", method: "POST", path: configMaps, body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"plumbline-settings"}}`})
+}
+
 // ownNamespace has the applier try each of them: in neither overlay does the API
 // server let it. What it does in every other namespace it may do.
 func (d deployment) ownNamespace(t *testing.T, overlay string) {
 	c := d.client(t, applier)
-	for _, w := range intrusions {
+	tried := intrusions
+	if overlay == overlays[1] {
+		tried = slices.Concat(tried, settings(t, overlay))
+	}
+	for _, w := range tried {
 		d.denied(t, c, w)
 	}
-	inventory := way{method: "POST", path: "/api/v1/namespaces/plumbline-system/configmaps", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"inventory"}}`}
+	inventory := way{method: "POST", path: "/api/v1/namespaces/plumbline-system/configmaps", body: `{"apiVersion":"v1","kind":"ConfigMap","metadata":{"name":"inventory.shop"}}`}
 	if code, said := c.send(t, inventory); code != http.StatusCreated {
 		t.Errorf("it may not keep its inventories: %d %s", code, said)
 	}
@@ -39,7 +65,7 @@ func (d deployment) ownNamespace(t *testing.T, overlay string) {
 	if code, said := c.send(t, elsewhere); code != http.StatusCreated {
 		t.Errorf("it may not do so in a namespace of applications: %d %s", code, said)
 	}
-	t.Logf("%s: %d ways tried", overlay, len(intrusions))
+	t.Logf("%s: %d ways tried", overlay, len(tried))
 }
 
 // denied wants a request to be refused. A policy is in force some moments after
