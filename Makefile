@@ -71,9 +71,9 @@ FUZZTIME ?= 1h
 
 .PHONY: fuzz
 fuzz: ## fuzz every target for FUZZTIME each (1h); what fails is kept in its package's testdata/fuzz
-	@git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed -E 's|/[^/]*:func | |' | sort | while read -r package target; do \
+	@git grep -oE '^func Fuzz[A-Za-z0-9]+' -- '*_test.go' | sed -E 's|/[^/]*:func | |' | sort | { failed=0; while read -r package target; do \
 	  echo "fuzz $$package $$target"; \
-	  go test "./$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 10x; done
+	  go test "./$$package" -run '^$$' -fuzz "^$$target\$$" -fuzztime '$(FUZZTIME)' -fuzzminimizetime 10x || failed=1; done; exit $$failed; }
 
 .PHONY: fuzz-short
 fuzz-short: ## fuzz every target for 20 seconds
