@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"regexp"
 	"runtime"
 	"strings"
@@ -262,6 +263,16 @@ func TestAdvisoryC10ChildHasNothing(t *testing.T) {
 		return // there is no /proc to look into
 	}
 	t.Setenv("PLUMBLINE_CANARY", "canary")
+	left, err := os.Create(filepath.Join(t.TempDir(), "left-open"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer left.Close()
+	open, err := syscall.Dup(int(left.Fd())) // to children, too, as by a shell
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer syscall.Close(open) //nolint:errcheck // it was never written to
 	p := testPool(t, 1, testLimits)
 	rendersGood(t, p)
 	w := child(t, p)

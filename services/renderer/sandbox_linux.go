@@ -4,6 +4,7 @@ package renderer
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"os/exec"
 	"syscall"
@@ -23,6 +24,14 @@ func isolate(cmd *exec.Cmd) {
 		UidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getuid(), HostID: os.Getuid(), Size: 1}},
 		GidMappings: []syscall.SysProcIDMap{{ContainerID: os.Getgid(), HostID: os.Getgid(), Size: 1}},
 	}
+}
+
+// keepFiles keeps from children the files that were open to this process when it
+// began: whoever started it may have left some that no child is to have. Those
+// that Go opens no child has (close_range(2), since Linux 5.11; where a kernel, or
+// who filters its calls, doesn't know it, they have them).
+func keepFiles() {
+	_ = unix.CloseRange(3, math.MaxUint32, unix.CLOSE_RANGE_CLOEXEC)
 }
 
 // confineSystem has the kernel refuse what a render never does: write files,

@@ -69,6 +69,7 @@ func launch(isolated bool) (*worker, error) {
 	if w.out, err = w.cmd.StdoutPipe(); err != nil {
 		return nil, err
 	}
+	keepFiles()
 	return w, w.cmd.Start()
 }
 
