@@ -14,6 +14,10 @@ import (
 	"github.com/plumbline-dev/plumbline/test/canary"
 )
 
+// alertAfters are the windows of divergences: what nobody is told of, what a
+// fault outlasts, and what outlasts little more than a healing does.
+var alertAfters = []time.Duration{2 * time.Minute, 3 * time.Second, 300 * time.Millisecond}
+
 // Script writes a plan, step by step. It knows what Git holds after each.
 type Script struct {
 	rng   *rand.Rand
@@ -150,10 +154,8 @@ func (s *Script) lay(shape Shape) {
 		r := refs[i%len(refs)]
 		app := App{
 			Name: fmt.Sprintf("app-%02d", i), Repository: r.repository, Branch: r.branch,
-			Namespace: s.plan.Namespaces[s.rng.IntN(len(s.plan.Namespaces))], AlertAfter: 2 * time.Minute,
-		}
-		if s.rng.IntN(2) == 0 {
-			app.AlertAfter = 3 * time.Second
+			Namespace:  s.plan.Namespaces[s.rng.IntN(len(s.plan.Namespaces))],
+			AlertAfter: alertAfters[s.rng.IntN(len(alertAfters))],
 		}
 		if i%10 == 9 {
 			s.spare = append(s.spare, app)
