@@ -168,18 +168,33 @@ func (s *scene) rawAll(ctx context.Context, run int) error {
 		}
 	}
 	for how, measure := range map[recorded]string{unrecorded: "all", updated: "all, raw with records"} {
-		marker := s.marker()
-		began, err := s.raw.write(ctx, s.n, "raw-all", marker, how, "configmap")
-		if err != nil {
-			return err
-		}
-		seen, err := s.observer.all(ctx, marker, placesOf(s.n, "raw-all", "configmap"))
+		seen, began, err := s.rawChange(ctx, s.n, "raw-all", how)
 		if err != nil {
 			return err
 		}
 		s.spread(measure, seen, began, s.report.limit)
 	}
 	return nil
+}
+
+// rawChange writes one object in each of n applications by the raw program, and
+// returns when each was seen, and when it began.
+func (s *scene) rawChange(ctx context.Context, n int, name string, how recorded) (seen []time.Time, began time.Time, err error) {
+	marker := s.marker()
+	if began, err = s.raw.write(ctx, n, name, marker, how, "configmap"); err != nil {
+		return nil, began, err
+	}
+	seen, err = s.observer.all(ctx, marker, placesOf(n, name, "configmap"))
+	return seen, began, err
+}
+
+// rawAgain is the raw limit of what writes one object in each of n applications:
+// it changes what it has made before.
+func (s *scene) rawAgain(ctx context.Context, name string, n int) (seen []time.Time, began time.Time, err error) {
+	if _, _, err := s.rawChange(ctx, n, name, unrecorded); err != nil {
+		return nil, began, err
+	}
+	return s.rawChange(ctx, n, name, unrecorded)
 }
 
 // nothing measures a commit that changes nothing that any application reads.
@@ -206,6 +221,15 @@ func (s *scene) nothing(ctx context.Context) error {
 		s.report.used("nothing", s.n, before, now)
 	}
 	return nil
+}
+
+// rawLast is the raw limit of the last of n changes at once.
+func (s *scene) rawLast(ctx context.Context, measure string, n int) error {
+	seen, began, err := s.rawAgain(ctx, "raw-last", n)
+	if err == nil {
+		s.report.limit(measure, s.n, slices.MaxFunc(seen, time.Time.Compare).Sub(began))
+	}
+	return err
 }
 
 // A train of commits, each of which changes one object in some applications.
@@ -251,7 +275,10 @@ func (s *scene) trainOnce(ctx context.Context) error {
 		return err
 	}
 	s.report.used("train", s.n, before, s.usage.now())
-	return s.trainToll(ctx, from, mark)
+	if err := s.trainToll(ctx, from, mark); err != nil {
+		return err
+	}
+	return s.rawLast(ctx, "train", trainApplications)
 }
 
 // trainToll counts what a train came to, and the requests that it took.
@@ -317,6 +344,9 @@ func (s *scene) kill(ctx context.Context) error {
 			return err
 		}
 		s.report.used("kill", s.n, before, s.usage.now())
+		if err := s.rawLast(ctx, "kill, seen", s.n-len(applied)); err != nil {
+			return err
+		}
 	}
 	return nil
 }

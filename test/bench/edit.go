@@ -86,6 +86,11 @@ func (s *scene) healed(ctx context.Context, marker string, places []place, edite
 
 // burst measures an edit of every application at once.
 func (s *scene) burst(ctx context.Context) error {
+	raw, rawBegan, err := s.rawAgain(ctx, "raw-burst", s.n)
+	if err != nil {
+		return err
+	}
+	s.spread("burst", raw, rawBegan, s.report.limit)
 	places := placesOf(s.n, "web", "service")
 	began := time.Now()
 	before := s.usage.now()
