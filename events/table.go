@@ -20,7 +20,7 @@ var Types = []Type{
 	{"convergence", "degraded", ScopeApplication, "applier", "A converged application lost its health.", &ConvergenceDegraded{}},
 	{"convergence", "held", ScopeApplication, "applier", "Waits for an approval: a guard stands before what would be deleted.", &ConvergenceHeld{}},
 	{"convergence", "superseded", ScopeApplication, "applier", "A newer revision came; this one is left out.", &ConvergenceSuperseded{}},
-	{"convergence", "rolledback", ScopeApplication, "applier", "Went back to the last good bundle.", &ConvergenceRolledBack{}},
+	{"convergence", "rolledback", ScopeApplication, "applier", "Went back to the last good bundle. Reserved: nothing publishes it yet.", &ConvergenceRolledBack{}},
 	{"divergence", "detected", ScopeKey, "auditor", "Live differs from Git: what, which tool, when, against which line of Git.", &DivergenceDetected{}},
 	{"divergence", "persisted", ScopeKey, "auditor", "A divergence is older than the application's alertAfter.", &DivergencePersisted{}},
 	{"divergence", "resolved", ScopeKey, "auditor", "A divergence is gone.", &DivergenceResolved{}},

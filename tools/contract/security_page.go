@@ -27,9 +27,9 @@ fails where one that it names is not; so do the tests themselves.
 | bad inputs in the corpus | %d, in %d sections |
 | inputs that fuzzing found and that are kept | %d |
 
-` + "`go test ./... -run TestAdvisory`" + ` runs the tests that are named for a class;
-` + "`make fuzz-short`" + ` gives each fuzz target 20 seconds, ` + "`make fuzz FUZZTIME=4h`" + ` as
-long as is said.
+` + "`go test ./... -run TestAdvisory`" + ` runs the tests that are named for a class, and
+` + "`make test`" + ` those, too, that bear other names; ` + "`make fuzz-short`" + ` gives each fuzz
+target 20 seconds, ` + "`make fuzz FUZZTIME=4h`" + ` as long as is said.
 
 ## Classes of advisories
 
