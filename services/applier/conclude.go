@@ -49,7 +49,9 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 		return nil, err
 	}
 	drafts = append(drafts, held...)
-	drafts = append(drafts, a.fail(t, failures)...)
+	if len(failures) > 0 || !plan.quiet() { // a moment's wait doesn't end what failed before it
+		drafts = append(drafts, a.fail(t, failures)...)
+	}
 	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied && plan.Awaited == nil)
 	a.await(ctx, t.app, plan)
 	t.carry(plan, done)

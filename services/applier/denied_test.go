@@ -100,6 +100,44 @@ func TestADeletionThatIsDeniedIsSaidAndTriedAgain(t *testing.T) {
 	}
 }
 
+// What fails as it did before is not said again because its deletions have waited,
+// without a word, for an application that was declared meanwhile.
+func TestAFailureThatWaitedForAnotherIsNotSaidAgain(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1")+configMapYAML("unwanted", "1"))
+	r.await("shop", "completed", 1)
+	allow := r.denyDeletions("unwanted")
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "failed", 1)
+
+	r.declare("other")
+	r.fleet()
+	r.sync()
+	r.eventually("it waits for the other", func() bool {
+		r.last.mu.Lock()
+		defer r.last.mu.Unlock()
+		return r.last.waiting["shop"] == "other"
+	})
+	r.commit("other", configMapYAML("other", "1"))
+	r.await("other", "completed", 1)
+	r.eventually("it waits no more", func() bool {
+		r.last.mu.Lock()
+		defer r.last.mu.Unlock()
+		_, waits := r.last.waiting["shop"]
+		return !waits
+	})
+	r.within("shop", func(context.Context) error { return nil })
+	if said := len(r.events("shop", "failed", "held")); said != 1 {
+		t.Errorf("it was said %d times%s", said, r.story("shop"))
+	}
+	allow()
+	r.await("shop", "completed", 2)
+	if applied := r.applied("shop", 2); applied.Counts.Pruned != 1 {
+		t.Errorf("got %+v", applied.Counts)
+	}
+}
+
 // An application that is withdrawn stays in its inventory until it may go.
 func TestAWithdrawalThatIsDeniedIsSaidAndTriedAgain(t *testing.T) {
 	r := newRig(t)
