@@ -140,7 +140,7 @@ func TestExitCodesWithoutASystem(t *testing.T) {
 		code int
 		says string
 	}{
-		"no command":      {nil, exitOK, ""},
+		"no command":      {[]string{}, exitOK, ""},
 		"unknown command": {[]string{"stats"}, exitUsage, `is it nats or status?`},
 		"unknown below":   {[]string{"dead-letters", "nope"}, exitUsage, `there is no command "dead-letters nope"`},
 		"help on unknown": {[]string{"stats", "--help"}, exitUsage, `there is no command "stats"; is it nats or status?`},

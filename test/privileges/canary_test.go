@@ -232,15 +232,18 @@ func (s *scene) breakDown() {
 	p.Path = filepath.Join(dir, "applier")
 	p.Arm(string(failpoint.ApplierAfterObject) + "=panic@1")
 	mark := s.Bus.Mark()
-	if err := p.Start(); err != nil {
-		s.t.Fatal(err)
-	}
 	patch := s.fill("hand edit that is healed in a panic", `{"stringData":{"a":"@@"}}`)
 	if err := s.Kube.Edit(s.ctx(), kubeSecrets, "canaries", "plain-0", patch, "kubectl-edit"); err != nil {
 		s.t.Fatal(err)
 	}
-	_, err = s.Bus.Wait(s.ctx(), mark, rig.Of("divergence.resolved", "plain")) // it was written before
-	if err != nil {
+	// An applier that begins looks at everything, and might put it back unseen.
+	if _, err := s.Bus.Wait(s.ctx(), mark, rig.Of("divergence.detected", "plain")); err != nil {
+		s.t.Fatalf("the edit isn't found: %v", err)
+	}
+	if err := p.Start(); err != nil {
+		s.t.Fatal(err)
+	}
+	if _, err := s.Bus.Wait(s.ctx(), mark, rig.Of("divergence.resolved", "plain")); err != nil { // it was written before
 		s.t.Fatalf("after the panic the edit isn't healed: %v", err)
 	}
 	said := "a panic that a failpoint injected at " + string(failpoint.ApplierAfterObject)
