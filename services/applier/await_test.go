@@ -233,7 +233,7 @@ func TestTheSoonestRetryCounts(t *testing.T) {
 		synctest.Wait()
 		a.later("shop", time.Minute)
 		in(time.Minute)
-		a.withdrawLater(app, nil) // what was declared is not any more
+		a.withdrawIn(app, nil, time.Second) // what was declared is not any more
 		a.later("shop", time.Hour)
 		in(time.Hour)
 		app.retry.Stop()

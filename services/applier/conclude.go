@@ -194,6 +194,7 @@ func listed(objs []events.Object, action events.Action) []events.AppliedObject {
 
 // again schedules the next attempt of what is not done.
 func (a *applier) again(t *task, plan Plan, unfinished bool) {
+	t.app.withdrawAt = time.Time{}
 	var soonest time.Time
 	for _, s := range plan.Steps {
 		if f := t.app.fights[s.Key()]; s.Op == OpKeep && f != nil && t.app.forgotten[s.Key()] && (soonest.IsZero() || f.until.Before(soonest)) {

@@ -99,6 +99,7 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 		policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
 		plan = planWithdrawal(w, live, policy) // with what was learnt meanwhile
 	}
+	app.since = time.Time{}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
 			w.Kept.Withheld = true
@@ -116,7 +117,12 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 // to be created anew; or until it was compared in this life of the log. If it
 // takes long, that is said.
 func (a *applier) putOff(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan, why string) ([]events.Draft, error) {
-	if a.withdrawLater(app, f) < blockedAfter {
+	if app.since.IsZero() {
+		app.since = bus.Now(ctx)
+	}
+	waited := bus.Now(ctx).Sub(app.since)
+	a.withdrawIn(app, f, min(max(awaitFirst, waited/2), retryMost))
+	if waited < a.patience {
 		return nil, nil
 	}
 	plan.Hold = &Hold{Digest: w.holdOf(), Reason: events.ReasonWithdrawalGuard, Message: why}
@@ -128,22 +134,35 @@ func (a *applier) putOff(ctx context.Context, app *application, f *fleetList, w 
 	return a.holdWithdrawal(ctx, app, f, plan)
 }
 
-// withdrawLater tries a withdrawal again after a while, and returns how often
-// that was asked.
-func (a *applier) withdrawLater(app *application, f *fleetList) int {
+// withdrawAgain tries a withdrawal that is blocked again after a while, ever more
+// rarely, and returns how often it was tried. A try that something else brought
+// forward, as each list and each sync does, counts for nothing.
+func (a *applier) withdrawAgain(app *application, f *fleetList) int {
+	now := time.Now()
+	if app.withdrawAt.IsZero() {
+		app.retries = 0 // those of its convergence
+	}
+	if !now.Before(app.withdrawAt) {
+		app.retries++
+		app.withdrawAt = now.Add(min(retryFirst<<min(app.retries-1, 10), retryMost))
+	}
+	a.withdrawIn(app, f, app.withdrawAt.Sub(now))
+	return app.retries
+}
+
+// withdrawIn tries a withdrawal again after a delay.
+func (a *applier) withdrawIn(app *application, f *fleetList, delay time.Duration) {
 	app.mu.Lock()
 	defer app.mu.Unlock()
 	if app.retry != nil {
 		app.retry.Stop()
 	}
 	app.retryAt = time.Time{}
-	app.retry = time.AfterFunc(min(retryFirst<<min(app.retries, 10), retryMost), func() {
+	app.retry = time.AfterFunc(delay, func() {
 		if a.ctx.Err() == nil {
 			a.withdrawAll(f)
 		}
 	})
-	app.retries++
-	return app.retries
 }
 
 // seeWithdrawn returns what is left of an inventory, and the application that
@@ -270,7 +289,7 @@ func withdrawnItems(plan Plan, results map[string]Result) ([]events.AppliedObjec
 // blockedWithdrawal says, once, that a withdrawal can't end yet.
 func (a *applier) blockedWithdrawal(ctx context.Context, app *application, f *fleetList, left []string, list events.AppliedObjects) ([]events.Draft, error) {
 	message := cut(left[0])
-	if a.withdrawLater(app, f) < blockedAfter || app.saidHold == message {
+	if a.withdrawAgain(app, f) < blockedAfter || app.saidHold == message {
 		return nil, nil
 	}
 	app.saidHold = message

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
@@ -179,6 +180,7 @@ func withdrawInANewLog(t *testing.T, obstruct func(*rig)) {
 		_, err := newInventories(r.core, nil).write(r.Context(), inv) // the new rig has cleaned it away
 		r.must(err)
 	}
+	r.patience = time.Second
 	r.start()
 	r.declare("other")
 	r.fleet()
@@ -263,7 +265,14 @@ func TestARenamedApplicationKeepsItsObjects(t *testing.T) {
 	uid := r.get(configMaps_, "before").GetUID()
 	delete(r.declared, "before")
 	r.declare("after")
-	r.fleet() // reaches the applier before the bundle of the new name can
+	for range 4 { // reaches the applier before the bundle of the new name can, and is looked at again and again
+		r.fleet()
+		r.sync()
+		r.begun("before")
+	}
+	if said := r.events("before", "withdrawn"); len(said) > 0 {
+		t.Errorf("a moment's wait was said:%s", r.story("before"))
+	}
 	r.commit("other", configMapYAML("other", "2"))
 	r.await("other", "completed", 2)
 	r.commit("after", configMapYAML("before", "1"))

@@ -36,7 +36,7 @@ func (a *applier) sayWithdrawn(ctx context.Context, app *application, f *fleetLi
 	}
 	if !said {
 		if app.telling { // it was meant to be in the log by now
-			a.withdrawLater(app, f)
+			a.withdrawAgain(app, f)
 		} else {
 			a.consumer.Observe(app.name, a.observation("withdrawn", app.name, f.event), func(ctx context.Context) ([]events.Draft, error) {
 				return a.withdraw(ctx, app, "")
