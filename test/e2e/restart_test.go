@@ -42,8 +42,8 @@ func TestKillAtEachBoundary(t *testing.T) {
 // right, and told to be over once.
 func TestKillWhileADivergenceIsHealed(t *testing.T) {
 	s := play(t, "healing", one("0"))
-	s.eventually("cm", "0")
 	for _, service := range rig.Services {
+		s.begun()
 		mark := s.Bus.Mark()
 		if err := s.Kube.Edit(s.ctx(), rig.ConfigMaps, s.namespace, "cm", `{"data":{"v":"hand"}}`, "kubectl-edit"); err != nil {
 			t.Fatal(err)

@@ -182,6 +182,16 @@ func (s *scene) settled() {
 	s.await(0, "convergence.completed", rig.Of("convergence.completed", s.app))
 }
 
+// begun waits until the applier is through with the look at everything that it
+// begins with, in whose queue a commit comes behind it: what is edited by hand
+// before that is put back, and nobody is told.
+func (s *scene) begun() {
+	s.t.Helper()
+	s.settled()
+	mark := s.Bus.Mark()
+	s.converged(mark, s.commit(map[string]string{"deploy/begun.yaml": configMap("begun", fmt.Sprint("by event ", mark))}))
+}
+
 // value is the value of key "v" in a ConfigMap, empty where there is none.
 func (s *scene) value(name string) string {
 	s.t.Helper()
