@@ -114,7 +114,7 @@ func TestOnlyWhatStrikesCounts(t *testing.T) {
 		get(t.Context(), w.Git.URL+"/repo.git/info/refs?service=git-upload-pack")
 	}
 	ask := func(t *testing.T, w *World) {
-		for range 20 { // some faults meet a share of what comes
+		for range 200 { // some faults meet a share of what comes, at random
 			get(t.Context(), w.Links.Kube["applier"].URL())
 		}
 	}
