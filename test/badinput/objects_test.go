@@ -8,6 +8,7 @@ import (
 	"crypto/sha1" // Git's own
 	"encoding/binary"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -125,7 +126,7 @@ func (o objects) write(bare string, refs map[string]string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, deflate(append(fmt.Appendf(nil, "%s %d\x00", obj.kind, len(obj.data)), obj.data...)), 0o600); err != nil {
+		if err := deposit(bare, path, deflate(append(fmt.Appendf(nil, "%s %d\x00", obj.kind, len(obj.data)), obj.data...))); err != nil {
 			return err
 		}
 	}
@@ -134,11 +135,27 @@ func (o objects) write(bare string, refs map[string]string) error {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			return err
 		}
-		if err := os.WriteFile(path, []byte(id+"\n"), 0o600); err != nil {
+		if err := deposit(bare, path, []byte(id+"\n")); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// deposit writes a file of a repository that is being read meanwhile: it is there as a
+// whole, or not at all.
+func deposit(bare, path string, data []byte) error {
+	f, err := os.CreateTemp(bare, "deposit")
+	if err != nil {
+		return err
+	}
+	if _, err := f.Write(data); err != nil {
+		return errors.Join(err, f.Close())
+	}
+	if err := f.Close(); err != nil {
+		return err
+	}
+	return os.Rename(f.Name(), path)
 }
 
 var packKinds = map[string]byte{"commit": 1, "tree": 2, "blob": 3, "tag": 4}
