@@ -102,9 +102,18 @@ func (s *story) send(ctx context.Context, repo *gitserver.Repo) error {
 		return err
 	}
 	s.pushed = time.Now()
-	err := s.rig.Ring(ctx, repo)
-	if err != nil && s.without != "watcher" {
-		return err
+	if s.without == "watcher" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, s.patience)
+	defer cancel()
+	var refused error // the watcher may not listen yet
+	err := rig.Until(ctx, func(ctx context.Context) (bool, error) {
+		refused = s.rig.Ring(ctx, repo)
+		return refused == nil, nil
+	})
+	if err != nil {
+		return fmt.Errorf("ring the webhook: %w", errors.Join(err, refused))
 	}
 	return nil
 }

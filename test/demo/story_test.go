@@ -56,7 +56,7 @@ func telling(t *testing.T, bin, without string) (string, error) {
 	var out bytes.Buffer
 	s := &story{rig: r, out: receivers, tell: &teller{out: &out}, without: without, patience: patience}
 	if without != "" {
-		s.patience = 8 * time.Second // what is left out never comes
+		s.patience = 15 * time.Second // what is left out never comes
 	}
 	err = s.tellAll(t.Context())
 	return out.String(), err
