@@ -48,6 +48,9 @@ func (w *World) settle(ctx context.Context, view *gitView, lifting time.Time) (Q
 		owes := time.Since(from) < owedWithin && w.record.owed(view) != ""
 		if len(problems) == 0 && behind == "" && !owes {
 			live, err := w.atRest(ctx, view)
+			if err == nil && time.Since(from) < owedWithin {
+				err = w.booksClosed(ctx, view)
+			}
 			// What was told while the last input was worked off counts too.
 			if err == nil && w.record.behind(view) == "" {
 				q.Live = live
@@ -96,6 +99,39 @@ func (w *World) atRest(ctx context.Context, view *gitView) ([]State, error) {
 		return nil, errNotAtRest
 	}
 	return live, nil
+}
+
+// booksClosed says whether every inventory is known as it is, and none is left of
+// an application that is declared no more. The applier writes them, and removes
+// those, after what it says, and the log doesn't tell: what comes of it late would
+// look like a write that nothing asked for.
+func (w *World) booksClosed(ctx context.Context, view *gitView) error {
+	list, err := w.Kube.Typed.CoreV1().ConfigMaps(systemNamespace).List(ctx, metav1.ListOptions{LabelSelector: labelInventory})
+	if err != nil {
+		return fmt.Errorf("list the inventories: %w", err)
+	}
+	known := w.record.books()
+	for _, m := range list.Items {
+		app := strings.TrimPrefix(m.Name, "inventory.")
+		if _, declared := view.declared[app]; !declared || known[app] != number(m.ResourceVersion) {
+			return errNotAtRest
+		}
+	}
+	if len(known) > len(list.Items) {
+		return errNotAtRest
+	}
+	return nil
+}
+
+// books are the versions of the inventories that were last seen, by application.
+func (r *Recorder) books() map[string]uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	versions := make(map[string]uint64, len(r.inventories))
+	for app, inv := range r.inventories {
+		versions[app] = inv.Version
+	}
+	return versions
 }
 
 // objects are all that were last seen.
