@@ -55,6 +55,9 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied && plan.Awaited == nil)
 	a.await(ctx, t.app, plan)
 	t.carry(plan, done)
+	if t.cause == causeRevision && len(drafts) == 0 && !inv.Fence.Applied && t.app.saidFailure == "" {
+		t.waits() // what is on its way out takes long
+	}
 	a.lookAtHealth(t.app.name)
 	for other := range passedTo(plan) {
 		a.poke(other)
@@ -119,7 +122,9 @@ func tally(done *outcome, entries map[string]Entry) (events.Counts, []events.App
 		case OpOrphan:
 			o.Action = events.ActionOrphaned
 		case OpForget:
-			continue
+			if r.Action != events.ActionPruned { // by an earlier try of the same revision
+				continue
+			}
 		}
 		switch o.Action {
 		case events.ActionCreated:
@@ -194,7 +199,7 @@ func listed(objs []events.Object, action events.Action) []events.AppliedObject {
 
 // again schedules the next attempt of what is not done.
 func (a *applier) again(t *task, plan Plan, unfinished bool) {
-	t.app.withdrawAt = time.Time{}
+	t.app.withdrawAt, t.app.putOffSince = time.Time{}, time.Time{} // it is declared
 	var soonest time.Time
 	for _, s := range plan.Steps {
 		if f := t.app.fights[s.Key()]; s.Op == OpKeep && f != nil && t.app.forgotten[s.Key()] && (soonest.IsZero() || f.until.Before(soonest)) {

@@ -114,16 +114,28 @@ type outcome struct {
 	requests int
 }
 
-// carry keeps what was done of a revision whose deletions wait, for the event
-// that says all of it in the end.
+// deletes says that something is on its way out that was deleted.
+func (o *outcome) deletes() bool {
+	for _, r := range o.results {
+		if r.Action == events.ActionPruned && !r.Gone && r.Err == nil {
+			return true
+		}
+	}
+	return false
+}
+
+// carry keeps what was done of a revision whose deletions wait, or take long, for
+// the event that says all of it in the end.
 func (t *task) carry(plan Plan, done *outcome) {
 	t.app.carried, t.app.carriedOf = outcome{}, events.Order{}
-	if !plan.quiet() {
+	if !plan.quiet() && !done.deletes() {
 		return
 	}
 	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
 	t.app.carried, t.app.carriedOf = *done, order(t.event)
-	t.waits()
+	if plan.quiet() {
+		t.waits()
+	}
 }
 
 // carried is what was done of the task's revision already.

@@ -6,6 +6,7 @@ import (
 	"context"
 	"encoding/base64"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -243,7 +244,7 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 	r.commit("shop", configMapYAML("one", "1")+configMapYAML("stuck", "1"))
 	r.await("shop", "completed", 1)
 	r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":["example.com/stay"]}}`)
-	r.commit("shop", configMapYAML("one", "1"))
+	r.commit("shop", configMapYAML("one", "2"))
 	r.eventually("its deletion is asked for", func() bool {
 		u := r.get(configMaps_, "stuck")
 		return u != nil && u.GetDeletionTimestamp() != nil
@@ -258,8 +259,52 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 	}
 	r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":null}}`)
 	r.await("shop", "completed", 2)
+	if applied := r.applied("shop", 2); applied.Counts != (events.Counts{Configured: 1, Pruned: 1}) || applied.Objects.Count != 2 {
+		t.Errorf("what was deleted is not told: %+v", applied)
+	}
 	if inv, _ := r.inventory("shop"); len(inv.Entries) != 1 || !inv.Fence.Applied {
 		t.Errorf("got %+v", inv)
+	}
+}
+
+// A revision that waits for what is being deleted, by it or by somebody else, and
+// that a newer one overtakes meanwhile, is said to be superseded, unless it was said
+// to fail before.
+func TestARevisionIsOvertakenWhileADeletionTakesLong(t *testing.T) {
+	for name, c := range map[string]struct{ second, third string }{
+		"its own":         {configMapYAML("one", "2"), configMapYAML("one", "3")},
+		"somebody else's": {configMapYAML("one", "2") + configMapYAML("stuck", "2"), configMapYAML("one", "3") + configMapYAML("stuck", "3")},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r := newRig(t)
+			r.start()
+			r.commit("shop", configMapYAML("one", "1")+configMapYAML("stuck", "1"))
+			r.await("shop", "completed", 1)
+			r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":["example.com/stay"]}}`)
+			if name != "its own" {
+				r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), "stuck", metav1.DeleteOptions{}))
+			}
+			overtaken := r.commit("shop", c.second)
+			r.eventually("its deletion is asked for", func() bool {
+				inv, _ := r.inventory("shop")
+				u := r.get(configMaps_, "stuck")
+				return u != nil && u.GetDeletionTimestamp() != nil && inv.Fence.Sequence == overtaken.Sequence
+			})
+			r.within("shop", func(context.Context) error { return nil })
+			r.commit("shop", c.third)
+			r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":null}}`)
+			r.await("shop", "completed", 2)
+			r.nats.Idle(t, "applier-local")
+			var said []string
+			for _, e := range r.events("shop") {
+				if e.Sequence == overtaken.Sequence {
+					said = append(said, e.Type.Verb)
+				}
+			}
+			if !slices.Equal(said, []string{"superseded"}) && !slices.Equal(said, []string{"failed"}) {
+				t.Errorf("of the overtaken revision was said: %v%s", said, r.story("shop"))
+			}
+		})
 	}
 }
 
