@@ -38,6 +38,7 @@ type application struct {
 	saidHold    string
 	retries     int
 	withdrawAt  time.Time // when its withdrawal, which is blocked, is tried again; zero: it isn't
+	putOffSince time.Time // when it began that its withdrawal is put off; zero: it isn't
 	alone       int       // how often in a row it alone got no answer of the API server
 	since       time.Time // when it began that its deletions wait for another application; zero: they don't
 	// carried is what was done of the revision carriedOf, and not said yet.

@@ -361,7 +361,7 @@ func TestHealsWhileTheNewestRevisionIsRefused(t *testing.T) {
 // One object behind a webhook that hangs is no outage: the others go on.
 func TestAnObjectThatGetsNoAnswerHoldsUpNobody(t *testing.T) {
 	r := newRig(t)
-	r.timeout = time.Second
+	r.timeout = 5 * time.Second // which the other object's write has as well
 	r.wrap = func(next http.RoundTripper) http.RoundTripper {
 		return roundTripper(func(req *http.Request) (*http.Response, error) {
 			if req.Method == http.MethodPatch && path.Base(req.URL.Path) == "hangs" {

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -77,6 +79,10 @@ func TestACRDThatWasPrunedComesBackWithItsResource(t *testing.T) {
 	r.approve("needle", payload[*events.ConvergenceHeld](r.await("needle", "held", 1)).Hold)
 	r.await("needle", "failed", 1)
 	r.diverged(without, events.Object{Group: "example.com", Version: "v1", Kind: "Needle", Namespace: r.namespace, Name: "one"})
+	r.eventually("the CRD is gone", func() bool {
+		_, err := r.admin.Resource(definitions).Get(t.Context(), "needles.example.com", metav1.GetOptions{})
+		return apierrors.IsNotFound(err)
+	})
 	from := time.Now()
 	r.commit("needle", crd+resource)
 	r.await("needle", "completed", 2)

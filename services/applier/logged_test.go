@@ -149,7 +149,7 @@ func TestWhatWasSaidIsAskedAgain(t *testing.T) {
 		"the connection was lost": func() {
 			r.nats.Down(t)
 			r.eventually("it is lost", func() bool { return !conn.Connected() })
-			r.nats.Up(t)
+			r.up()
 			r.eventually("it is back", func() bool { return conn.Connected() && other.Connected() })
 			say()
 		},

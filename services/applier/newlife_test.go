@@ -15,7 +15,7 @@ func (r *rig) lose() {
 	store := r.nats.Store()
 	r.nats.Down(r)
 	r.must(os.RemoveAll(store))
-	r.nats.Up(r)
+	r.up()
 	r.fleet()
 }
 

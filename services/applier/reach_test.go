@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	authenticationv1 "k8s.io/api/authentication/v1"
+	authorizationv1 "k8s.io/api/authorization/v1"
 	rbacv1 "k8s.io/api/rbac/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
@@ -103,7 +104,24 @@ func (r *rig) grant(folder string) *rest.Config {
 	r.must(err)
 	as := rest.AnonymousClientConfig(admin)
 	as.BearerToken = token.Status.Token
+	r.mayApply(as)
 	return as
+}
+
+// mayApply waits until an identity may do what was granted: a role is the sum of
+// others when the controller manager has made it that, and holds when the API
+// server has heard of it.
+func (r *rig) mayApply(as *rest.Config) {
+	r.Helper()
+	typed, err := kubernetes.NewForConfig(as)
+	r.must(err)
+	review := &authorizationv1.SelfSubjectAccessReview{Spec: authorizationv1.SelfSubjectAccessReviewSpec{
+		ResourceAttributes: &authorizationv1.ResourceAttributes{Namespace: r.namespace, Verb: "list", Resource: "configmaps"},
+	}}
+	r.eventually("what was granted holds", func() bool {
+		answer, err := typed.AuthorizationV1().SelfSubjectAccessReviews().Create(r.Context(), review, metav1.CreateOptions{})
+		return err == nil && answer.Status.Allowed
+	})
 }
 
 // inNamespace has the rest of a test happen in a namespace.
@@ -286,7 +304,9 @@ subjects: [{kind: ServiceAccount, namespace: `+own+`, name: default}]
 }
 
 // With the rights of the overlay cluster-wide a Secret goes where that is granted,
-// and nowhere else; it is pruned, and its inventory rebuilt, by that right alone.
+// and nowhere else; it is pruned, and its inventory rebuilt, by that right alone. What
+// carries the label of an application anywhere in the cluster is rebuilt: its name is
+// no other test's.
 func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
 	r := newRig(t)
 	identity, _, err := seal.EnsureIdentity(filepath.Join(t.TempDir(), "age.key"))
@@ -294,29 +314,29 @@ func TestClusterWideAppliesSecretsWhereThatIsGranted(t *testing.T) {
 	r.identity = &identity
 	t.Cleanup(func() {
 		if t.Failed() {
-			t.Logf("of web it was said:%s", r.story("web"))
+			t.Logf("of sealed it was said:%s", r.story("sealed"))
 		}
 	})
 	as := r.grant("overlays/cluster-wide")
 	stop := r.startOn(as)
 
-	const secretYAML = "apiVersion: v1\nkind: Secret\nmetadata: {name: web}\nstringData: {password: horse}\n---\n"
-	wants(t, r.refused("web", secretYAML+configMapYAML("one", "1")).Message, "Secret in the namespace "+r.namespace, "grant")
+	const secretYAML = "apiVersion: v1\nkind: Secret\nmetadata: {name: sealed}\nstringData: {password: horse}\n---\n"
+	wants(t, r.refused("sealed", secretYAML+configMapYAML("one", "1")).Message, "Secret in the namespace "+r.namespace, "grant")
 	r.commit("beside", configMapYAML("beside", "1"))
 	r.await("beside", "completed", 1)
 
 	r.grant("secrets")
 	r.sync()
-	r.await("web", "completed", 1)
-	r.edit(secrets, "web", `{"stringData":{"password":"cow"}}`)
-	r.diverged(r.rendered("web"), events.Object{Version: "v1", Kind: "Secret", Namespace: r.namespace, Name: "web"})
-	if healed := r.applied("web", 2); healed.Counts.Configured != 1 {
+	r.await("sealed", "completed", 1)
+	r.edit(secrets, "sealed", `{"stringData":{"password":"cow"}}`)
+	r.diverged(r.rendered("sealed"), events.Object{Version: "v1", Kind: "Secret", Namespace: r.namespace, Name: "sealed"})
+	if healed := r.applied("sealed", 2); healed.Counts.Configured != 1 {
 		t.Errorf("got %+v", healed.Counts)
 	}
 
 	stop()
-	r.must(r.admin.Resource(configMaps_).Namespace(systemNamespace).Delete(r.Context(), inventoryName("web"), metav1.DeleteOptions{}))
-	r.commit("web", configMapYAML("one", "1"))
+	r.must(r.admin.Resource(configMaps_).Namespace(systemNamespace).Delete(r.Context(), inventoryName("sealed"), metav1.DeleteOptions{}))
+	r.commit("sealed", configMapYAML("one", "1"))
 	r.startOn(as)
-	r.eventually("the Secret is pruned", func() bool { return r.get(secrets, "web") == nil })
+	r.eventually("the Secret is pruned", func() bool { return r.get(secrets, "sealed") == nil })
 }

@@ -77,6 +77,8 @@ type rig struct {
 	last *applier
 	conn *bus.Conn
 
+	hears *nats.Conn // brings what is seen
+
 	mu   sync.Mutex
 	seen []events.Event
 }
@@ -114,8 +116,8 @@ func rigWith(t testing.TB, lab *kubelab.Cluster, s *bustest.Server) *rig {
 	r.clean()
 	t.Cleanup(r.clean)
 	r.create(namespaces, "", `{apiVersion: v1, kind: Namespace, metadata: {name: `+r.namespace+`}}`)
-	nc := s.Dial(t, "reader")
-	_, err = nc.Subscribe("plumbline.v1.>", func(m *nats.Msg) {
+	r.hears = s.Dial(t, "reader")
+	_, err = r.hears.Subscribe("plumbline.v1.>", func(m *nats.Msg) {
 		e, err := events.Decode(m.Subject, m.Header, m.Data, 0)
 		if err != nil {
 			t.Errorf("event on %s: %v", m.Subject, err)
@@ -126,7 +128,7 @@ func rigWith(t testing.TB, lab *kubelab.Cluster, s *bustest.Server) *rig {
 		r.seen = append(r.seen, e)
 	})
 	r.must(err)
-	r.must(nc.Flush())
+	r.must(r.hears.Flush())
 	return r
 }
 
@@ -216,6 +218,14 @@ func (r *rig) begun(names ...string) {
 	for _, queue := range append([]string{".resync"}, names...) {
 		r.within(queue, func(context.Context) error { return nil })
 	}
+}
+
+// up starts the bus again, and waits until what is said is heard again.
+func (r *rig) up() {
+	r.Helper()
+	r.nats.Up(r)
+	r.eventually("what is said is heard", r.hears.IsConnected)
+	r.must(r.hears.Flush())
 }
 
 // declare sets what the fleet says of an application; publish with fleet.

@@ -99,7 +99,7 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 		policy.claimed, policy.observers = a.claimed(app.name, w.Entries)
 		plan = planWithdrawal(w, live, policy) // with what was learnt meanwhile
 	}
-	app.since = time.Time{}
+	app.putOffSince = time.Time{}
 	if plan.Hold != nil {
 		if !w.Kept.Withheld {
 			w.Kept.Withheld = true
@@ -117,10 +117,10 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 // to be created anew; or until it was compared in this life of the log. If it
 // takes long, that is said.
 func (a *applier) putOff(ctx context.Context, app *application, f *fleetList, w withdrawal, plan Plan, why string) ([]events.Draft, error) {
-	if app.since.IsZero() {
-		app.since = bus.Now(ctx)
+	if app.putOffSince.IsZero() {
+		app.putOffSince = bus.Now(ctx)
 	}
-	waited := bus.Now(ctx).Sub(app.since)
+	waited := bus.Now(ctx).Sub(app.putOffSince)
 	a.withdrawIn(app, f, min(max(awaitFirst, waited/2), retryMost))
 	if waited < a.patience {
 		return nil, nil
