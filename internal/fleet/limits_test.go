@@ -84,18 +84,19 @@ func TestLargeFleet(t *testing.T) {
 		}
 		in = append(in, files(fmt.Sprintf("apps-%d.yaml", i), documents(texts...))...)
 	}
-	start := time.Now()
-	state := fleet.Merge(fleet.State{}, fleet.Parse(in), recipient)
-	if len(state.Applications) != applications {
-		t.Fatalf("%d applications, %d rejections", len(state.Applications), len(state.Rejections))
-	}
-	in[0].Data = []byte("kind: [") // now every application is held
-	state = fleet.Merge(state, fleet.Parse(in), recipient)
-	if lists := state.Lists(); len(lists["local"]) != applications || !lists["local"][0].Held {
-		t.Errorf("%d listed", len(lists["local"]))
-	}
-	if took := time.Since(start); took > 20*time.Second {
-		t.Errorf("took %s", took)
+	took := processor(t, func() {
+		state := fleet.Merge(fleet.State{}, fleet.Parse(in), recipient)
+		if len(state.Applications) != applications {
+			t.Fatalf("%d applications, %d rejections", len(state.Applications), len(state.Rejections))
+		}
+		in[0].Data = []byte("kind: [") // now every application is held
+		state = fleet.Merge(state, fleet.Parse(in), recipient)
+		if lists := state.Lists(); len(lists["local"]) != applications || !lists["local"][0].Held {
+			t.Errorf("%d listed", len(lists["local"]))
+		}
+	})
+	if took > 20*time.Second {
+		t.Errorf("took %s of processor time", took)
 	}
 }
 
