@@ -4,7 +4,6 @@ package natsserver_test
 
 import (
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
 
@@ -36,7 +35,7 @@ func TestAPlainSubscriberHearsWhatIsStored(t *testing.T) {
 		if _, err := watcher.Publish(t.Context(), stored, []byte(user)); err != nil {
 			t.Fatal(err)
 		}
-		m, err := sub.NextMsg(5 * time.Second)
+		m, err := sub.NextMsg(bustest.Timeout)
 		if err != nil {
 			t.Fatalf("%s hears nothing: %v", user, err)
 		}
