@@ -122,10 +122,13 @@ func TestPoisonIsQuarantinedAndLifted(t *testing.T) {
 	}
 }
 
-// The delays are those of the list, exactly: the server would add its own.
+// The delays are those of the list: the server would add its own. Only what comes
+// too early is told from a machine that is slow, so each step is one that a wrong
+// delay undercuts: that of another delivery, of the failures counted, of the
+// server's own reckoning, or of the list where the handler asks for another.
 func TestBackoffIsTheConsumersList(t *testing.T) {
 	s := bustest.Start(t)
-	list := []time.Duration{200 * time.Millisecond, 1200 * time.Millisecond, 50 * time.Millisecond}
+	list := []time.Duration{2500 * time.Millisecond, 2 * time.Second, 3 * time.Second, 2 * time.Second}
 	s.Backoff(t, "renderer", list...)
 	publish(t, s.Connect(t, "watcher"), commit("bad", "1"))
 	at := make(chan time.Time, 10)
@@ -133,17 +136,19 @@ func TestBackoffIsTheConsumersList(t *testing.T) {
 	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(context.Context, events.Event) ([]events.Draft, error) {
 		at <- time.Now()
 		switch calls.Add(1) {
-		case 1, 2:
+		case 1:
+			return nil, fault.RetryAfter(errBroken, 10*time.Millisecond)
+		case 2, 3:
 			return nil, errBroken
-		case 3:
-			return nil, fault.RetryAfter(errBroken, 700*time.Millisecond)
+		case 4:
+			return nil, fault.RetryAfter(errBroken, 2500*time.Millisecond)
 		}
 		return nil, nil
 	}, bus.Options{}))
 	last := <-at
-	for i, want := range []time.Duration{list[0], list[1], 700 * time.Millisecond} {
+	for i, want := range []time.Duration{10 * time.Millisecond, list[1], list[2], 2500 * time.Millisecond} {
 		next := <-at
-		if got := next.Sub(last); got < want-20*time.Millisecond || got > want+800*time.Millisecond {
+		if got := next.Sub(last); got < want-20*time.Millisecond || got > want+10*time.Second {
 			t.Errorf("delay %d is %s, want %s", i, got, want)
 		}
 		last = next
@@ -155,7 +160,7 @@ func TestOutagePausesAndCountsNothing(t *testing.T) {
 	s := bustest.Start(t)
 	// What is in hand must not come again because the machine is slow: each
 	// input is to be done once.
-	s.Backoff(t, "renderer", append([]time.Duration{2 * time.Second}, quick[1:]...)...)
+	s.Backoff(t, "renderer", append([]time.Duration{10 * time.Second}, quick[1:]...)...)
 	watcher := s.Connect(t, "watcher")
 	var out atomic.Bool
 	out.Store(true)
@@ -364,14 +369,16 @@ func TestStopGivesBackWhatHasJustCome(t *testing.T) {
 // nobody else is given them.
 func TestHeartbeat(t *testing.T) {
 	s := bustest.Start(t)
-	s.Backoff(t, "renderer", time.Second)
+	s.Backoff(t, "renderer", 3*time.Second) // a beat each second: one may be late by two
 	publish(t, s.Connect(t, "watcher"), commit("a", "1"), commit("a", "2"))
 	var calls atomic.Int32
 	for range 2 {
 		bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(ctx context.Context, _ events.Event) ([]events.Draft, error) {
-			calls.Add(1)
+			if calls.Add(1) > 1 {
+				return nil, nil
+			}
 			select {
-			case <-time.After(2500 * time.Millisecond):
+			case <-time.After(7 * time.Second):
 			case <-ctx.Done():
 			}
 			return nil, nil
@@ -518,9 +525,10 @@ func TestWaitingInputsLeaveRoom(t *testing.T) {
 	group.Wait()
 	var put atomic.Int32
 	good := make(chan struct{})
+	var once sync.Once // it may come again
 	bustest.Run(t, s.Connect(t, "renderer").Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
 		if in.Application == "good" {
-			close(good)
+			once.Do(func() { close(good) })
 			return nil, nil
 		}
 		put.Add(1)
@@ -530,7 +538,7 @@ func TestWaitingInputsLeaveRoom(t *testing.T) {
 	publish(t, watcher, commit("good", "1"))
 	select {
 	case <-good:
-	case <-time.After(10 * time.Second):
+	case <-time.After(bustest.Timeout):
 		t.Error("those that wait take the place of one that doesn't")
 	}
 }
@@ -601,14 +609,21 @@ func TestOutagesLeaveNothingBehind(t *testing.T) {
 		return nil, nil
 	}, bus.Options{}))
 	subscriptions := 0
+	js := s.JetStream(t)
 	for n := range 3 {
 		publish(t, watcher, commit("shop", fmt.Sprint(n)))
 		<-got
 		s.Idle(t, "renderer")
-		if now := bus.Subscriptions(renderer); n == 0 {
+		// Between two pulls there is one subscription less, and for a moment there
+		// may be that of the last pull beside that of the next.
+		now := 0
+		bustest.Eventually(t, fmt.Sprintf("a pull stands after %d outages, with no more subscriptions than at first", n), func() bool {
+			c, err := js.Consumer(t.Context(), natsconfig.StreamEvents, "renderer")
+			now = bus.Subscriptions(renderer)
+			return err == nil && c.CachedInfo().NumWaiting > 0 && (n == 0 || now <= subscriptions)
+		})
+		if n == 0 {
 			subscriptions = now
-		} else if now > subscriptions {
-			t.Errorf("after %d outages the client has %d subscriptions, at first it had %d", n, now, subscriptions)
 		}
 		s.Down(t)
 		bustest.Eventually(t, "the renderer has lost the bus", func() bool { return !renderer.Connected() })
