@@ -140,15 +140,18 @@ func overARestart(t *testing.T, s *bustest.Server, c *bus.Conn, posts []bus.Post
 
 func TestPostsThatAreDenied(t *testing.T) {
 	s := bustest.Start(t)
-	start := time.Now()
-	for i, p := range each(t, s.Connect(t, "renderer"), posts(3, "a")) {
-		if !errors.Is(p.Err, bus.ErrDenied) {
-			t.Errorf("%d: %v, want ErrDenied", i, p.Err)
+	renderer := s.Connect(t, "renderer")
+	// A refusal that is waited for takes five seconds each time; a loaded machine
+	// takes as long now and then.
+	bustest.Eventually(t, "refusals are not waited for", func() bool {
+		start := time.Now()
+		for i, p := range each(t, renderer, posts(3, "a")) {
+			if !errors.Is(p.Err, bus.ErrDenied) {
+				t.Errorf("%d: %v, want ErrDenied", i, p.Err)
+			}
 		}
-	}
-	if took := time.Since(start); took > 4*time.Second {
-		t.Errorf("it took %s: a refusal was waited for", took)
-	}
+		return time.Since(start) < 4*time.Second
+	})
 }
 
 // What waits for the server waits no longer than its context: before anything is
