@@ -140,22 +140,25 @@ func TestCompareAndSetOverAFilter(t *testing.T) {
 func TestRefusalsAreSaidAtOnce(t *testing.T) {
 	s := bustest.Start(t)
 	renderer := s.Connect(t, "renderer")
-	start := time.Now()
-	if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); !errors.Is(err, bus.ErrDenied) {
-		t.Errorf("publish another's event: %v, want ErrDenied", err)
-	}
-	if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); err == nil || err.Error() != "publish to plumbline.v1.commit.observed.local.shop: the bus denies it" {
-		t.Errorf("the refusal reads %q, want it said once", err)
-	}
-	if _, err := s.Connect(t, "applier-local").Read(t.Context(), bus.Range{}, func(bus.Record) error { return nil }); !errors.Is(err, bus.ErrDenied) {
-		t.Errorf("read the log: %v, want ErrDenied", err)
-	}
-	if err := renderer.Consumer("watcher", ignore, bus.Options{}).Run(t.Context()); !errors.Is(err, bus.ErrDenied) {
-		t.Errorf("another's consumer: %v, want ErrDenied", err)
-	}
-	if took := time.Since(start); took > 10*time.Second {
-		t.Errorf("it took %s: a refusal was waited for", took)
-	}
+	applier := s.Connect(t, "applier-local")
+	// One that is waited for takes as long each time; a loaded machine does now and
+	// then.
+	bustest.Eventually(t, "refusals are said at once", func() bool {
+		start := time.Now()
+		if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); !errors.Is(err, bus.ErrDenied) {
+			t.Errorf("publish another's event: %v, want ErrDenied", err)
+		}
+		if _, err := renderer.Publish(t.Context(), events.Cause{ID: "x"}, commit("shop", "a")); err == nil || err.Error() != "publish to plumbline.v1.commit.observed.local.shop: the bus denies it" {
+			t.Errorf("the refusal reads %q, want it said once", err)
+		}
+		if _, err := applier.Read(t.Context(), bus.Range{}, func(bus.Record) error { return nil }); !errors.Is(err, bus.ErrDenied) {
+			t.Errorf("read the log: %v, want ErrDenied", err)
+		}
+		if err := renderer.Consumer("watcher", ignore, bus.Options{}).Run(t.Context()); !errors.Is(err, bus.ErrDenied) {
+			t.Errorf("another's consumer: %v, want ErrDenied", err)
+		}
+		return time.Since(start) < 10*time.Second
+	})
 }
 
 func TestEventsAreCapped(t *testing.T) {
