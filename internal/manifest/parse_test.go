@@ -268,7 +268,15 @@ func FuzzParse(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name string, data []byte) {
 		began := time.Now()
 		objects, err := manifest.Parse(name, data)
-		if took := time.Since(began); took > 10*time.Second {
+		took := time.Since(began)
+		for range 2 { // what is slow by itself is so each time, a loaded machine is not
+			if took > 10*time.Second {
+				began = time.Now()
+				_, _ = manifest.Parse(name, data)
+				took = min(took, time.Since(began))
+			}
+		}
+		if took > 10*time.Second {
 			t.Fatalf("%d bytes took %s", len(data), took)
 		}
 		if err != nil {
