@@ -18,11 +18,11 @@ func TestAdvisoryC18AnInputThatKillsItsChildrenIsQuarantined(t *testing.T) {
 	server := bustest.Start(t)
 	server.Backoff(t, "renderer", 50*time.Millisecond, 50*time.Millisecond, 50*time.Millisecond)
 	l := labOn(t, server)
-	l.start()
+	r := l.make(testLimits)
 	var deadly atomic.Bool
 	var deaths atomic.Int64
 	deadly.Store(true)
-	l.renderer.pool.launch = func() (*worker, error) {
+	r.pool.launch = func() (*worker, error) {
 		w, err := start()
 		if err == nil && deadly.Load() {
 			deaths.Add(1)
@@ -30,6 +30,9 @@ func TestAdvisoryC18AnInputThatKillsItsChildrenIsQuarantined(t *testing.T) {
 		}
 		return w, err
 	}
+	// Without the look at the level at the start: one that finds the poison is a
+	// second input, which has tries of its own.
+	bustest.Run(t, r.consumer)
 	poison := l.push(l.app("poison", "app"), good)
 	failed := as[*events.RenderFailed](t, l.outcome(poison))
 	if failed.Reason != events.ReasonQuarantined || deaths.Load() != 6 {
