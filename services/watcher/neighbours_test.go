@@ -168,6 +168,7 @@ func TestLargeDeclarationHoldsNoOtherBack(t *testing.T) {
 	l.do(l.fleet.Put(map[string]string{"clusters/shop.yaml": repository("shop", l.shop.URL) + large + application("web", "shop", "")}))
 	l.watch()
 	l.observed("web", a)
+	l.awaitList("api held", "web") // rejections are said before it
 	if n := len(l.log("fleet.rejected")); n != 1 {
 		t.Errorf("%d rejections, want one", n)
 	}
