@@ -346,7 +346,8 @@ func TestTwoWatchersByMistake(t *testing.T) {
 
 func TestOneListingServesAllApplicationsAndTheFleet(t *testing.T) {
 	l := newLab(t, gitserver.Options{})
-	text := repository("mono", l.fleet.URL)
+	// The looks are those of the test: a poll that comes in between would count.
+	text := strings.Replace(repository("mono", l.fleet.URL), "interval: 1s", "interval: 1h", 1)
 	files := map[string]string{}
 	for i := range 20 {
 		name := fmt.Sprintf("app-%02d", i)
@@ -366,6 +367,8 @@ func TestOneListingServesAllApplicationsAndTheFleet(t *testing.T) {
 		t.Errorf("%d listings and %d fetches for the first look", lists, fetches)
 	}
 	b := l.do(l.fleet.Put(map[string]string{"app-07/config.yaml": "b"}))
+	_, err := l.bus.Connect(t, "operator").Publish(t.Context(), events.Cause{ID: "sync"}, events.Draft{Data: &events.SyncRequested{By: "test"}})
+	l.must(err)
 	l.observed("app-19", b)
 	if got := l.git.Count(gitserver.Fetch) - fetches; got != 1 {
 		t.Errorf("%d fetches for one commit", got)
