@@ -4,6 +4,7 @@ package auditor
 
 import (
 	"context"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -96,42 +97,50 @@ func TestPutRightAndChangedAgainUnseen(t *testing.T) {
 func TestWriterUnderOurName(t *testing.T) {
 	r := newRig(t)
 	r.audit()
-	a := r.app("intruded")
+	var a *app
+	var name string // of it and of its object
 	intrude := func() {
-		body := compare.Stamped(a.bundle.Objects[0].Body, "intruded", a.bundle.Objects[0].Digest)
+		body := compare.Stamped(a.bundle.Objects[0].Body, name, a.bundle.Objects[0].Digest)
 		body["data"] = map[string]any{"k": "theirs"}
 		r.applyAs("plumbline", body)
 	}
 	t.Run("within the same second", func(t *testing.T) {
-		a.t = t
-		a.commit()
-		a.render(configMap("settings", "k", "v"))
+		r.t = t
 		var list []events.AppliedObject
-		// Both writes must fall into one second of the API server's clock.
+		tries := 0
+		// Both writes must fall into one second of the API server's clock. Each try
+		// is on an application of its own: what an earlier one did is told too.
 		bustest.Eventually(t, "two writes in one second", func() bool {
+			tries++
+			name = fmt.Sprintf("intruded-%d", tries)
+			a = r.app(name)
+			a.commit()
+			a.render(configMap(name, "k", "v"))
 			list = a.writeAll()
-			written := metaOf(a.get("settings")).Ours
+			written := metaOf(a.get(name)).Ours
 			intrude()
-			after := metaOf(a.get("settings")).Ours
+			after := metaOf(a.get(name)).Ours
 			if after.Fields != written.Fields {
 				t.Fatal("the entry shows it: this proves nothing")
 			}
 			return after.Time.Equal(written.Time)
 		})
 		a.applied(list...)
-		all := a.hears("detected ConfigMap/settings intruded")
+		detected := "detected ConfigMap/" + name + " intruded"
+		all := a.hears(detected)
 		if d := divergenceOf(all[0]); d.Writer == nil || d.Writer.Manager != "plumbline" || d.Fields[0].Live != `"theirs"` {
 			t.Errorf("%+v", d)
 		}
 		a.apply()
-		a.hears("detected ConfigMap/settings intruded, resolved ConfigMap/settings healed")
+		a.hears(detected + ", resolved ConfigMap/" + name + " healed")
 	})
 	t.Run("later", func(t *testing.T) {
-		a.t = t
-		settled := metaOf(a.get("settings")).Ours.Time
+		r.t = t
+		settled := metaOf(a.get(name)).Ours.Time
 		bustest.Eventually(t, "the next second", func() bool { return time.Now().After(settled.Add(2 * time.Second)) })
 		intrude()
-		a.hears("detected ConfigMap/settings intruded, resolved ConfigMap/settings healed, detected ConfigMap/settings intruded")
+		detected := "detected ConfigMap/" + name + " intruded"
+		a.hears(detected + ", resolved ConfigMap/" + name + " healed, " + detected)
 	})
 }
 
