@@ -21,7 +21,9 @@ type Counts struct {
 	Pruned     int `json:"pruned"`     // that were deleted: they are no longer in Git
 }
 
-// ConvergenceApplied says that the API server accepted every object.
+// ConvergenceApplied says that the API server accepted every object. Where that took
+// several tries of one applier, as something failed or took long to go, it counts and
+// lists what all of them did.
 type ConvergenceApplied struct {
 	Converging
 	Counts  Counts         `json:"counts"`

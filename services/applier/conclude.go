@@ -54,9 +54,9 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	}
 	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied && plan.Awaited == nil)
 	a.await(ctx, t.app, plan)
-	t.carry(plan, done)
-	if t.cause == causeRevision && len(drafts) == 0 && !inv.Fence.Applied && t.app.saidFailure == "" {
-		t.waits() // what is on its way out takes long
+	t.carry(inv, done)
+	if len(drafts) == 0 && !inv.Fence.Applied && !t.app.logged.tells(order(t.event)) {
+		t.waits()
 	}
 	a.lookAtHealth(t.app.name)
 	for other := range passedTo(plan) {
@@ -199,7 +199,6 @@ func listed(objs []events.Object, action events.Action) []events.AppliedObject {
 
 // again schedules the next attempt of what is not done.
 func (a *applier) again(t *task, plan Plan, unfinished bool) {
-	t.app.withdrawAt, t.app.putOffSince = time.Time{}, time.Time{} // it is declared
 	var soonest time.Time
 	for _, s := range plan.Steps {
 		if f := t.app.fights[s.Key()]; s.Op == OpKeep && f != nil && t.app.forgotten[s.Key()] && (soonest.IsZero() || f.until.Before(soonest)) {

@@ -110,6 +110,9 @@ func (a *applier) converge(ctx context.Context, t *task) ([]events.Draft, error)
 // from a time in which it was written learns that: its objects stay if the
 // application is withdrawn now.
 func (a *applier) onlyObserve(ctx context.Context, t *task) error {
+	if !a.withdrawnBy(t.app.name, t.event) {
+		t.app.stays()
+	}
 	inv, found := a.inventories.get(t.app.name)
 	if kept := keptPolicy(t.m.Declaration); found && inv.Kept != kept {
 		inv.Kept = kept
@@ -162,6 +165,7 @@ func (a *applier) convergeOnce(ctx context.Context, t *task) ([]events.Draft, er
 		}
 		return nil, nil
 	}
+	t.app.stays()
 	if err := a.recall(ctx, t, inv); err != nil {
 		return nil, err
 	}
@@ -213,6 +217,7 @@ func (a *applier) nothingToDo(ctx context.Context, t *task, inv Inventory) (bool
 	if !a.undisturbed(t, inv) {
 		return false, nil
 	}
+	t.app.stays()
 	t.admission = Admission{OK: true} // so that what waits behind it is overtaken
 	t.app.current = &t.event
 	t.app.expectEntries(inv)

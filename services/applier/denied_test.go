@@ -128,11 +128,11 @@ func TestAFailureThatWaitedForAnotherIsNotSaidAgain(t *testing.T) {
 		return !waits
 	})
 	r.within("shop", func(context.Context) error { return nil })
+	allow()
+	r.await("shop", "completed", 2)
 	if said := len(r.events("shop", "failed", "held")); said != 1 {
 		t.Errorf("it was said %d times%s", said, r.story("shop"))
 	}
-	allow()
-	r.await("shop", "completed", 2)
 	if applied := r.applied("shop", 2); applied.Counts.Pruned != 1 {
 		t.Errorf("got %+v", applied.Counts)
 	}

@@ -114,37 +114,52 @@ type outcome struct {
 	requests int
 }
 
-// deletes says that something is on its way out that was deleted.
-func (o *outcome) deletes() bool {
-	for _, r := range o.results {
-		if r.Action == events.ActionPruned && !r.Gone && r.Err == nil {
-			return true
-		}
+// then is what two tries of one revision have done to an object.
+func (r Result) then(next Result) Result {
+	switch {
+	case next.Err != nil:
+	case next.Action == events.ActionUnchanged && r.Action != "" && r.Action != events.ActionPruned,
+		next.Action == events.ActionConfigured && (r.Action == events.ActionCreated || r.Action == events.ActionAdopted):
+		next.Action = r.Action
 	}
-	return false
+	return next
 }
 
-// carry keeps what was done of a revision whose deletions wait, or take long, for
-// the event that says all of it in the end.
-func (t *task) carry(plan Plan, done *outcome) {
+// carry keeps what was done of a revision that is not applied yet, because something
+// fails, waits, or is still on its way out, for the event that says all of it in the
+// end.
+func (t *task) carry(inv Inventory, done *outcome) {
 	t.app.carried, t.app.carriedOf = outcome{}, events.Order{}
-	if !plan.quiet() && !done.deletes() {
+	if inv.Fence.Applied {
 		return
 	}
 	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
+	maps.DeleteFunc(done.steps, func(_ string, s Step) bool { return s.Target != nil }) // which the next plan has again
 	t.app.carried, t.app.carriedOf = *done, order(t.event)
-	if plan.quiet() {
-		t.waits()
-	}
 }
 
-// carried is what was done of the task's revision already.
+// carried is what was done of the task's revision already, and what a revision
+// that it overtakes had begun to delete. What was on its way out may have gone, and
+// be in no plan any more.
 func (t *task) carried() outcome {
-	if t.app.carriedOf != order(t.event) {
+	of, now := t.app.carriedOf, order(t.event)
+	if of.Epoch != now.Epoch || of.Sequence > now.Sequence {
 		return outcome{}
 	}
-	done := t.app.carried
-	done.results, done.steps = maps.Clone(done.results), maps.Clone(done.steps)
+	was := t.app.carried
+	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
+	if of == now {
+		done.advanced, done.requests = was.advanced, was.requests
+	} else {
+		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })
+		maps.DeleteFunc(done.steps, func(key string, _ Step) bool { return done.results[key].Action == "" })
+	}
+	for key, s := range done.steps {
+		if s.Target == nil && (s.Op == OpDelete || s.Op == OpWait) {
+			s.Op = OpForget
+			done.steps[key] = s
+		}
+	}
 	return done
 }
 
@@ -205,9 +220,7 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		}
 	}
 	for key, result := range r.results {
-		if was, ok := done.results[key]; !ok || was.Action == events.ActionUnchanged || result.Err != nil {
-			done.results[key] = result
-		}
+		done.results[key] = done.results[key].then(result)
 		if result.Err == nil && result.Action != events.ActionUnchanged {
 			delete(t.app.forgotten, key)
 		}

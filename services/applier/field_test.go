@@ -262,8 +262,61 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 	if applied := r.applied("shop", 2); applied.Counts != (events.Counts{Configured: 1, Pruned: 1}) || applied.Objects.Count != 2 {
 		t.Errorf("what was deleted is not told: %+v", applied)
 	}
+	e := r.rendered("shop")
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	r.diverged(e, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "one"})
+	if healed := r.applied("shop", 3); healed.Counts != (events.Counts{Configured: 1}) || healed.Objects.Count != 1 {
+		t.Errorf("it is told again with a heal: %+v", healed)
+	}
 	if inv, _ := r.inventory("shop"); len(inv.Entries) != 1 || !inv.Fence.Applied {
 		t.Errorf("got %+v", inv)
+	}
+}
+
+func TestWhatTwoTriesHaveDone(t *testing.T) {
+	for _, c := range []struct{ first, second, both events.Action }{
+		{"", events.ActionUnchanged, events.ActionUnchanged},
+		{"", events.ActionCreated, events.ActionCreated},
+		{events.ActionConfigured, events.ActionUnchanged, events.ActionConfigured},
+		{events.ActionCreated, events.ActionConfigured, events.ActionCreated},
+		{events.ActionAdopted, events.ActionConfigured, events.ActionAdopted},
+		{events.ActionConfigured, events.ActionCreated, events.ActionCreated}, // it was deleted in between
+		{events.ActionPruned, events.ActionCreated, events.ActionCreated},
+		{events.ActionPruned, events.ActionUnchanged, events.ActionUnchanged},
+		{events.ActionPruned, events.ActionPruned, events.ActionPruned},
+	} {
+		got := Result{Action: c.first, ResourceVersion: "1"}.then(Result{Action: c.second, ResourceVersion: "2", Gone: true})
+		if got.Action != c.both || got.ResourceVersion != "2" || !got.Gone {
+			t.Errorf("%s, then %s: got %+v, want %s", c.first, c.second, got, c.both)
+		}
+	}
+	if got := (Result{Action: events.ActionCreated}).then(Result{Err: errLacking}); got.Err == nil || got.Action != "" {
+		t.Errorf("got %+v", got)
+	}
+}
+
+// What an earlier try had deleted, and what is in no plan any more, has gone: another
+// applier, or a write whose answer was lost, has taken it out of the inventory.
+func TestWhatIsInNoPlanAnyMoreIsNotWaitedFor(t *testing.T) {
+	o := events.Object{Version: "v1", Kind: "ConfigMap", Namespace: "ns", Name: "stuck"}
+	e := events.Event{Epoch: "e", Sequence: 4}
+	for _, op := range []Op{OpDelete, OpWait} {
+		for _, sequence := range []uint64{3, 4} {
+			task := &task{event: e, app: &application{
+				carriedOf: events.Order{Epoch: "e", Sequence: sequence},
+				carried: outcome{
+					steps:   map[string]Step{o.Key(): {Object: o, Op: op}},
+					results: map[string]Result{o.Key(): {Action: events.ActionPruned}},
+				},
+			}}
+			done := task.carried()
+			if waits := waiting(&done); len(waits) > 0 {
+				t.Errorf("%s of revision %d: it waits for %v", op, sequence, waits)
+			}
+			if counts, _ := tally(&done, nil); counts != (events.Counts{Pruned: 1}) {
+				t.Errorf("%s of revision %d: got %+v", op, sequence, counts)
+			}
+		}
 	}
 }
 
@@ -271,9 +324,17 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 // that a newer one overtakes meanwhile, is said to be superseded, unless it was said
 // to fail before.
 func TestARevisionIsOvertakenWhileADeletionTakesLong(t *testing.T) {
-	for name, c := range map[string]struct{ second, third string }{
-		"its own":         {configMapYAML("one", "2"), configMapYAML("one", "3")},
-		"somebody else's": {configMapYAML("one", "2") + configMapYAML("stuck", "2"), configMapYAML("one", "3") + configMapYAML("stuck", "3")},
+	for name, c := range map[string]struct {
+		second, third string
+		counts        events.Counts
+	}{
+		"its own": {configMapYAML("one", "2"), configMapYAML("one", "3"), events.Counts{Configured: 1, Pruned: 1}},
+		"its own, and it is declared again": {
+			configMapYAML("one", "2"), configMapYAML("one", "3") + configMapYAML("stuck", "3"), events.Counts{Configured: 1, Created: 1},
+		},
+		"somebody else's": {
+			configMapYAML("one", "2") + configMapYAML("stuck", "2"), configMapYAML("one", "3") + configMapYAML("stuck", "3"), events.Counts{Configured: 1, Created: 1},
+		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := newRig(t)
@@ -281,7 +342,7 @@ func TestARevisionIsOvertakenWhileADeletionTakesLong(t *testing.T) {
 			r.commit("shop", configMapYAML("one", "1")+configMapYAML("stuck", "1"))
 			r.await("shop", "completed", 1)
 			r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":["example.com/stay"]}}`)
-			if name != "its own" {
+			if name == "somebody else's" {
 				r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), "stuck", metav1.DeleteOptions{}))
 			}
 			overtaken := r.commit("shop", c.second)
@@ -303,6 +364,9 @@ func TestARevisionIsOvertakenWhileADeletionTakesLong(t *testing.T) {
 			}
 			if !slices.Equal(said, []string{"superseded"}) && !slices.Equal(said, []string{"failed"}) {
 				t.Errorf("of the overtaken revision was said: %v%s", said, r.story("shop"))
+			}
+			if applied := r.applied("shop", 2); applied.Counts != c.counts {
+				t.Errorf("got %+v, want %+v", applied.Counts, c.counts)
 			}
 		})
 	}

@@ -48,6 +48,16 @@ func (l logged) take(e events.Event) {
 	}
 }
 
+// tells says whether the log holds an outcome of a revision.
+func (l logged) tells(of events.Order) bool {
+	for _, verb := range []string{"applied", "failed", "held"} {
+		if e := l.last[verb]; e.Type != nil && order(e) == of {
+			return true
+		}
+	}
+	return false
+}
+
 // slim is e, as the log has it, without lists that nobody recalls.
 func slim(e events.Event) events.Event {
 	e.Time = e.Time.Round(0).UTC()

@@ -64,6 +64,7 @@ func (a *applier) withdrawOnce(ctx context.Context, app *application, approved s
 	list := decideWithdrawals(*f, a.inventories.all())
 	i := slices.IndexFunc(list, func(w withdrawal) bool { return w.Application == app.name })
 	if i < 0 {
+		app.stays()
 		return nil, nil
 	}
 	w := list[i]
@@ -132,6 +133,15 @@ func (a *applier) putOff(ctx context.Context, app *application, f *fleetList, w 
 		}
 	}
 	return a.holdWithdrawal(ctx, app, f, plan)
+}
+
+// stays says that an application is not being withdrawn, or no longer: what its
+// withdrawal waited counts for no other, and its tries for nothing else.
+func (app *application) stays() {
+	if !app.withdrawAt.IsZero() {
+		app.retries = 0
+	}
+	app.withdrawAt, app.putOffSince = time.Time{}, time.Time{}
 }
 
 // withdrawAgain tries a withdrawal that is blocked again after a while, ever more

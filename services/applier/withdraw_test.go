@@ -3,9 +3,11 @@
 package applier
 
 import (
+	"context"
 	"slices"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
@@ -254,6 +256,7 @@ func TestDecideWithdrawals(t *testing.T) {
 
 func TestARenamedApplicationKeepsItsObjects(t *testing.T) {
 	r := newRig(t)
+	r.patience = time.Hour
 	r.start()
 	r.declare("other")
 	r.declare("before")
@@ -283,6 +286,68 @@ func TestARenamedApplicationKeepsItsObjects(t *testing.T) {
 	if now := r.get(configMaps_, "before"); now == nil || now.GetUID() != uid || now.GetLabels()[manifest.LabelApplication] != "after" {
 		t.Errorf("got %v", now)
 	}
+}
+
+// How long a withdrawal was put off counts for no later one.
+func TestAWithdrawalThatIsTakenBackIsPutOffNoMore(t *testing.T) {
+	r := newRig(t)
+	r.patience = time.Hour
+	r.start()
+	r.declare("other")
+	for _, name := range []string{"stays", "before"} {
+		r.declare(name)
+		r.fleet()
+		r.commit(name, configMapYAML(name, "1"))
+		r.await(name, "completed", 1)
+	}
+	putOff := func() (since time.Time) {
+		r.begun("before")
+		r.within("before", func(context.Context) error {
+			since = r.last.application("before").putOffSince
+			return nil
+		})
+		return since
+	}
+	declared := r.declared["before"]
+	delete(r.declared, "before")
+	r.fleet()
+	if putOff().IsZero() {
+		t.Fatal("it isn't put off until it is known what other declares")
+	}
+	r.declared["before"] = declared
+	r.fleet()
+	r.unchanged("before", configMapYAML("before", "1"))
+	if since := putOff(); !since.IsZero() {
+		t.Errorf("it is declared again, and put off since %s", since)
+	}
+}
+
+// A withdrawal that is blocked counts the tries that its timer brings, and none
+// that lists and syncs do.
+func TestABlockedWithdrawalCountsItsOwnTriesAlone(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel() // no retry does anything
+		a := &applier{ctx: ctx, applications: map[string]*application{}}
+		app := a.application("shop")
+		app.retries = 7 // of its convergence
+		for tries, next := range []time.Duration{retryFirst, 2 * retryFirst, 4 * retryFirst} {
+			for range 4 {
+				if got := a.withdrawAgain(app, nil); got != tries+1 {
+					t.Errorf("try %d is number %d", tries+1, got)
+				}
+				if until := time.Until(app.withdrawAt); until != next {
+					t.Errorf("try %d is followed by one in %s, want %s", tries+1, until, next)
+				}
+			}
+			time.Sleep(next) // of the bubble
+		}
+		app.stays()
+		if app.retries != 0 || !app.withdrawAt.IsZero() {
+			t.Errorf("it stays, with %d tries, the next at %s", app.retries, app.withdrawAt)
+		}
+		app.retry.Stop()
+	})
 }
 
 func TestTheFleetsGuardHoldsWhatIsOrphanedToo(t *testing.T) {
