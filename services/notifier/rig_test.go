@@ -302,16 +302,34 @@ func (r *rig) noticesTheOutage() {
 	})
 }
 
+// inLog is how many messages the log's alerts about the incidents of these
+// kind and applications are: a digest is one, of several alerts.
+func (r *rig) inLog(kind incident.Kind, apps ...*app) int {
+	r.t.Helper()
+	messages := map[string]bool{}
+	for _, a := range apps {
+		for _, e := range r.alerts(a.scope(kind)) {
+			if p, ok := e.Data.(*events.AlertDelivered); ok {
+				messages[p.Thread+" "+p.Message] = true
+			}
+		}
+	}
+	return len(messages)
+}
+
 // quiet waits until the notifier has nothing more to do, and reports how many
-// messages there are.
+// messages there are. What a notifier finds when it begins is told behind what it
+// has heard of meanwhile: behind one marker, and before a second.
 func (r *rig) quiet() int {
 	r.t.Helper()
 	r.bus.Idle(r.t, "notifier")
-	marker := r.app(fmt.Sprintf("marker-%d", r.count))
-	marker.cluster = "far" // of which no list is published
-	marker.commit("a")
-	marker.renderFailed("marks the end of what was to be told")
-	r.told(marker.scope(incident.Render), open)
+	for range 2 {
+		marker := r.app(fmt.Sprintf("marker-%d", r.count))
+		marker.cluster = "far" // of which no list is published
+		marker.commit("a")
+		marker.renderFailed("marks the end of what was to be told")
+		r.told(marker.scope(incident.Render), open)
+	}
 	n := 0
 	for _, m := range r.slack.Messages() {
 		if !strings.Contains(m.Text, "marker-") {
