@@ -24,7 +24,7 @@ import (
 // renders that take until the timeout, one after the other, are too late.
 const (
 	lateness  = 30
-	leastLate = 15 * time.Second
+	leastLate = 30 * time.Second
 	calmWaves = 5
 )
 

@@ -62,7 +62,7 @@ func raise(t *testing.T, inputs []Input) *stage {
 		Slack: slack.URL(), SlackToken: secretToken,
 		Args: map[string][]string{
 			// A render that would go on for ever is cut soon.
-			"renderer": {"--timeout", "10s", "--memory", "400MiB"},
+			"renderer": {"--timeout", "20s", "--memory", "400MiB"},
 			"auditor":  {"--full-compare", "10s"}, // what no field's owner tells of is seen in time
 			// A fetch has a minute: a pack that never ends is 1 GiB before that is known.
 			"watcher": {"--git-timeout", "6s", "--git-credentials", filepath.Join(dir, "credentials")},
