@@ -298,7 +298,8 @@ func TestSkip(t *testing.T) {
 		return kind == events.TypeOf(&events.CommitObserved{}) && (a.Application == "shop" || skipping.Load())
 	}}))
 	s.Idle(t, "renderer")
-	bustest.Eventually(t, "what had been begun comes again", func() bool { return again.Load() == 1 })
+	// More than once where the machine is slow to say that it is seen to.
+	bustest.Eventually(t, "what had been begun comes again", func() bool { return again.Load() > 0 })
 	s.Idle(t, "renderer")
 	if n := len(s.Events(t, "plumbline.v1.message.rejected.>")); n != 0 {
 		t.Errorf("%d rejections of what was not read", n)
