@@ -23,10 +23,9 @@ import (
 const childEnv = "BUS_TEST_CHILD"
 
 // beforeLong is a back-off list for an input that dies as often as is borne, and
-// then waits for as long as a test doesn't.
-var beforeLong = []time.Duration{
-	600 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, 300 * time.Millisecond, time.Minute,
-}
+// then waits for as long as a test doesn't. Before that it comes again after longer
+// than a machine stalls: what is in hand must not use up the list.
+var beforeLong = []time.Duration{3 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second, 3 * time.Second, time.Minute}
 
 // child is what a child process is to do.
 type child struct {
