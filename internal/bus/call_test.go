@@ -166,6 +166,8 @@ func TestTheLatestAboutAnAddress(t *testing.T) {
 
 func TestTenure(t *testing.T) {
 	s := bustest.Start(t)
+	// Each delivery is counted: none in hand is to come again as the machine stalls.
+	s.Backoff(t, "renderer", time.Minute)
 	watcher, renderer := s.Connect(t, "watcher"), s.Connect(t, "renderer")
 	var a asked
 	bustest.Run(t, renderer.Consumer("renderer", a.handler(nil), bus.Options{}))

@@ -84,7 +84,14 @@ func TestPoisonIsQuarantinedAndLifted(t *testing.T) {
 	s.Backoff(t, "renderer", quick...)
 	watcher, renderer := s.Connect(t, "watcher"), s.Connect(t, "renderer")
 	poison := publish(t, watcher, commit("bad", "1"))[0]
-	var calls, good atomic.Int32
+	var calls atomic.Int32
+	var mu sync.Mutex
+	good := map[string]bool{} // by id: where the machine is slow one may come again
+	served := func() int {
+		mu.Lock()
+		defer mu.Unlock()
+		return len(good)
+	}
 	bustest.Run(t, renderer.Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
 		if in.ID == poison.ID {
 			switch calls.Add(1) % 3 {
@@ -97,14 +104,16 @@ func TestPoisonIsQuarantinedAndLifted(t *testing.T) {
 			}
 			return nil, errBroken
 		}
-		good.Add(1)
+		mu.Lock()
+		defer mu.Unlock()
+		good[in.ID] = true
 		return nil, nil
 	}, bus.Options{}))
 	bustest.Eventually(t, "it is quarantined", func() bool { return len(rejected(t, s, events.ReasonQuarantined)) == 1 })
 	for i := range 5 {
 		publish(t, watcher, commit("good", fmt.Sprint(i)))
 	}
-	bustest.Eventually(t, "the neighbours are served", func() bool { return good.Load() == 5 })
+	bustest.Eventually(t, "the neighbours are served", func() bool { return served() == 5 })
 	n := calls.Load()
 	bustest.Eventually(t, "it is tried again", func() bool { return calls.Load() > n+1 })
 	r := rejected(t, s, events.ReasonQuarantined)
@@ -117,8 +126,8 @@ func TestPoisonIsQuarantinedAndLifted(t *testing.T) {
 	}
 	publish(t, watcher, commit("bad", "2"))
 	s.Idle(t, "renderer")
-	if good.Load() != 6 {
-		t.Errorf("%d good ones", good.Load())
+	if n := served(); n != 6 {
+		t.Errorf("%d good ones", n)
 	}
 }
 
@@ -298,7 +307,8 @@ func TestSkip(t *testing.T) {
 		return kind == events.TypeOf(&events.CommitObserved{}) && (a.Application == "shop" || skipping.Load())
 	}}))
 	s.Idle(t, "renderer")
-	bustest.Eventually(t, "what had been begun comes again", func() bool { return again.Load() == 1 })
+	// More than once where the machine is slow to say that it is seen to.
+	bustest.Eventually(t, "what had been begun comes again", func() bool { return again.Load() > 0 })
 	s.Idle(t, "renderer")
 	if n := len(s.Events(t, "plumbline.v1.message.rejected.>")); n != 0 {
 		t.Errorf("%d rejections of what was not read", n)

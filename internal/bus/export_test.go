@@ -17,3 +17,6 @@ func HandOn(ctx context.Context, c *Consumer, batch jetstream.MessageBatch) erro
 
 // Subscriptions counts what a connection listens to.
 func Subscriptions(c *Conn) int { return c.wire.nc.NumSubscriptions() }
+
+// YieldMost is how long what yields waits for others at most.
+const YieldMost = yieldMost

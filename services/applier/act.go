@@ -144,7 +144,7 @@ func (r *run) batches(ctx context.Context, steps []Step, do func(context.Context
 func (r *run) confirm(ctx context.Context, doubt bool) error {
 	r.fence.Lock()
 	defer r.fence.Unlock()
-	if !doubt && time.Since(r.confirmed) < fenceLife {
+	if !doubt && time.Since(r.confirmed) < r.believed {
 		return nil
 	}
 	if err := r.inventories.confirm(ctx, r.inventory); err != nil {

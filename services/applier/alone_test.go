@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"context"
 	"errors"
 	"io"
 	"net/http"
@@ -11,6 +12,7 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -110,8 +112,13 @@ func (r *rig) verbs(plural string) metav1.Verbs {
 // What fails is tried again ever more rarely. A heal that fails, too, meanwhile
 // makes that no rarer, and a new revision begins anew.
 func TestFailuresAreTriedAgainByTheirOwnClock(t *testing.T) {
-	r := newRig(t)
-	a, _ := r.open()
+	synctest.Test(t, failuresAreTriedAgain)
+}
+
+func failuresAreTriedAgain(t *testing.T) {
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel() // no retry does anything
+	a := &applier{ctx: ctx, applications: map[string]*application{}}
 	app := a.application("shop")
 	wait := func(cause string) time.Duration {
 		a.again(&task{app: app, cause: cause}, Plan{}, true)

@@ -31,6 +31,7 @@ type applier struct {
 	grace    time.Duration // see decideHealth
 	timeout  time.Duration // of one attempt to write one object
 	patience time.Duration // see awaitPatience
+	believed time.Duration // see fenceLife
 
 	dynamic     dynamic.Interface
 	metadata    metadata.Interface
@@ -56,8 +57,8 @@ type applier struct {
 // newApplier connects to a cluster.
 func newApplier(ctx context.Context, cfg Config, conn *bus.Conn, rc *rest.Config, identity *seal.Identity, log *slog.Logger) (*applier, error) {
 	a := &applier{
-		cluster: cfg.Cluster, bus: lookups{conn}, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, patience: cfg.patience, ctx: ctx,
-		meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{}, waiting: map[string]string{},
+		cluster: cfg.Cluster, bus: lookups{conn}, log: log, identity: identity, grace: cfg.grace, timeout: cfg.timeout, patience: cfg.patience, believed: cfg.believed,
+		ctx: ctx, meter: &meter{}, dirty: make(chan string, 1024), applications: map[string]*application{}, waiting: map[string]string{},
 	}
 	rc = rest.CopyConfig(rc)
 	rc.QPS, rc.Burst = -1, 0 // the API server's priority and fairness governs

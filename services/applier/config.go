@@ -26,6 +26,7 @@ type Config struct {
 	grace    time.Duration
 	timeout  time.Duration // of one attempt to write one object
 	patience time.Duration // see awaitPatience
+	believed time.Duration // see fenceLife
 }
 
 // lostHealthAfter is how long a converged application may be on its way to
@@ -51,6 +52,9 @@ func (c Config) withDefaults() (Config, error) {
 	}
 	if c.patience == 0 {
 		c.patience = awaitPatience
+	}
+	if c.believed == 0 {
+		c.believed = fenceLife
 	}
 	c.Bus.Service, c.Bus.Cluster = "applier", c.Cluster
 	switch {

@@ -5,6 +5,7 @@ package applier
 import (
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/plumbline-dev/plumbline/events"
 	"github.com/plumbline-dev/plumbline/internal/manifest"
@@ -14,6 +15,7 @@ func TestConvergesAnApplication(t *testing.T) {
 	r := newRig(t)
 	transport := &counted{}
 	r.wrap = transport.wrap
+	r.believed = time.Hour // the fence is asked for where that is due, and not for a machine that is slow
 	r.start()
 	first := r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
 	applied := r.applied("shop", 1)

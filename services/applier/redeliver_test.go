@@ -119,7 +119,7 @@ func (r *rig) handleOnce(tb testing.TB, c *bus.Conn) bus.Handler {
 	r.must(err)
 	return func(ctx context.Context, in events.Event) ([]events.Draft, error) {
 		process, cancel := context.WithCancel(ctx)
-		a, err := newApplier(process, Config{Cluster: "local", grace: r.grace, timeout: r.timeout, patience: r.patience}, c, rc, nil, bustest.Log(tb))
+		a, err := newApplier(process, Config{Cluster: "local", grace: r.grace, timeout: r.timeout, patience: r.patience, believed: r.believed}, c, rc, nil, bustest.Log(tb))
 		if err != nil {
 			cancel()
 			return nil, err

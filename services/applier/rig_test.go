@@ -69,6 +69,7 @@ type rig struct {
 	timeout  time.Duration
 	resync   time.Duration
 	patience time.Duration
+	believed time.Duration
 	// namespaces that it is held to
 	namespaces []string
 	health     *process.Health
@@ -101,7 +102,7 @@ func rigWith(t testing.TB, lab *kubelab.Cluster, s *bustest.Server) *rig {
 		TB: t, lab: lab, nats: s, declared: map[string]events.Declaration{},
 		watcher: s.Connect(t, "watcher"), renderer: s.Connect(t, "renderer"), operator: s.Connect(t, "operator"),
 		auditor: s.Connect(t, "auditor-local"), reader: s.Connect(t, "reader"), grace: 300 * time.Millisecond, timeout: requestTimeout, resync: time.Hour,
-		patience: awaitPatience,
+		patience: awaitPatience, believed: fenceLife,
 	}
 	rigs++
 	r.namespace = fmt.Sprintf("t%d-%s", rigs, strings.ToLower(strings.ReplaceAll(fmt.Sprintf("%.30s", strings.TrimPrefix(t.Name(), "Test")), "/", "-")))
@@ -169,7 +170,7 @@ func (r *rig) startOn(rc *rest.Config) (stop func()) {
 	conn := r.nats.Connect(r, "applier-local")
 	ctx, cancel := context.WithCancel(r.Context())
 	done := make(chan error, 1)
-	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience, Namespaces: r.namespaces}
+	cfg := Config{Cluster: "local", Resync: r.resync, grace: r.grace, timeout: r.timeout, patience: r.patience, believed: r.believed, Namespaces: r.namespaces}
 	a, err := newApplier(ctx, cfg, conn, rc, r.identity, bustest.Log(r))
 	r.must(err)
 	health := r.health

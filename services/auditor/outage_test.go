@@ -72,13 +72,13 @@ func TestWatchesThatBreak(t *testing.T) {
 			r := newRig(t)
 			f := &trouble{}
 			start(f, true)
+			a := r.app("broken-" + name)
+			a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
 			r.killable(func(c *rest.Config, times *timing) {
 				c.Wrap(func(next http.RoundTripper) http.RoundTripper { f.RoundTripper = next; return f })
 				*times = timing{watch: time.Second, silence: 500 * time.Millisecond}
 			})
-			a := r.app("broken-" + name)
-			a.converge(configMap("one", "k", "v"), configMap("two", "k", "v"))
-			// No watch works; a list is all there is.
+			// No watch works; a list is all there is, and comes before the first watch.
 			bustest.Eventually(t, "a watch is tried", func() bool { return f.watches.Load() > 0 })
 			r.patch(configMaps, "one", `[{"op":"replace","path":"/data/k","value":"x"}]`)
 			a.delete("two")

@@ -59,22 +59,17 @@ func (p *poller) stop() {
 
 // poll lets the watcher look at everything, twice at least, from the listing
 // to the last thing that follows from it; or until it has ended. Nobody else
-// lists meanwhile.
+// lists meanwhile. What the fleet declares is known before the looks at the
+// repository are counted.
 func (p *poller) poll() {
 	p.Helper()
-	want := map[string]int{}
 	for _, repository := range []string{"fleet", "shop"} {
 		// The first listing may have begun before; when the last one begins,
 		// what follows from those before it is done.
-		want[repository] = p.git.Listings(repository) + 4
+		want := p.git.Listings(repository) + 4
+		bustest.Eventually(p, "looks at "+repository, func() bool {
+			p.hub.look("", byPoll)
+			return p.git.Listings(repository) >= want || p.ctx.Err() != nil
+		})
 	}
-	bustest.Eventually(p, "looks", func() bool {
-		p.hub.look("", byPoll)
-		for repository, n := range want {
-			if p.git.Listings(repository) < n {
-				return p.ctx.Err() != nil
-			}
-		}
-		return true
-	})
 }

@@ -72,10 +72,10 @@ spec:
   audit: {alertAfter: 2s}
 `
 
-// bulkFile is one file with the large application.
-func bulkFile() string {
+// bulkFile is one file with so many objects of the large application.
+func bulkFile(objects int) string {
 	var b strings.Builder
-	for i := range bulk {
+	for i := range objects {
 		fmt.Fprintf(&b, "---\napiVersion: v1\nkind: ConfigMap\nmetadata: {name: item-%03d}\ndata: {shelf: \"%d\"}\n", i, i%17)
 	}
 	return b.String()
