@@ -67,8 +67,10 @@ func (c *cache) saw(key string, m Meta) bool {
 		return false // a look was faster
 	}
 	is := Live{Exists: true, Seen: true, Meta: m, Doubt: nextDoubt(was.Doubt, was.Meta, m), Compared: was.Compared}
-	if !was.Exists && was.Seen {
-		is.Doubt, is.Compared = max(is.Doubt, 1), nil // it went and came back
+	if !was.Exists && (was.Seen || was.Gone) {
+		// It went and came back; or was gone by a look, and a watch that lags shows
+		// it as it was before that.
+		is.Doubt, is.Compared = max(is.Doubt, 1), nil
 	}
 	c.objects[key] = is
 	return !was.Exists || is.Doubt != was.Doubt || is.Signature() != was.Signature() || is.Deleting != was.Deleting

@@ -149,6 +149,24 @@ func TestAWriteThatTheLogTellsOfIsLookedFor(t *testing.T) {
 	}
 }
 
+// TestAWatchThatLagsHealsNothing has a look find an object gone before the watch has
+// shown that it ever was there: what the watch shows then is of before.
+func TestAWatchThatLagsHealsNothing(t *testing.T) {
+	p := newPair(t)
+	p.converge(configMap("a", "k", "1"))
+	was := p.live("a")
+	p.delete("a")
+	p.given(p.one)
+	p.hears("detected ConfigMap/a missing")
+	p.sees(p.one, watch.Added, was)
+	p.given(p.one)
+	p.sees(p.one, watch.Deleted, was)
+	p.given(p.one)
+	if got := story(p.heard()); got != "detected ConfigMap/a missing" {
+		t.Errorf("heard %q", got)
+	}
+}
+
 // TestAListIsNotComparedWithWhatCameAfterIt has a list wait, as it does while the
 // bus is away, until the applier has written a newer revision and told of it.
 func TestAListIsNotComparedWithWhatCameAfterIt(t *testing.T) {
