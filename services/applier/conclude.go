@@ -122,7 +122,7 @@ func tally(done *outcome, entries map[string]Entry) (events.Counts, []events.App
 		case OpOrphan:
 			o.Action = events.ActionOrphaned
 		case OpForget:
-			if r.Action != events.ActionPruned { // by an earlier try of the same revision
+			if r.Action != events.ActionPruned { // by an earlier try, or while its deletion was waited for
 				continue
 			}
 		}
