@@ -100,7 +100,7 @@ func counted(t *testing.T, s *bustest.Server, user string) (conn *bus.Conn, held
 }
 
 func TestOutlook(t *testing.T) {
-	s := bustest.Start(t)
+	s := startPatient(t)
 	watcher := s.Connect(t, "watcher")
 	renderer, held := counted(t, s, "renderer")
 	gate := make(chan struct{})
@@ -125,7 +125,7 @@ func TestOutlook(t *testing.T) {
 }
 
 func TestTheLatestAboutAnAddress(t *testing.T) {
-	s := bustest.Start(t)
+	s := startPatient(t)
 	watcher, operator := s.Connect(t, "watcher"), s.Connect(t, "operator")
 	renderer, held := counted(t, s, "renderer")
 	gate, begun := make(chan struct{}), make(chan struct{}, 9)
@@ -165,9 +165,7 @@ func TestTheLatestAboutAnAddress(t *testing.T) {
 }
 
 func TestTenure(t *testing.T) {
-	s := bustest.Start(t)
-	// Each delivery is counted: none in hand is to come again as the machine stalls.
-	s.Backoff(t, "renderer", time.Minute)
+	s := startPatient(t)
 	watcher, renderer := s.Connect(t, "watcher"), s.Connect(t, "renderer")
 	var a asked
 	bustest.Run(t, renderer.Consumer("renderer", a.handler(nil), bus.Options{}))

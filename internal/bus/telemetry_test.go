@@ -45,7 +45,7 @@ func TestTraceAndMetrics(t *testing.T) {
 		Tracers: sdktrace.NewTracerProvider(sdktrace.WithSpanProcessor(spans)),
 		Meters:  sdkmetric.NewMeterProvider(sdkmetric.WithReader(reader)),
 	}
-	s := bustest.Start(t)
+	s := startPatient(t)
 	in := publish(t, connect(t, s, "watcher", given), commit("shop", "a"))[0]
 	stop := bustest.Run(t, connect(t, s, "renderer", given).Consumer("renderer", func(_ context.Context, in events.Event) ([]events.Draft, error) {
 		return []events.Draft{failed(in.Application)}, nil
