@@ -114,12 +114,14 @@ type outcome struct {
 	requests int
 }
 
-// then is what two tries of one revision have done to an object.
+// then is what two tries of one revision have done to an object. One that finds
+// everything in order writes nothing, and has nothing to say of the write before it.
 func (r Result) then(next Result) Result {
 	switch {
 	case next.Err != nil:
-	case next.Action == events.ActionUnchanged && r.Action != "" && r.Action != events.ActionPruned,
-		next.Action == events.ActionConfigured && (r.Action == events.ActionCreated || r.Action == events.ActionAdopted):
+	case next.Action == events.ActionUnchanged && r.Action != "" && r.Action != events.ActionPruned:
+		return r
+	case next.Action == events.ActionConfigured && (r.Action == events.ActionCreated || r.Action == events.ActionAdopted):
 		next.Action = r.Action
 	}
 	return next
