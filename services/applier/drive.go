@@ -131,7 +131,7 @@ func (r Result) then(next Result) Result {
 // fails, waits, or is still on its way out, for the event that says all of it in the
 // end.
 func (t *task) carry(inv Inventory, done *outcome) {
-	t.app.carried, t.app.carriedOf = outcome{}, events.Order{}
+	t.app.carried, t.app.carriedOf, t.app.carriedAfter = outcome{}, events.Order{}, t.app.logged.appliedAt()
 	if inv.Fence.Applied {
 		return
 	}
@@ -140,9 +140,10 @@ func (t *task) carry(inv Inventory, done *outcome) {
 	t.app.carried, t.app.carriedOf = *done, order(t.event)
 }
 
-// carried is what was done of the task's revision already, and what a revision
-// that it overtakes had begun to delete. What was on its way out may have gone, and
-// be in no plan any more.
+// carried is what was done of the task's revision already, unless another applier
+// has come to the end of it meanwhile and told what it did, and what that one or a
+// revision that is overtaken had begun to delete. What was on its way out may have
+// gone, and be in no plan any more.
 func (t *task) carried() outcome {
 	of, now := t.app.carriedOf, order(t.event)
 	if of.Epoch != now.Epoch || of.Sequence > now.Sequence {
@@ -150,7 +151,7 @@ func (t *task) carried() outcome {
 	}
 	was := t.app.carried
 	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
-	if of == now {
+	if of == now && t.app.logged.appliedAt() == t.app.carriedAfter {
 		done.advanced, done.requests = was.advanced, was.requests
 	} else {
 		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })

@@ -58,6 +58,9 @@ func (l logged) tells(of events.Order) bool {
 	return false
 }
 
+// appliedAt is where in the log it was told last that something is applied.
+func (l logged) appliedAt() uint64 { return l.last["applied"].Stored }
+
 // slim is e, as the log has it, without lists that nobody recalls.
 func slim(e events.Event) events.Event {
 	e.Time = e.Time.Round(0).UTC()
