@@ -44,7 +44,7 @@ type application struct {
 	// carried is what was done of the revision carriedOf, and not said yet: of what
 	// is applied the log told last at carriedAfter.
 	carried      outcome
-	carriedOf    events.Order
+	carriedOf    events.Event
 	carriedAfter uint64
 	logged       logged
 	open         []*open // revisions that wait without a word

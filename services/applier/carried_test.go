@@ -97,3 +97,19 @@ func TestWhatAnotherApplierHasFinishedIsNotSuperseded(t *testing.T) {
 		t.Errorf("what the other found gone is not told: %+v", applied.Counts)
 	}
 }
+
+// A revision that changes nothing goes on with what the one before it began.
+func TestARevisionThatChangesNothingTellsWhatTheOneBeforeDid(t *testing.T) {
+	r := newRig(t)
+	broken := r.refusing("one")
+	r.start()
+	bundle := configMapYAML("one", "1") + configMapYAML("two", "1")
+	r.commit("shop", bundle)
+	r.await("shop", "failed", 1)
+	r.unchanged("shop", bundle)
+	r.await("shop", "failed", 2)
+	broken.Store(false)
+	if counts := r.applied("shop", 1).Counts; counts != (events.Counts{Created: 2}) {
+		t.Errorf("got %+v", counts)
+	}
+}

@@ -131,13 +131,13 @@ func (r Result) then(next Result) Result {
 // fails, waits, or is still on its way out, for the event that says all of it in the
 // end.
 func (t *task) carry(inv Inventory, done *outcome) {
-	t.app.carried, t.app.carriedOf, t.app.carriedAfter = outcome{}, events.Order{}, t.app.logged.appliedAt()
+	t.app.carried, t.app.carriedOf, t.app.carriedAfter = outcome{}, events.Event{}, t.app.logged.appliedAt()
 	if inv.Fence.Applied {
 		return
 	}
 	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
 	maps.DeleteFunc(done.steps, func(_ string, s Step) bool { return s.Target != nil }) // which the next plan has again
-	t.app.carried, t.app.carriedOf = *done, order(t.event)
+	t.app.carried, t.app.carriedOf = *done, t.event
 }
 
 // carried is what was done of the task's revision already, unless another applier
@@ -145,13 +145,13 @@ func (t *task) carry(inv Inventory, done *outcome) {
 // revision that is overtaken had begun to delete. What was on its way out may have
 // gone, and be in no plan any more.
 func (t *task) carried() outcome {
-	of, now := t.app.carriedOf, order(t.event)
-	if of.Epoch != now.Epoch || of.Sequence > now.Sequence {
+	of := t.app.carriedOf
+	if of.Epoch != t.event.Epoch || of.Sequence > t.event.Sequence {
 		return outcome{}
 	}
 	was := t.app.carried
 	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
-	if of == now && t.app.logged.appliedAt() == t.app.carriedAfter {
+	if t.goesOnWith(of) && t.app.logged.appliedAt() == t.app.carriedAfter {
 		done.advanced, done.requests = was.advanced, was.requests
 	} else {
 		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })
@@ -164,6 +164,16 @@ func (t *task) carried() outcome {
 		}
 	}
 	return done
+}
+
+// goesOnWith says that the task is of an event's revision, or of a later one that
+// changes nothing of its bundle.
+func (t *task) goesOnWith(e events.Event) bool {
+	if order(e) == order(t.event) {
+		return true
+	}
+	m := manifestsOf(e)
+	return t.event.Type == typeUnchanged && m != nil && m.Digest == t.m.Digest && m.DeclarationDigest == t.m.DeclarationDigest
 }
 
 // execute carries one plan out, between the two writes of the inventory.

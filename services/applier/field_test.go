@@ -305,7 +305,7 @@ func TestWhatIsInNoPlanAnyMoreIsNotWaitedFor(t *testing.T) {
 	for _, op := range []Op{OpDelete, OpWait} {
 		for _, sequence := range []uint64{3, 4} {
 			task := &task{event: e, app: &application{
-				carriedOf: events.Order{Epoch: "e", Sequence: sequence},
+				carriedOf: events.Event{Epoch: "e", Sequence: sequence},
 				carried: outcome{
 					steps:   map[string]Step{o.Key(): {Object: o, Op: op}},
 					results: map[string]Result{o.Key(): {Action: events.ActionPruned}},
