@@ -10,6 +10,8 @@ import (
 	"sync/atomic"
 	"testing"
 
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
 	"github.com/plumbline-dev/plumbline/events"
 )
 
@@ -111,5 +113,69 @@ func TestARevisionThatChangesNothingTellsWhatTheOneBeforeDid(t *testing.T) {
 	broken.Store(false)
 	if counts := r.applied("shop", 1).Counts; counts != (events.Counts{Created: 2}) {
 		t.Errorf("got %+v", counts)
+	}
+}
+
+// A revision that changes nothing of what is applied has no outcome of its own:
+// that one of its objects is deleted by hand later, and takes long to go, leaves
+// nothing to be overtaken.
+func TestAnUnchangedRevisionThatIsDisturbedIsNotSuperseded(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	r.unchanged("shop", configMapYAML("one", "1"))
+	r.begun("shop")
+	r.edit(configMaps_, "one", `{"metadata":{"finalizers":["example.com/stay"]}}`)
+	r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), "one", metav1.DeleteOptions{}))
+	r.sync()
+	app := r.last.application("shop")
+	r.eventually("it waits", func() bool {
+		app.mu.Lock()
+		defer app.mu.Unlock()
+		return len(app.waits) > 0
+	})
+	r.commit("shop", configMapYAML("one", "2"))
+	r.edit(configMaps_, "one", `{"metadata":{"finalizers":null}}`)
+	r.await("shop", "applied", 2)
+	r.nats.Idle(t, "applier-local")
+	if said := r.events("shop", "superseded"); len(said) > 0 {
+		t.Errorf("it is said to be superseded%s", r.story("shop"))
+	}
+}
+
+func TestWhatTheLogTellsOfARevision(t *testing.T) {
+	said := func(p events.Payload, sequence uint64) events.Event {
+		return events.Event{Type: typeOf(p), Epoch: "e", Sequence: sequence, Data: p}
+	}
+	applied := said(&events.ConvergenceApplied{Converging: events.Converging{Digest: "a"}}, 3)
+	rendered := func(digest string, sequence uint64) events.Event {
+		return said(&events.ManifestsRendered{Manifests: events.Manifests{Digest: digest}}, sequence)
+	}
+	unchanged := func(digest string, sequence uint64) events.Event {
+		return said(&events.ManifestsUnchanged{Manifests: events.Manifests{Digest: digest}}, sequence)
+	}
+	for name, c := range map[string]struct {
+		last []events.Event
+		of   events.Event
+		want bool
+	}{
+		"nothing":                                  {nil, rendered("a", 3), false},
+		"it is applied":                            {[]events.Event{applied}, rendered("a", 3), true},
+		"it failed":                                {[]events.Event{applied, said(&events.ConvergenceFailed{}, 4)}, rendered("b", 4), true},
+		"another one":                              {[]events.Event{applied}, rendered("b", 4), false},
+		"the same bundle again, after another":     {[]events.Event{applied}, rendered("a", 5), false},
+		"unchanged since it was applied":           {[]events.Event{applied, said(&events.ConvergenceFailed{}, 3)}, unchanged("a", 4), true},
+		"unchanged since what isn't applied":       {[]events.Event{applied}, unchanged("b", 5), false},
+		"unchanged since it came back":             {[]events.Event{applied, said(&events.ConvergenceFailed{}, 4)}, unchanged("a", 6), false},
+		"unchanged since it came back from a hold": {[]events.Event{applied, said(&events.ConvergenceHeld{}, 4)}, unchanged("a", 6), false},
+	} {
+		l := logged{last: map[string]events.Event{}}
+		for _, e := range c.last {
+			l.last[e.Type.Verb] = e
+		}
+		if got := l.tells(c.of); got != c.want {
+			t.Errorf("%s: got %v", name, got)
+		}
 	}
 }
