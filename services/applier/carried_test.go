@@ -179,3 +179,30 @@ func TestWhatTheLogTellsOfARevision(t *testing.T) {
 		}
 	}
 }
+
+// What was written before the API server went away is told with the rest.
+func TestWhatWasDoneBeforeAnOutageIsTold(t *testing.T) {
+	r := newRig(t)
+	broken := r.refusing("one")
+	refuse, asked := r.wrap, make(chan struct{}, 1)
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		next = refuse(next)
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			if req.URL.Path == "/readyz" && broken.Load() {
+				select {
+				case asked <- struct{}{}:
+				default:
+				}
+				return answer(req, http.StatusInternalServerError, "InternalError"), nil
+			}
+			return next.RoundTrip(req)
+		})
+	}
+	r.start()
+	r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1"))
+	<-asked
+	broken.Store(false)
+	if counts := r.applied("shop", 1).Counts; counts != (events.Counts{Created: 2}) {
+		t.Errorf("got %+v", counts)
+	}
+}

@@ -17,8 +17,15 @@ import (
 
 // drive decides and acts, and once more where the first time was the full
 // compare without which nothing is pruned.
-func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
+func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) (drafts []events.Draft, err error) {
 	done := t.carried()
+	before := done.requests
+	defer func() {
+		if err != nil { // nothing is said of it
+			done.requests = before + requests()
+			t.keep(&done)
+		}
+	}()
 	for pass := 0; ; pass++ {
 		live, plan, approved, err := a.consider(ctx, t, inv, desired)
 		if err != nil {
@@ -41,7 +48,7 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		t.app.logged.inventory = inv.ResourceVersion
 		t.app.current = &t.event
 		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
-			done.requests += requests()
+			done.requests = before + requests()
 			return a.conclude(ctx, t, inv, desired, plan, &done)
 		}
 	}
@@ -131,13 +138,18 @@ func (r Result) then(next Result) Result {
 // fails, waits, or is still on its way out, for the event that says all of it in the
 // end.
 func (t *task) carry(inv Inventory, done *outcome) {
-	t.app.carried, t.app.carriedOf, t.app.carriedAfter = outcome{}, events.Event{}, t.app.logged.appliedAt()
 	if inv.Fence.Applied {
+		t.app.carried, t.app.carriedOf = outcome{}, events.Event{}
 		return
 	}
+	t.keep(done)
+}
+
+// keep keeps what was done of the task's revision, and not said.
+func (t *task) keep(done *outcome) {
 	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
 	maps.DeleteFunc(done.steps, func(_ string, s Step) bool { return s.Target != nil }) // which the next plan has again
-	t.app.carried, t.app.carriedOf = *done, t.event
+	t.app.carried, t.app.carriedOf, t.app.carriedAfter = *done, t.event, t.app.logged.appliedAt()
 }
 
 // carried is what was done of the task's revision already, unless another applier
@@ -213,7 +225,11 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		return wide, err
 	}
 	r.inventory, r.confirmed = wide, time.Now()
-	if err := r.carryOutTraced(ctx, plan); err != nil {
+	err := r.carryOutTraced(ctx, plan)
+	for key, result := range r.results {
+		done.results[key] = done.results[key].then(result)
+	}
+	if err != nil {
 		return wide, err
 	}
 	if plan.Requests() > 0 {
@@ -233,7 +249,6 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		}
 	}
 	for key, result := range r.results {
-		done.results[key] = done.results[key].then(result)
 		if result.Err == nil && result.Action != events.ActionUnchanged {
 			delete(t.app.forgotten, key)
 		}
