@@ -41,14 +41,16 @@ type application struct {
 	putOffSince time.Time // when it began that its withdrawal is put off; zero: it isn't
 	alone       int       // how often in a row it alone got no answer of the API server
 	since       time.Time // when it began that its deletions wait for another application; zero: they don't
-	// carried is what was done of the revision carriedOf, and not said yet.
-	carried   outcome
-	carriedOf events.Order
-	logged    logged
-	open      []*open // revisions that wait without a word
-	recalled  bool    // the last events were looked at, and nothing was said since
-	telling   bool    // the end of its withdrawal was to be published
-	unsaid    bool    // convergence.applied of what the fence stands at
+	// carried is what was done of the revision carriedOf, and not said yet: of what
+	// is applied the log told last at carriedAfter.
+	carried      outcome
+	carriedOf    events.Event
+	carriedAfter uint64
+	logged       logged
+	open         []*open // revisions that wait without a word
+	recalled     bool    // the last events were looked at, and nothing was said since
+	telling      bool    // the end of its withdrawal was to be published
+	unsaid       bool    // convergence.applied of what the fence stands at
 
 	mu       sync.Mutex
 	claims   claims
@@ -100,6 +102,8 @@ func (a *applier) overtake(t *task, drafts []events.Draft) []events.Draft {
 	t.app.open = slices.DeleteFunc(t.app.open, func(o *open) bool {
 		switch {
 		case o.event.Epoch != t.event.Epoch: // lost with its log
+			return true
+		case t.app.logged.tells(o.event): // another applier has come to the end of it
 			return true
 		case o.event.Sequence == t.event.Sequence:
 			return len(drafts) > 0

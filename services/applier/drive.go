@@ -17,8 +17,15 @@ import (
 
 // drive decides and acts, and once more where the first time was the full
 // compare without which nothing is pruned.
-func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) ([]events.Draft, error) {
+func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) (drafts []events.Draft, err error) {
 	done := t.carried()
+	before := done.requests
+	defer func() {
+		if err != nil { // nothing is said of it
+			done.requests = before + requests()
+			t.keep(&done)
+		}
+	}()
 	for pass := 0; ; pass++ {
 		live, plan, approved, err := a.consider(ctx, t, inv, desired)
 		if err != nil {
@@ -41,7 +48,7 @@ func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Des
 		t.app.logged.inventory = inv.ResourceVersion
 		t.app.current = &t.event
 		if !plan.Locked || !inv.Fence.Compared || pass > 0 {
-			done.requests += requests()
+			done.requests = before + requests()
 			return a.conclude(ctx, t, inv, desired, plan, &done)
 		}
 	}
@@ -114,12 +121,14 @@ type outcome struct {
 	requests int
 }
 
-// then is what two tries of one revision have done to an object.
+// then is what two tries of one revision have done to an object. One that finds
+// everything in order writes nothing, and has nothing to say of the write before it.
 func (r Result) then(next Result) Result {
 	switch {
 	case next.Err != nil:
-	case next.Action == events.ActionUnchanged && r.Action != "" && r.Action != events.ActionPruned,
-		next.Action == events.ActionConfigured && (r.Action == events.ActionCreated || r.Action == events.ActionAdopted):
+	case next.Action == events.ActionUnchanged && r.Action != "" && r.Action != events.ActionPruned:
+		return r
+	case next.Action == events.ActionConfigured && (r.Action == events.ActionCreated || r.Action == events.ActionAdopted):
 		next.Action = r.Action
 	}
 	return next
@@ -129,26 +138,32 @@ func (r Result) then(next Result) Result {
 // fails, waits, or is still on its way out, for the event that says all of it in the
 // end.
 func (t *task) carry(inv Inventory, done *outcome) {
-	t.app.carried, t.app.carriedOf = outcome{}, events.Order{}
 	if inv.Fence.Applied {
+		t.app.carried, t.app.carriedOf = outcome{}, events.Event{}
 		return
 	}
-	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
-	maps.DeleteFunc(done.steps, func(_ string, s Step) bool { return s.Target != nil }) // which the next plan has again
-	t.app.carried, t.app.carriedOf = *done, order(t.event)
+	t.keep(done)
 }
 
-// carried is what was done of the task's revision already, and what a revision
-// that it overtakes had begun to delete. What was on its way out may have gone, and
-// be in no plan any more.
+// keep keeps what was done of the task's revision, and not said.
+func (t *task) keep(done *outcome) {
+	maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Err != nil })
+	maps.DeleteFunc(done.steps, func(_ string, s Step) bool { return s.Target != nil }) // which the next plan has again
+	t.app.carried, t.app.carriedOf, t.app.carriedAfter = *done, t.event, t.app.logged.appliedAt()
+}
+
+// carried is what was done of the task's revision already, unless another applier
+// has come to the end of it meanwhile and told what it did, and what that one or a
+// revision that is overtaken had begun to delete. What was on its way out may have
+// gone, and be in no plan any more.
 func (t *task) carried() outcome {
-	of, now := t.app.carriedOf, order(t.event)
-	if of.Epoch != now.Epoch || of.Sequence > now.Sequence {
+	of := t.app.carriedOf
+	if of.Epoch != t.event.Epoch || of.Sequence > t.event.Sequence {
 		return outcome{}
 	}
 	was := t.app.carried
 	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
-	if of == now {
+	if t.goesOnWith(of) && t.app.logged.appliedAt() == t.app.carriedAfter {
 		done.advanced, done.requests = was.advanced, was.requests
 	} else {
 		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })
@@ -161,6 +176,16 @@ func (t *task) carried() outcome {
 		}
 	}
 	return done
+}
+
+// goesOnWith says that the task is of an event's revision, or of a later one that
+// changes nothing of its bundle.
+func (t *task) goesOnWith(e events.Event) bool {
+	if order(e) == order(t.event) {
+		return true
+	}
+	m := manifestsOf(e)
+	return t.event.Type == typeUnchanged && m != nil && m.Digest == t.m.Digest && m.DeclarationDigest == t.m.DeclarationDigest
 }
 
 // execute carries one plan out, between the two writes of the inventory.
@@ -200,7 +225,11 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		return wide, err
 	}
 	r.inventory, r.confirmed = wide, time.Now()
-	if err := r.carryOutTraced(ctx, plan); err != nil {
+	err := r.carryOutTraced(ctx, plan)
+	for key, result := range r.results {
+		done.results[key] = done.results[key].then(result)
+	}
+	if err != nil {
 		return wide, err
 	}
 	if plan.Requests() > 0 {
@@ -220,7 +249,6 @@ func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired D
 		}
 	}
 	for key, result := range r.results {
-		done.results[key] = done.results[key].then(result)
 		if result.Err == nil && result.Action != events.ActionUnchanged {
 			delete(t.app.forgotten, key)
 		}

@@ -119,9 +119,15 @@ func TestAServerErrorOfOneObjectDoesntStopTheOthers(t *testing.T) {
 	if r.get(configMaps_, "two") == nil {
 		t.Error("the other one was not written")
 	}
-	broken.Store(false)                                                                 // and it is tried again by itself
-	if applied := r.applied("shop", 1); applied.Counts != (events.Counts{Created: 2}) { // the first try's is told too
+	broken.Store(false) // and it is tried again by itself
+	applied := r.applied("shop", 1)
+	if applied.Counts != (events.Counts{Created: 2}) { // the first try's is told too
 		t.Errorf("got %+v", applied.Counts)
+	}
+	for _, o := range applied.Objects.Items {
+		if u := r.get(configMaps_, o.Name); o.ResourceVersion != u.GetResourceVersion() {
+			t.Errorf("the write of %s is said to have come to %q, not %q", o.Name, o.ResourceVersion, u.GetResourceVersion())
+		}
 	}
 	r.await("shop", "completed", 1)
 }

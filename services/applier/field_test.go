@@ -274,20 +274,22 @@ func TestAFinalizerKeepsAPrunedObjectInTheInventory(t *testing.T) {
 }
 
 func TestWhatTwoTriesHaveDone(t *testing.T) {
-	for _, c := range []struct{ first, second, both events.Action }{
-		{"", events.ActionUnchanged, events.ActionUnchanged},
-		{"", events.ActionCreated, events.ActionCreated},
-		{events.ActionConfigured, events.ActionUnchanged, events.ActionConfigured},
-		{events.ActionCreated, events.ActionConfigured, events.ActionCreated},
-		{events.ActionAdopted, events.ActionConfigured, events.ActionAdopted},
-		{events.ActionConfigured, events.ActionCreated, events.ActionCreated}, // it was deleted in between
-		{events.ActionPruned, events.ActionCreated, events.ActionCreated},
-		{events.ActionPruned, events.ActionUnchanged, events.ActionUnchanged},
-		{events.ActionPruned, events.ActionPruned, events.ActionPruned},
+	did := func(action events.Action, at string) Result { return Result{Action: action, ResourceVersion: at} }
+	kept := did(events.ActionUnchanged, "")
+	for _, c := range []struct{ first, second, both Result }{
+		{Result{}, kept, kept},
+		{Result{}, did(events.ActionCreated, "2"), did(events.ActionCreated, "2")},
+		{kept, did(events.ActionConfigured, "2"), did(events.ActionConfigured, "2")},
+		{did(events.ActionConfigured, "1"), kept, did(events.ActionConfigured, "1")}, // which still says what the write came to
+		{did(events.ActionCreated, "1"), did(events.ActionConfigured, "2"), did(events.ActionCreated, "2")},
+		{did(events.ActionAdopted, "1"), did(events.ActionConfigured, "2"), did(events.ActionAdopted, "2")},
+		{did(events.ActionConfigured, "1"), did(events.ActionCreated, "2"), did(events.ActionCreated, "2")}, // it was deleted in between
+		{did(events.ActionPruned, ""), did(events.ActionCreated, "2"), did(events.ActionCreated, "2")},
+		{did(events.ActionPruned, ""), kept, kept},
+		{did(events.ActionPruned, ""), Result{Action: events.ActionPruned, Gone: true}, Result{Action: events.ActionPruned, Gone: true}},
 	} {
-		got := Result{Action: c.first, ResourceVersion: "1"}.then(Result{Action: c.second, ResourceVersion: "2", Gone: true})
-		if got.Action != c.both || got.ResourceVersion != "2" || !got.Gone {
-			t.Errorf("%s, then %s: got %+v, want %s", c.first, c.second, got, c.both)
+		if got := c.first.then(c.second); got.Action != c.both.Action || got.ResourceVersion != c.both.ResourceVersion || got.Gone != c.both.Gone {
+			t.Errorf("%+v, then %+v: got %+v, want %+v", c.first, c.second, got, c.both)
 		}
 	}
 	if got := (Result{Action: events.ActionCreated}).then(Result{Err: errLacking}); got.Err == nil || got.Action != "" {
@@ -303,7 +305,7 @@ func TestWhatIsInNoPlanAnyMoreIsNotWaitedFor(t *testing.T) {
 	for _, op := range []Op{OpDelete, OpWait} {
 		for _, sequence := range []uint64{3, 4} {
 			task := &task{event: e, app: &application{
-				carriedOf: events.Order{Epoch: "e", Sequence: sequence},
+				carriedOf: events.Event{Epoch: "e", Sequence: sequence},
 				carried: outcome{
 					steps:   map[string]Step{o.Key(): {Object: o, Op: op}},
 					results: map[string]Result{o.Key(): {Action: events.ActionPruned}},

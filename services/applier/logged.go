@@ -48,15 +48,25 @@ func (l logged) take(e events.Event) {
 	}
 }
 
-// tells says whether the log holds an outcome of a revision.
-func (l logged) tells(of events.Order) bool {
+// tells says whether the log holds an outcome of a revision. Of one that changes
+// nothing that is the outcome of the one before: what is applied of that one stays
+// so, and nothing more is said.
+func (l logged) tells(of events.Event) bool {
+	applied := l.last["applied"]
+	p, ok := applied.Data.(*events.ConvergenceApplied)
+	same := ok && of.Type == typeUnchanged && of.Epoch == applied.Epoch && p.Digest == manifestsOf(of).Digest
 	for _, verb := range []string{"applied", "failed", "held"} {
-		if e := l.last[verb]; e.Type != nil && order(e) == of {
+		e := l.last[verb]
+		if e.Type != nil && order(e) == order(of) {
 			return true
 		}
+		same = same && (e.Epoch != of.Epoch || e.Sequence <= applied.Sequence)
 	}
-	return false
+	return same
 }
+
+// appliedAt is where in the log it was told last that something is applied.
+func (l logged) appliedAt() uint64 { return l.last["applied"].Stored }
 
 // slim is e, as the log has it, without lists that nobody recalls.
 func slim(e events.Event) events.Event {
