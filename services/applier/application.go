@@ -103,7 +103,7 @@ func (a *applier) overtake(t *task, drafts []events.Draft) []events.Draft {
 		switch {
 		case o.event.Epoch != t.event.Epoch: // lost with its log
 			return true
-		case t.app.logged.tells(o.event): // another applier has come to the end of it
+		case o.told(): // another applier has come to the end of it
 			return true
 		case o.event.Sequence == t.event.Sequence:
 			return len(drafts) > 0

@@ -29,6 +29,25 @@ func (r *rig) refusing(name string) (broken *atomic.Bool) {
 	return broken
 }
 
+// waiting waits until an application waits for what is being deleted.
+func (r *rig) waiting(name string) {
+	r.Helper()
+	app := r.last.application(name)
+	r.eventually("it waits", func() bool {
+		app.mu.Lock()
+		defer app.mu.Unlock()
+		return len(app.waits) > 0
+	})
+}
+
+// stuck has an object deleted by hand that takes until it is let go to be gone.
+func (r *rig) stuck(name string) (letGo func()) {
+	r.Helper()
+	r.edit(configMaps_, name, `{"metadata":{"finalizers":["example.com/stay"]}}`)
+	r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), name, metav1.DeleteOptions{}))
+	return func() { r.edit(configMaps_, name, `{"metadata":{"finalizers":null}}`) }
+}
+
 // What the tries of one applier have done, and another has brought to its end and
 // told, is nothing that a later heal did.
 func TestWhatAnotherApplierHasToldIsNotToldWithAHeal(t *testing.T) {
@@ -68,17 +87,12 @@ func TestWhatAnotherApplierHasFinishedIsNotSuperseded(t *testing.T) {
 	}}
 	r.wrap = transport.wrap
 	r.start()
-	app := r.last.application("shop")
 	r.commit("shop", configMapYAML("one", "1")+configMapYAML("stuck", "1"))
 	r.await("shop", "completed", 1)
 	r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":["example.com/stay"]}}`)
 	r.begun("shop")
 	waits := r.commit("shop", configMapYAML("one", "2"))
-	r.eventually("it waits", func() bool {
-		app.mu.Lock()
-		defer app.mu.Unlock()
-		return len(app.waits) > 0
-	})
+	r.waiting("shop")
 	held.Store(true)
 	r.edit(configMaps_, "stuck", `{"metadata":{"finalizers":null}}`)
 	<-reached
@@ -126,22 +140,58 @@ func TestAnUnchangedRevisionThatIsDisturbedIsNotSuperseded(t *testing.T) {
 	r.await("shop", "completed", 1)
 	r.unchanged("shop", configMapYAML("one", "1"))
 	r.begun("shop")
-	r.edit(configMaps_, "one", `{"metadata":{"finalizers":["example.com/stay"]}}`)
-	r.must(r.client(configMaps_, r.namespace).Delete(r.Context(), "one", metav1.DeleteOptions{}))
+	letGo := r.stuck("one")
 	r.sync()
-	app := r.last.application("shop")
-	r.eventually("it waits", func() bool {
-		app.mu.Lock()
-		defer app.mu.Unlock()
-		return len(app.waits) > 0
-	})
+	r.waiting("shop")
 	r.commit("shop", configMapYAML("one", "2"))
-	r.edit(configMaps_, "one", `{"metadata":{"finalizers":null}}`)
+	letGo()
 	r.await("shop", "applied", 2)
 	r.nats.Idle(t, "applier-local")
 	if said := r.events("shop", "superseded"); len(said) > 0 {
 		t.Errorf("it is said to be superseded%s", r.story("shop"))
 	}
+}
+
+// A revision that changes nothing of its bundle, but the declaration, has an
+// outcome of its own.
+func TestADeclarationThatIsOvertakenIsSuperseded(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	letGo := r.stuck("one")
+	r.declare("shop", func(d *events.Declaration) { d.Converge.Prune = false })
+	r.fleet()
+	declared := r.unchanged("shop", configMapYAML("one", "1"))
+	r.waiting("shop")
+	r.commit("shop", configMapYAML("one", "2"))
+	if said := r.await("shop", "superseded", 1); said.Sequence != declared.Sequence {
+		t.Errorf("not of it: %s", r.story("shop"))
+	}
+	letGo()
+	r.await("shop", "applied", 2)
+}
+
+// A revision that changes nothing of one that came back to what is applied, and
+// has come to nothing, is overtaken as that one is.
+func TestAnUnchangedRevisionAfterOneThatCameBackIsSuperseded(t *testing.T) {
+	r := newRig(t)
+	r.start()
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "completed", 1)
+	letGo := r.stuck("one")
+	r.commit("shop", configMapYAML("one", "2"))
+	r.waiting("shop")
+	r.commit("shop", configMapYAML("one", "1"))
+	r.await("shop", "superseded", 1)
+	last := r.unchanged("shop", configMapYAML("one", "1"))
+	r.await("shop", "superseded", 2)
+	r.commit("shop", configMapYAML("one", "3"))
+	if said := r.await("shop", "superseded", 3); said.Sequence != last.Sequence {
+		t.Errorf("not of it: %s", r.story("shop"))
+	}
+	letGo()
+	r.await("shop", "applied", 2)
 }
 
 func TestWhatTheLogTellsOfARevision(t *testing.T) {
@@ -174,8 +224,13 @@ func TestWhatTheLogTellsOfARevision(t *testing.T) {
 		for _, e := range c.last {
 			l.last[e.Type.Verb] = e
 		}
-		if got := l.tells(c.of); got != c.want {
+		task := &task{event: c.of, app: &application{logged: l}}
+		if got := task.told(); got != c.want {
 			t.Errorf("%s: got %v", name, got)
+		}
+		task.moved = true
+		if got, want := task.told(), c.want && c.of.Type == typeRendered; got != want {
+			t.Errorf("%s, and the fence moved for it: got %v", name, got)
 		}
 	}
 }

@@ -55,7 +55,7 @@ func (a *applier) conclude(ctx context.Context, t *task, inv Inventory, desired 
 	a.again(t, plan, len(failures) > 0 || !inv.Fence.Applied && plan.Awaited == nil)
 	a.await(ctx, t.app, plan)
 	t.carry(inv, done)
-	if len(drafts) == 0 && !inv.Fence.Applied && !t.app.logged.tells(t.event) {
+	if len(drafts) == 0 && !inv.Fence.Applied && !t.told() {
 		t.waits()
 	}
 	a.lookAtHealth(t.app.name)

@@ -32,6 +32,7 @@ type task struct {
 	said      events.Converging
 	asked     bool // the log, what was said of the application
 	raced     bool // another applier has written the inventory meanwhile
+	moved     bool // the fence moves for it, or did for the one that it goes on with
 }
 
 func (a *applier) newTask(app *application, e events.Event, cause string) *task {

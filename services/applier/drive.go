@@ -19,6 +19,8 @@ import (
 // compare without which nothing is pruned.
 func (a *applier) drive(ctx context.Context, t *task, inv Inventory, desired Desired, requests func() int) (drafts []events.Draft, err error) {
 	done := t.carried()
+	done.moved = done.moved || t.moves(inv.Fence)
+	t.moved = done.moved
 	before := done.requests
 	defer func() {
 		if err != nil { // nothing is said of it
@@ -116,6 +118,7 @@ func (a *applier) recollect(app *application, inv Inventory) Memory {
 // outcome gathers what a task has done, over its passes.
 type outcome struct {
 	advanced bool // the fence
+	moved    bool // the fence, to another bundle or declaration
 	results  map[string]Result
 	steps    map[string]Step
 	requests int
@@ -164,7 +167,7 @@ func (t *task) carried() outcome {
 	was := t.app.carried
 	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
 	if t.goesOnWith(of) && t.app.logged.appliedAt() == t.app.carriedAfter {
-		done.advanced, done.requests = was.advanced, was.requests
+		done.advanced, done.moved, done.requests = was.advanced, was.moved, was.requests
 	} else {
 		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })
 		maps.DeleteFunc(done.steps, func(key string, _ Step) bool { return done.results[key].Action == "" })
@@ -176,6 +179,11 @@ func (t *task) carried() outcome {
 		}
 	}
 	return done
+}
+
+// moves says that the fence moves for the task's revision.
+func (t *task) moves(f Fence) bool {
+	return t.m.Digest != f.Digest || t.m.DeclarationDigest != f.Declaration || t.event.Epoch != f.Epoch || t.recovers(f)
 }
 
 // goesOnWith says that the task is of an event's revision, or of a later one that
@@ -190,8 +198,7 @@ func (t *task) goesOnWith(e events.Event) bool {
 
 // execute carries one plan out, between the two writes of the inventory.
 func (a *applier) execute(ctx context.Context, t *task, inv Inventory, desired Desired, plan Plan, live map[string]Live, done *outcome) (Inventory, error) {
-	next := inv.Fence.Advance(desired.Order, desired.Digest, desired.Declaration)
-	moves := next.Digest != inv.Fence.Digest || next.Declaration != inv.Fence.Declaration || next.Epoch != inv.Fence.Epoch || t.recovers(inv.Fence)
+	moves := t.moves(inv.Fence)
 	if done.results == nil {
 		done.results, done.steps = map[string]Result{}, map[string]Step{}
 	}

@@ -48,21 +48,38 @@ func (l logged) take(e events.Event) {
 	}
 }
 
-// tells says whether the log holds an outcome of a revision. Of one that changes
-// nothing that is the outcome of the one before: what is applied of that one stays
-// so, and nothing more is said.
-func (l logged) tells(of events.Event) bool {
-	applied := l.last["applied"]
-	p, ok := applied.Data.(*events.ConvergenceApplied)
-	same := ok && of.Type == typeUnchanged && of.Epoch == applied.Epoch && p.Digest == manifestsOf(of).Digest
-	for _, verb := range []string{"applied", "failed", "held"} {
-		e := l.last[verb]
-		if e.Type != nil && order(e) == order(of) {
+// outcomeVerbs are what is said of what a revision has come to.
+var outcomeVerbs = []string{"applied", "failed", "held"}
+
+// tells says whether the log holds an outcome of a revision.
+func (l logged) tells(of events.Order) bool {
+	for _, verb := range outcomeVerbs {
+		if e := l.last[verb]; e.Type != nil && order(e) == of {
 			return true
 		}
-		same = same && (e.Epoch != of.Epoch || e.Sequence <= applied.Sequence)
 	}
-	return same
+	return false
+}
+
+// keeps says of a revision that changes nothing of its bundle that this is what is
+// applied, and that nothing else was said since.
+func (l logged) keeps(of events.Event) bool {
+	applied := l.last["applied"]
+	p, ok := applied.Data.(*events.ConvergenceApplied)
+	keeps := ok && of.Type == typeUnchanged && of.Epoch == applied.Epoch && p.Digest == manifestsOf(of).Digest
+	for _, verb := range outcomeVerbs {
+		e := l.last[verb]
+		keeps = keeps && (e.Epoch != of.Epoch || e.Sequence <= applied.Sequence)
+	}
+	return keeps
+}
+
+// told says whether the log holds an outcome of the task's revision. Of one that
+// changes nothing that is the outcome of the one before: what is applied of that
+// one stays so, and nothing more is said. One that the fence moved for, as for
+// another declaration, or after another bundle, has an outcome of its own.
+func (t *task) told() bool {
+	return t.app.logged.tells(order(t.event)) || !t.moved && t.app.logged.keeps(t.event)
 }
 
 // appliedAt is where in the log it was told last that something is applied.
