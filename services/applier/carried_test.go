@@ -3,6 +3,7 @@
 package applier
 
 import (
+	"errors"
 	"net/http"
 	"path"
 	"strings"
@@ -259,5 +260,47 @@ func TestWhatWasDoneBeforeAnOutageIsTold(t *testing.T) {
 	broken.Store(false)
 	if counts := r.applied("shop", 1).Counts; counts != (events.Counts{Created: 2}) {
 		t.Errorf("got %+v", counts)
+	}
+}
+
+// What was written before an answer was lost is told although nothing is left to
+// do, and not with what is healed much later.
+func TestWhatWasDoneBeforeAnAnswerWasLostIsTold(t *testing.T) {
+	r := newRig(t)
+	var losing atomic.Bool
+	written := make(chan struct{})
+	r.wrap = func(next http.RoundTripper) http.RoundTripper {
+		return roundTripper(func(req *http.Request) (*http.Response, error) {
+			response, err := next.RoundTrip(req)
+			if req.Method != http.MethodPatch || err != nil || !losing.Load() {
+				return response, err
+			}
+			switch path.Base(req.URL.Path) {
+			case "one":
+				defer close(written)
+			case "two":
+				<-written
+				losing.Store(false)
+				response.Body.Close()
+				return nil, errors.New("the connection is lost")
+			}
+			return response, err
+		})
+	}
+	r.start()
+	e := r.commit("shop", configMapYAML("one", "1")+configMapYAML("two", "1")+configMapYAML("three", "1"))
+	r.await("shop", "completed", 1)
+	losing.Store(true)
+	r.edit(configMaps_, "one", `{"data":{"key":"by hand"}}`)
+	r.edit(configMaps_, "two", `{"data":{"key":"by hand"}}`)
+	r.begun("shop")
+	r.sync()
+	if told := r.applied("shop", 2); told.Cause != causeResync || told.Counts != (events.Counts{Configured: 1, Unchanged: 2}) {
+		t.Errorf("got %s, %+v", told.Cause, told.Counts)
+	}
+	r.edit(configMaps_, "three", `{"data":{"key":"by hand"}}`)
+	r.diverged(e, events.Object{Version: "v1", Kind: "ConfigMap", Namespace: r.namespace, Name: "three"})
+	if healed := r.applied("shop", 3); healed.Counts != (events.Counts{Configured: 1, Unchanged: 2}) {
+		t.Errorf("the heal tells %+v", healed.Counts)
 	}
 }

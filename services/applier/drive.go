@@ -166,7 +166,7 @@ func (t *task) carried() outcome {
 	}
 	was := t.app.carried
 	done := outcome{results: maps.Clone(was.results), steps: maps.Clone(was.steps)}
-	if t.goesOnWith(of) && t.app.logged.appliedAt() == t.app.carriedAfter {
+	if t.continues() {
 		done.advanced, done.moved, done.requests = was.advanced, was.moved, was.requests
 	} else {
 		maps.DeleteFunc(done.results, func(_ string, r Result) bool { return r.Action != events.ActionPruned })
@@ -181,6 +181,26 @@ func (t *task) carried() outcome {
 	return done
 }
 
+// continues says that the task goes on with what is carried, and that nothing was
+// told as applied since.
+func (t *task) continues() bool {
+	return t.goesOnWith(t.app.carriedOf) && t.app.logged.appliedAt() == t.app.carriedAfter
+}
+
+// untold says that a try of the task's revision has written something, and that an
+// error ended it before that was said.
+func (t *task) untold() bool {
+	if !t.continues() {
+		return false
+	}
+	for _, r := range t.app.carried.results {
+		if r.Action != "" && r.Action != events.ActionUnchanged {
+			return true
+		}
+	}
+	return false
+}
+
 // moves says that the fence moves for the task's revision.
 func (t *task) moves(f Fence) bool {
 	return t.m.Digest != f.Digest || t.m.DeclarationDigest != f.Declaration || t.event.Epoch != f.Epoch || t.recovers(f)
@@ -193,7 +213,8 @@ func (t *task) goesOnWith(e events.Event) bool {
 		return true
 	}
 	m := manifestsOf(e)
-	return t.event.Type == typeUnchanged && m != nil && m.Digest == t.m.Digest && m.DeclarationDigest == t.m.DeclarationDigest
+	later := e.Epoch == t.event.Epoch && e.Sequence < t.event.Sequence
+	return later && t.event.Type == typeUnchanged && m != nil && m.Digest == t.m.Digest && m.DeclarationDigest == t.m.DeclarationDigest
 }
 
 // execute carries one plan out, between the two writes of the inventory.

@@ -48,7 +48,7 @@ func (a *applier) undisturbed(t *task, inv Inventory) bool {
 	if t.hold != "" || len(t.app.forgotten) > 0 || t.app.doubt.Load() {
 		return false
 	}
-	if t.recovers(f) || t.app.unsaid || t.app.saidFailure != "" || a.taken(t.app, inv) {
+	if t.recovers(f) || t.app.unsaid || t.app.saidFailure != "" || t.untold() || a.taken(t.app, inv) {
 		return false
 	}
 	for _, e := range inv.Entries {
