@@ -3,7 +3,9 @@
 package applier
 
 import (
+	"bytes"
 	"errors"
+	"io"
 	"net/http"
 	"path"
 	"strings"
@@ -276,8 +278,12 @@ func TestWhatWasDoneBeforeAnAnswerWasLostIsTold(t *testing.T) {
 				return response, err
 			}
 			switch path.Base(req.URL.Path) {
-			case "one":
-				defer close(written)
+			case "one": // whole: what follows cancels what is still read
+				body, err := io.ReadAll(response.Body)
+				response.Body.Close()
+				response.Body = io.NopCloser(bytes.NewReader(body))
+				close(written)
+				return response, err
 			case "two":
 				<-written
 				losing.Store(false)
